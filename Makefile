@@ -1,0 +1,34 @@
+# Needs Python 3.11 or newer and a network to the package index; everything else goes into .venv.
+PYTHON ?= python3
+PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
+READY = .venv/.pombo-ready
+
+.PHONY: help demo test lint clean
+
+help:
+	@echo "make demo   the whole path in front of your eyes: gateway, operator, WhatsApp and a billing client"
+	@echo "make test   the test suite"
+	@echo "make lint   ruff and mypy"
+	@echo "make clean  remove the environment and everything generated"
+
+demo: $(READY)
+	@.venv/bin/python -m tools.demo
+
+test: $(READY)
+	@.venv/bin/python -m pytest
+
+lint: $(READY)
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy gateway smsc_client bridge config tools
+
+$(READY): setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; say which: make PYTHON=python3.12 demo" >&2; exit 1; }
+	@[ -x .venv/bin/python ] || { echo "Creating .venv ..."; $(PYTHON) -m venv .venv; }
+	@echo "Installing into .venv (a minute or so the first time) ..."
+	@$(PIP) install --editable '.[test]'
+	@touch $@
+
+clean:
+	rm -rf .venv build dist var *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

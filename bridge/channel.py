@@ -1,0 +1,425 @@
+"""A WhatsApp sender as a channel of delivery: lookup, pace, mark, one HTTP call, result.
+
+A message in hand is *waiting* (being looked up, or ready and waiting for its moment) or *written* (its request is under
+way). Waiting ones go back when the sender goes down; written ones never do: their answer, or its absence, decides.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from bridge.clock import Clock, Spawn, Timer
+from bridge.health import Health, State
+from bridge.lookup import Lookup
+from bridge.presence import EvidencePort, Presence, PresenceMemory, absent, delivered, failed, sent, wrote
+from bridge.provider import BadProof, Http, HttpRequest, HttpResponse, NotWritten, Provider, Unanswered, WebhookRead
+from bridge.watch import Watch
+from gateway.delivery.pacing import Pacer
+from gateway.messages import outcome
+from gateway.messages.address import same_person
+from gateway.messages.message import Message
+from gateway.messages.outcome import (
+    Accepted,
+    AttemptResult,
+    ChannelDown,
+    Inbound,
+    NoAccount,
+    Refused,
+    Report,
+    Status,
+    TryLater,
+    Uncertain,
+    Unwritten,
+)
+
+if TYPE_CHECKING:
+    from config.schema import BridgeSettings
+
+MOST_CHARS = 4096  # of a WhatsApp text
+MOST_IN_HAND = 256
+MOST_CALLS = 128  # sends under way at once
+LEAST_RATE = 0.05  # of the configured rate, however often the provider asks us to slow down
+WEBHOOK_S = 15.0  # a store that takes longer has not kept it
+
+
+class Results(Protocol):
+    """gateway.delivery.ports.Results, as much of it as a WhatsApp channel uses."""
+
+    def attempted(self, channel: str, results: Sequence[tuple[Message, AttemptResult]]) -> None: ...
+    def reported(self, channel: str, reports: Sequence[Report], done: Callable[[bool], None]) -> None: ...
+    def inbound(self, channel: str, texts: Sequence[Inbound], done: Callable[[bool], None]) -> None: ...
+    def looked_up(self, message: Message, channel: str, lookup: outcome.Lookup) -> None: ...
+    def capacity_changed(self, channel: str) -> None: ...
+
+
+class _Job(msgspec.Struct, eq=False):
+    """A message in hand."""
+
+    message: Message
+    text: str
+    recipient: str
+    written: bool = False
+    over: bool = False
+
+
+class WhatsAppChannel:
+    """One sender. Everything runs in the reactor's thread; results leave once per turn of its loop."""
+
+    log = Logger()
+    kind = "whatsapp"
+
+    def __init__(
+        self,
+        settings: BridgeSettings,
+        *,
+        provider: Provider,
+        http: Http,
+        evidence: EvidencePort,
+        results: Results,
+        mark: Callable[[str], None],
+        decode: Callable[[Message], str | None],
+        clock: Clock,
+        spawn: Spawn,
+        country: str = "BR",
+    ) -> None:
+        """decode: the text of a message, None when it is none. spawn: gateway.background.spawn."""
+        self.name, self.price = settings.name, str(settings.price)
+        self.settings, self.country = settings, country
+        self._provider, self._http, self._results = provider, http, results
+        self._mark, self._decode, self._clock, self._spawn = mark, decode, clock, spawn
+        now, lookup, health = clock.seconds(), settings.lookup, settings.health
+        self.memory = PresenceMemory(
+            evidence, clock=clock, spawn=spawn, active_for=lookup.active_for, inactive_for=lookup.inactive_for
+        )
+        self._lookup = Lookup(
+            self.memory,
+            provider,
+            http,
+            clock=clock,
+            spawn=spawn,
+            enabled=lookup.enabled,
+            deadline=lookup.deadline,
+            budget=lookup.budget,
+            timeout=settings.timeout,
+        )
+        # Where nobody may ask, "unknown" is everybody: then the send itself is the question.
+        self._send_unknown = lookup.when_unknown == "send" or (provider.check_numbers > 0 and not lookup.enabled)
+        self._health = Health(min_acks=float(health.min_acks), window=health.window, quarantine=health.quarantine)
+        self._watch = Watch(
+            self._health,
+            provider,
+            http,
+            clock=clock,
+            spawn=spawn,
+            window=health.window,
+            timeout=settings.timeout,
+            changed=self._watched,
+        )
+        self._pacer = Pacer(settings.throughput, now)
+        # Waiting for longer than about two seconds is done in the queue, where priorities count.
+        self._most_waiting = int(min(MOST_IN_HAND, max(32.0, 2 * settings.throughput)))
+        self._jobs: dict[int, _Job] = {}
+        self._ready: deque[_Job] = deque()
+        self._written = 0
+        self._ended: list[tuple[Message, AttemptResult]] = []
+        self._flushing: Timer | None = None
+        self._pumping: Timer | None = None
+        self._throttled_at = 0.0
+        self._running = self._stopping = False
+        self._drained: Deferred[None] | None = None
+        self.up = False
+        self.quarantined = False
+        self.binds = 0
+        self.inflight = 0
+
+    # ----------------------------------------------------------------------------------------------- the channel port
+
+    def capacity(self) -> int:
+        """How many messages may be handed over now; 0 while down, 1 while on trial."""
+        if not self.up or self._stopping:
+            return 0
+        if self._health.state is State.TRIAL:
+            return 1
+        waiting = self.inflight - self._written
+        room = self._health.room(self.inflight, self._clock.seconds())
+        return int(max(0, min(self._most_waiting - waiting, MOST_IN_HAND - self.inflight, room)))
+
+    def send(self, message: Message) -> None:
+        job = _Job(message, "", message.msisdn)
+        self._jobs[id(job)] = job
+        self.inflight += 1
+        if self._stopping or not self._running:
+            return self._end(job, Unwritten("stopping"))
+        if not self.up:
+            return self._end(job, ChannelDown(self._health.reason))
+        text = self._decode(message)
+        if text is None or not text or len(text) > MOST_CHARS:
+            return self._end(job, Refused("not_text", rejected=False))
+        # Half a surrogate pair cannot be written as UTF-8.
+        job.text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        if self._health.state is State.TRIAL:
+            self._health.trial_taken(self._clock.seconds())
+            self._state_changed()
+        self._go(self._prepare(job), "looking up a recipient")
+
+    async def start(self) -> None:
+        self._running, self._stopping = True, False
+        self._state_changed()
+        self._watch.start()
+
+    async def stop(self) -> None:
+        """Hand back what is not written, then wait for the answers under way: no longer than `timeout`."""
+        if not self._running or self._stopping:
+            return
+        self._stopping, self.up = True, False
+        self._hand_back(Unwritten("stopping"))
+        if self._written:
+            self._drained = Deferred()
+            late = self._clock.callLater(self.settings.timeout + 1.0, self._give_up)
+            await self._drained
+            if late.active():
+                late.cancel()
+        self._running = False
+        self._watch.stop()
+        if self._pumping is not None and self._pumping.active():
+            self._pumping.cancel()
+        if self._flushing is not None:
+            self._flushing.cancel()
+        self._flush()
+
+    # ------------------------------------------------------------------------------------------------------- webhooks
+
+    async def receive_webhook(self, request: HttpRequest) -> HttpResponse:
+        """Read a webhook; 200 once everything in it is kept, 503 when it must come again, 401 for a bad proof."""
+        now = self._clock.seconds()
+        read = self._provider.read_webhook(request, now)
+        if isinstance(read, BadProof):
+            self.log.warn("webhook of {channel} refused: {reason}", channel=self.name, reason=read.reason)
+            return HttpResponse(401)
+        kept = [
+            self._keep(lambda done: self._results.reported(self.name, read.reports, done), bool(read.reports)),
+            self._keep(lambda done: self._results.inbound(self.name, read.inbound, done), bool(read.inbound)),
+        ]
+        self._hear(read, now)
+        if not all([await one for one in kept]):
+            return HttpResponse(503)
+        return read.answer or HttpResponse(200)
+
+    def _keep(self, hand_in: Callable[[Callable[[bool], None]], None], something: bool) -> Deferred[bool]:
+        """Hand something in; fires with whether it is kept, False when nobody says so in time."""
+        kept: Deferred[bool] = Deferred()
+
+        def done(well: bool) -> None:
+            if not kept.called:
+                kept.callback(well)
+                if late.active():
+                    late.cancel()
+
+        late = self._clock.callLater(WEBHOOK_S, done, False)
+        if something:
+            hand_in(done)
+        else:
+            done(True)
+        return kept
+
+    def _hear(self, read: WebhookRead, now: float) -> None:
+        """What the sender's health and the people's presence learn from a webhook."""
+        for report in read.reports:
+            self._health.answered(report.remote_id, now)
+        for text in read.inbound:
+            self.memory.learn(same_person(text.msisdn), wrote(now))
+        if read.connection is False:
+            self._health.logged_out(now)
+        elif read.connection is True:
+            self._health.connected(now)
+        self._state_changed()
+        if read.unsure:
+            self._watch.probe()
+
+    def learn(self, msisdn: str, status: Status, no_account: bool, seconds: float) -> None:
+        """A report was matched to a message of ours, `seconds` after its send."""
+        person, now = same_person(msisdn), self._clock.seconds()
+        if status in (Status.DELIVERED, Status.READ):
+            self.memory.learn(person, delivered(now))
+        elif status is Status.FAILED:
+            self.memory.learn(person, absent(now) if no_account else failed(now))
+
+    # ---------------------------------------------------------------------------------------------------- one attempt
+
+    async def _prepare(self, job: _Job) -> None:
+        """Find the recipient's identity, or why there is no point in sending; then wait for the moment."""
+        try:
+            finding = await self._lookup.find(job.message.msisdn)
+        except Exception:
+            self.log.failure("presence on {channel} is unknown", channel=self.name)
+            finding = None
+        if job.over:
+            return
+        presence = Presence.UNKNOWN
+        if finding is not None:
+            presence = finding.presence
+            if presence is not Presence.UNKNOWN or self._lookup.asks:
+                lookup = outcome.Lookup(presence.value, finding.origin, finding.seconds)
+                self._results.looked_up(job.message, self.name, lookup)
+            job.recipient = finding.identity or job.message.msisdn
+        if presence is Presence.INACTIVE:
+            return self._end(job, NoAccount(finding.origin if finding is not None else "cache"))
+        if presence is Presence.UNKNOWN and not self._send_unknown:
+            return self._end(job, Refused("unknown", rejected=False))
+        self._ready.append(job)
+        self._pump()
+
+    def _pump(self) -> None:
+        """Write what is ready, as fast as rate, concurrency and health allow."""
+        now = self._clock.seconds()
+        while self._ready and self._written < MOST_CALLS:
+            job = self._ready[0]
+            if job.over:
+                self._ready.popleft()
+                continue
+            trial = self._health.state is State.TRIAL
+            if not trial and self._health.room(self._written, now) < 1:
+                return  # an answer, or the verdict, pumps again
+            if not self._pacer.available(now):
+                return self._pump_at(self._pacer.next_at(now) - now)
+            self._ready.popleft()
+            if job.message.final:  # it ended while it waited here
+                self._end(job, Unwritten("over"))
+                continue
+            self._pacer.take(1, now)
+            job.written = True
+            self._written += 1
+            self._flush_soon()
+            self._go(self._write(job), "a WhatsApp send")
+        return None
+
+    def _pump_at(self, delay: float) -> None:
+        if self._pumping is None or not self._pumping.active():
+            self._pumping = self._clock.callLater(max(delay, 0.0005), self._pump)
+
+    async def _write(self, job: _Job) -> None:
+        result: AttemptResult = Uncertain("error")
+        try:
+            request = self._provider.send_request(job.recipient, job.text, job.message.id)
+            self._mark(job.message.id)
+            answer = await self._http.send(request, self.settings.timeout)
+            match answer:
+                case HttpResponse():
+                    result = self._provider.read_send(answer)
+                case NotWritten():
+                    result = ChannelDown("provider_down", answer.reason)
+                case Unanswered(reason=reason):
+                    result = Uncertain(reason)
+        except Exception:
+            self.log.failure("a send on {channel} broke", channel=self.name)
+        self._written -= 1
+        self._teach(job, result)
+        self._end(job, result)
+        self._pump()
+        if self._drained is not None and not self._written:
+            self._drain()
+
+    def _teach(self, job: _Job, result: AttemptResult) -> None:
+        """What the sender's health, its rate and the person's presence learn from a result."""
+        now, person, health = self._clock.seconds(), same_person(job.message.msisdn), self._health
+        match result:
+            case Accepted(remote_id=remote_id, identity=identity):
+                health.sent(remote_id, now)
+                self.memory.learn(person, sent(identity, now))
+            case Uncertain():
+                health.sent("", now)
+            case NoAccount():
+                self.memory.learn(person, absent(now))
+            case TryLater(reason="throttled"):
+                self._slow_down(now)
+            case ChannelDown(reason="logged_out" | "unauthorized" | "unknown_instance"):
+                health.logged_out(now)
+            case ChannelDown(code=code) if code.isdigit():
+                health.erred(now)
+            case ChannelDown():
+                health.unreachable(now)
+        if not isinstance(result, (Accepted, Uncertain)):
+            health.trial_missed()
+        self._state_changed()
+
+    def _end(self, job: _Job, result: AttemptResult) -> None:
+        """The one way out of our hands."""
+        if job.over:
+            return
+        job.over = True
+        del self._jobs[id(job)]
+        self.inflight -= 1
+        if not job.written and self._health.state is State.TRIAL:
+            self._health.trial_missed()
+            self._state_changed()
+        self._ended.append((job.message, result))
+        self._flush_soon()
+
+    # ----------------------------------------------------------------------------------------------- state and timing
+
+    def _state_changed(self) -> None:
+        """Show what health says, and hand back what waits when the sender went down."""
+        was_up = self.up
+        self.quarantined = self._health.quarantined
+        self.up = self._running and not self._stopping and self._health.up
+        self._lookup.calls_allowed = self._health.state is not State.RESTING
+        if self._health.state is State.RESTING and self.inflight > self._written:
+            self._hand_back(ChannelDown(self._health.reason))
+        if self.up != was_up:
+            self.log.info(
+                "{channel} is {state} {cause}",
+                channel=self.name,
+                state="up" if self.up else "down",
+                cause=self._health.cause or self._health.state.value,
+            )
+        self._flush_soon()
+
+    def _hand_back(self, result: AttemptResult) -> None:
+        for job in [job for job in self._jobs.values() if not job.written]:
+            self._end(job, result)
+        self._ready.clear()
+
+    def _slow_down(self, now: float) -> None:
+        """Half the rate, at most once a second; a tenth of what is configured comes back every second."""
+        if now - self._throttled_at >= 1.0:
+            self._throttled_at = now
+            self._pacer.set_rate(max(self._pacer.rate / 2, self.settings.throughput * LEAST_RATE))
+
+    def _watched(self) -> None:
+        """Time has passed, or the provider told the sender's state."""
+        now, configured = self._clock.seconds(), self.settings.throughput
+        if self._pacer.rate < configured and now - self._throttled_at >= 1.0:
+            self._throttled_at = now
+            self._pacer.set_rate(min(configured, self._pacer.rate + configured / 10))
+        self._state_changed()
+        self._pump()
+
+    def _flush_soon(self) -> None:
+        if self._flushing is None:
+            self._flushing = self._clock.callLater(0, self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = None
+        ended, self._ended = self._ended, []
+        if ended:
+            self._results.attempted(self.name, ended)
+        self._results.capacity_changed(self.name)
+
+    def _drain(self) -> None:
+        if self._drained is not None and not self._drained.called:
+            self._drained.callback(None)
+
+    def _give_up(self) -> None:
+        """stop() waited long enough."""
+        for job in list(self._jobs.values()):
+            self._end(job, Uncertain("timeout"))
+        self._drain()
+
+    def _go(self, work: Coroutine[Any, Any, Any], what: str) -> None:
+        self._spawn(work, what, self.log)

@@ -1,0 +1,163 @@
+"""Asking the provider who has an account: one question per person, many people per call, never past the deadline."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from bridge.clock import Clock, Spawn, Timer
+from bridge.presence import Budget, Evidence, Presence, PresenceMemory, absent, found
+from bridge.provider import Account, Http, HttpResponse, Provider
+from gateway.messages.address import same_person
+
+MOST_CALLS = 4  # at once; a second one starts only while the first is slow or 50 are waiting
+PATIENCE_S = 0.25  # how long a question waits for the call before it to be answered
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What is known about a number at the moment of a send. origin: cache | provider. seconds: what it took."""
+
+    presence: Presence
+    origin: str
+    identity: str = ""
+    seconds: float = 0.0
+
+
+class _Question(msgspec.Struct):
+    """A person being asked about. `waiters` have not passed their deadline yet."""
+
+    msisdn: str
+    asked_at: float
+    waiters: list[Deferred[Presence]]
+    in_call: bool = False
+
+
+class Lookup:
+    """The lookups of one channel. Late answers are still learned; failures teach nothing."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        memory: PresenceMemory,
+        provider: Provider,
+        http: Http,
+        *,
+        clock: Clock,
+        spawn: Spawn,
+        enabled: bool,
+        deadline: float,
+        budget: float,
+        timeout: float,
+    ) -> None:
+        """deadline, timeout: seconds, of a message's wait and of a call. budget: numbers per second."""
+        self._memory, self._provider, self._http = memory, provider, http
+        self._clock, self._spawn = clock, spawn
+        self._deadline, self._timeout = deadline, timeout
+        self._budget = Budget(budget)
+        self.asks = enabled and provider.check_numbers > 0
+        self._questions: OrderedDict[str, _Question] = OrderedDict()
+        self._calls = 0
+        self._turn: Timer | None = None
+        self.calls_allowed = True  # False while the provider is known to be down
+
+    async def find(self, msisdn: str) -> Finding:
+        """Active, inactive or unknown, within the deadline."""
+        began, person = self._clock.seconds(), same_person(msisdn)
+        evidence = self._memory.recall(person) or await self._memory.load(person)
+        presence = self._memory.presence(evidence)
+        if presence is not Presence.UNKNOWN or not self.asks or not self.calls_allowed:
+            return Finding(presence, "cache", evidence.identity)
+        question = self._questions.get(person)
+        if question is None:
+            if self._unasked() >= self._budget.left(began):
+                return Finding(Presence.UNKNOWN, "cache", evidence.identity)
+            question = self._questions[person] = _Question(msisdn, began, [])
+        answer: Deferred[Presence] = Deferred()
+        question.waiters.append(answer)
+        late = self._clock.callLater(self._deadline, self._too_late, question, answer)
+        self._wake(0.0)
+        presence = await answer
+        if late.active():
+            late.cancel()
+        seconds = self._clock.seconds() - began
+        return Finding(presence, "provider", (self._memory.recall(person) or Evidence()).identity, seconds)
+
+    def _unasked(self) -> int:
+        return sum(not question.in_call for question in self._questions.values())
+
+    def _too_late(self, question: _Question, answer: Deferred[Presence]) -> None:
+        question.waiters.remove(answer)
+        if not question.waiters and not question.in_call:
+            self._questions.pop(same_person(question.msisdn), None)  # nobody waits: not worth its budget
+        answer.callback(Presence.UNKNOWN)
+
+    def _wake(self, delay: float) -> None:
+        """Look after the questions at the latest in so many seconds."""
+        if self._turn is not None and self._turn.active():
+            if self._turn.getTime() <= self._clock.seconds() + delay:
+                return
+            self._turn.cancel()
+        self._turn = self._clock.callLater(delay, self._start_calls)
+
+    def _start_calls(self) -> None:
+        now, most = self._clock.seconds(), self._provider.check_numbers
+        while self._calls < MOST_CALLS:
+            waiting = [question for question in self._questions.values() if not question.in_call]
+            if not waiting:
+                return
+            if self._calls and len(waiting) < most:
+                patience = waiting[0].asked_at + PATIENCE_S - now
+                if patience > 0:
+                    return self._wake(patience)
+            batch = waiting[: min(most, max(0, self._budget.left(now)))]
+            if not batch:  # the budget went to others since they were let in
+                for question in waiting:
+                    self._answer(question, None)
+                return
+            self._budget.take(len(batch), now)
+            for question in batch:
+                question.in_call = True
+            self._calls += 1
+            self._spawn(self._call(batch), "a lookup", self.log)
+
+    async def _call(self, batch: list[_Question]) -> None:
+        numbers = [question.msisdn for question in batch]
+        answers: dict[str, Account] = {}
+        try:
+            request = self._provider.check_request(numbers)
+            if request is not None:
+                outcome = await self._http.send(request, self._timeout)
+                if isinstance(outcome, HttpResponse):
+                    answers = dict(self._provider.read_check(outcome, numbers))
+        except Exception:
+            self.log.failure("a lookup broke")
+        self._calls -= 1
+        for question in batch:
+            self._answer(question, answers.get(question.msisdn))
+        self._start_calls()
+
+    def _answer(self, question: _Question, account: Account) -> None:
+        person, now = same_person(question.msisdn), self._clock.seconds()
+        presence = Presence.UNKNOWN
+        match account:
+            case (True, str(identity)):
+                self._memory.learn(person, found(identity, now))
+                presence = Presence.ACTIVE
+            case False:
+                self._memory.learn(person, absent(now))
+                # Somebody may have proved the contrary while we asked.
+                known = self._memory.recall(person)
+                presence = self._memory.presence(known) if known is not None else Presence.INACTIVE
+        self._questions.pop(person, None)
+        for waiter in self._live(question):
+            waiter.callback(presence)
+
+    @staticmethod
+    def _live(question: _Question) -> Iterator[Deferred[Presence]]:
+        while question.waiters:
+            yield question.waiters.pop()

@@ -1,0 +1,244 @@
+"""Has this person an active WhatsApp account? What was learned, from whom and when; and what follows from it.
+
+Three values on purpose: an error, a timeout or a spent budget is UNKNOWN, never "no account".
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Protocol
+
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from bridge.clock import Clock, Spawn
+
+RECORD_VERSION = 1
+REMEMBERED = 20_000  # people in memory; the others are read from the store again
+
+
+class Presence(Enum):
+    """`value` is the `result` label of pombo_lookup_total."""
+
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+    UNKNOWN = "unknown"
+
+
+class Evidence(msgspec.Struct, array_like=True, frozen=True):
+    """What is known of one person. Moments in seconds since the epoch, 0: never.
+
+    identity: the form of the number that worked or that a lookup gave, "" when none is known.
+    """
+
+    version: int = RECORD_VERSION
+    identity: str = ""
+    yes_at: float = 0.0  # a lookup said that there is an account
+    no_at: float = 0.0  # a lookup, a send or a failure said that there is none
+    sent_at: float = 0.0  # the provider took a message: proves nothing
+    delivered_at: float = 0.0  # delivered or read
+    failed_at: float = 0.0  # failed, not for want of an account
+    inbound_at: float = 0.0  # the person wrote to us; opens the 24 h window of the official service
+
+
+Change = Callable[[Evidence], Evidence]
+
+
+def presence_of(evidence: Evidence, now: float, active_for: float, inactive_for: float) -> Presence:
+    """What follows from the evidence.
+
+    Delivered, read or written to us within `active_for`: active, whatever a lookup says. Otherwise the younger of
+    "yes" (for `active_for`) and "no" (for `inactive_for`) counts. A failure without a cause makes an older "yes"
+    worth asking again.
+    """
+    if _within(max(evidence.delivered_at, evidence.inbound_at), now, active_for):
+        return Presence.ACTIVE
+    if evidence.yes_at > max(evidence.no_at, evidence.failed_at) and _within(evidence.yes_at, now, active_for):
+        return Presence.ACTIVE
+    proven_at = max(evidence.yes_at, evidence.delivered_at, evidence.inbound_at)
+    if evidence.no_at > proven_at and _within(evidence.no_at, now, inactive_for):
+        return Presence.INACTIVE
+    return Presence.UNKNOWN
+
+
+def _within(at: float, now: float, seconds: float) -> bool:
+    return at > 0.0 and now - at < seconds
+
+
+def found(identity: str, now: float) -> Change:
+    """A lookup said yes."""
+    return lambda known: msgspec.structs.replace(known, yes_at=now, identity=identity or known.identity)
+
+
+def absent(now: float) -> Change:
+    """A lookup, a send or a failed report said no: the identity is not to be trusted any more either."""
+    return lambda known: msgspec.structs.replace(known, no_at=now, identity="")
+
+
+def sent(identity: str, now: float) -> Change:
+    return lambda known: msgspec.structs.replace(known, sent_at=now, identity=identity or known.identity)
+
+
+def delivered(now: float) -> Change:
+    return lambda known: msgspec.structs.replace(known, delivered_at=now)
+
+
+def failed(now: float) -> Change:
+    return lambda known: msgspec.structs.replace(known, failed_at=now)
+
+
+def wrote(now: float) -> Change:
+    return lambda known: msgspec.structs.replace(known, inbound_at=now)
+
+
+class EvidencePort(Protocol):
+    """Where evidence outlives the process. People are `same_person()` keys."""
+
+    async def read(self, people: Sequence[str]) -> Sequence[bytes | None]: ...
+
+    def write(self, person: str, value: bytes, ttl_s: float) -> object: ...
+
+
+class PresenceMemory:
+    """The evidence of many people: the last REMEMBERED in memory, all of them in the store.
+
+    Reads of one loop turn go to the store together. A store that cannot be read means "nothing known" for now, and
+    nothing is written over what it may hold.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        port: EvidencePort,
+        *,
+        clock: Clock,
+        spawn: Spawn,
+        active_for: float,
+        inactive_for: float,
+        remembered: int = REMEMBERED,
+    ) -> None:
+        self._port, self._clock, self._spawn = port, clock, spawn
+        self.active_for, self.inactive_for = active_for, inactive_for
+        self._remembered = remembered
+        self._known: OrderedDict[str, Evidence] = OrderedDict()
+        self._wanted: dict[str, list[Deferred[Evidence]]] = {}
+        self._changes: dict[str, list[Change]] = {}
+        self._reading: set[str] = set()
+
+    def presence(self, evidence: Evidence) -> Presence:
+        return presence_of(evidence, self._clock.seconds(), self.active_for, self.inactive_for)
+
+    def recall(self, person: str) -> Evidence | None:
+        """From memory only; None: ask `load`."""
+        known = self._known.get(person)
+        if known is not None:
+            self._known.move_to_end(person)
+        return known
+
+    async def load(self, person: str) -> Evidence:
+        """From memory or the store; empty when nobody knows, or when the store is out of reach."""
+        known = self.recall(person)
+        if known is not None:
+            return known
+        waiter: Deferred[Evidence] = Deferred()
+        self._want(person, waiter)
+        return await waiter
+
+    def learn(self, person: str, change: Change) -> None:
+        """Add to what is known of a person, reading it first where that is needed."""
+        known = self.recall(person)
+        if known is not None:
+            self._keep(person, known, change(known))
+            return
+        self._changes.setdefault(person, []).append(change)
+        self._want(person, None)
+
+    def _want(self, person: str, waiter: Deferred[Evidence] | None) -> None:
+        if not self._wanted.keys() - self._reading:
+            self._clock.callLater(0, self._read)
+        waiters = self._wanted.setdefault(person, [])
+        if waiter is not None:
+            waiters.append(waiter)
+
+    def _read(self) -> None:
+        people = [person for person in self._wanted if person not in self._reading]
+        if people:
+            self._reading.update(people)
+            self._spawn(self._read_people(people), "reading evidence", self.log)
+
+    async def _read_people(self, people: list[str]) -> None:
+        values: Sequence[bytes | None] | None
+        try:
+            values = await self._port.read(people)
+        except Exception:
+            self.log.failure("evidence could not be read")
+            values = None
+        self._reading.difference_update(people)
+        for index, person in enumerate(people):
+            changes = self._changes.pop(person, [])
+            evidence = Evidence()
+            if values is not None:
+                before = evidence = unpack(values[index])
+                for change in changes:
+                    evidence = change(evidence)
+                self._keep(person, before, evidence)
+            for waiter in self._wanted.pop(person, []):
+                waiter.callback(evidence)
+
+    def _keep(self, person: str, before: Evidence, after: Evidence) -> None:
+        self._known[person] = after
+        self._known.move_to_end(person)
+        if len(self._known) > self._remembered:
+            self._known.popitem(last=False)
+        # That the provider took one more message is not worth a write of its own.
+        if msgspec.structs.replace(after, sent_at=before.sent_at) != before:
+            self._port.write(person, pack(after), max(self.active_for, self.inactive_for))
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Evidence)
+
+
+def pack(evidence: Evidence) -> bytes:
+    return _encoder.encode(evidence)
+
+
+def unpack(value: bytes | None) -> Evidence:
+    """A stored record; empty for none, for one that cannot be read and for one of a later version."""
+    if not value:
+        return Evidence()
+    try:
+        evidence = _decoder.decode(value)
+    except (msgspec.DecodeError, ValueError):
+        return Evidence()
+    return evidence if evidence.version == RECORD_VERSION else Evidence()
+
+
+class Budget:
+    """How many numbers may still be asked: never more than a minute's worth in any minute.
+
+    rate: numbers per second; below one a minute the window is as long as one number takes.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self._window = max(60.0, 1.0 / rate) if rate > 0 else math.inf
+        self._most = int(rate * self._window + 1e-6)
+        self._spent: OrderedDict[float, int] = OrderedDict()
+        self._total = 0
+
+    def left(self, now: float) -> int:
+        while self._spent:
+            at = next(iter(self._spent))
+            if now - at < self._window:
+                break
+            self._total -= self._spent.pop(at)
+        return self._most - self._total
+
+    def take(self, count: int, now: float) -> None:
+        self._spent[now] = self._spent.get(now, 0) + count
+        self._total += count

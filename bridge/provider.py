@@ -1,0 +1,164 @@
+"""What a WhatsApp provider is to the bridge: a translator between our values and its HTTP. No I/O here.
+
+A provider makes requests and reads responses; when, how often and over which connection is the bridge's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+
+from gateway.messages.outcome import AttemptResult, Inbound, Report
+
+Headers = tuple[tuple[str, str], ...]
+
+
+class HttpRequest(msgspec.Struct, frozen=True):
+    """A request of ours, or a webhook as it came in. `url`: absolute, or path and query of a webhook.
+
+    Headers, body and URL may hold keys, numbers and texts: none of them shows in repr.
+    """
+
+    method: str
+    url: str
+    headers: Headers = ()
+    body: bytes = b""
+
+    def header(self, name: str) -> str:
+        """The first header of that name in any case, "" without."""
+        return _header(self.headers, name)
+
+    def query(self, name: str) -> str:
+        """The first value of a parameter in the URL, "" without."""
+        return parse_qs(urlsplit(self.url).query, keep_blank_values=True).get(name, [""])[0]
+
+    def json(self) -> object | None:
+        """The decoded body, None when it is not JSON."""
+        return _json(self.body)
+
+    def __repr__(self) -> str:
+        return f"<HttpRequest {self.method} {len(self.body)} octets>"
+
+
+class HttpResponse(msgspec.Struct, frozen=True):
+    """An answer of a provider, or ours to a webhook."""
+
+    status: int
+    body: bytes = b""
+    headers: Headers = ()
+
+    def header(self, name: str) -> str:
+        """The first header of that name in any case, "" without."""
+        return _header(self.headers, name)
+
+    def json(self) -> object | None:
+        """The decoded body, None when it is not JSON."""
+        return _json(self.body)
+
+    def __repr__(self) -> str:
+        return f"<HttpResponse {self.status} {len(self.body)} octets>"
+
+
+class NotWritten(msgspec.Struct, frozen=True):
+    """No octet of the request left: connection refused, name not found, certificate refused."""
+
+    reason: str
+
+
+class Unanswered(msgspec.Struct, frozen=True):
+    """The request was written (or may have been) and no whole answer came: `timeout` or `connection_lost`."""
+
+    reason: str
+
+
+HttpOutcome = HttpResponse | NotWritten | Unanswered
+
+
+class Http(Protocol):
+    """How requests travel. Implemented by bridge.http; never raises for what the network does."""
+
+    async def send(self, request: HttpRequest, timeout: float) -> HttpOutcome: ...
+
+
+Account = tuple[bool, str] | bool | None
+"""Has a number an account? (True, identity) yes, send to that identity ("" when the provider names none); False: no,
+by the provider's own explicit word; None: unknown."""
+
+
+class WebhookRead(msgspec.Struct, frozen=True):
+    """What one webhook says.
+
+    connection: True the sender is connected, False it is logged out, None nothing was said.
+    unsure: the sender's connection broke in a way that may heal: its state should be asked for.
+    answer: what is answered instead of a plain 200 (a challenge), when nothing has to be kept.
+    """
+
+    reports: tuple[Report, ...] = ()
+    inbound: tuple[Inbound, ...] = ()
+    connection: bool | None = None
+    unsure: bool = False
+    answer: HttpResponse | None = None
+
+
+class BadProof(msgspec.Struct, frozen=True):
+    """The webhook is not signed as configured: 401, and nothing of it is believed."""
+
+    reason: str
+
+
+class Provider(Protocol):
+    """One service. All methods are pure; none raises on nonsense from outside.
+
+    check_numbers: how many numbers one check may hold; 0 when the service cannot be asked.
+    """
+
+    @property
+    def check_numbers(self) -> int: ...
+
+    def check_request(self, numbers: Sequence[str]) -> HttpRequest | None:
+        """Ask which of these E.164 numbers (digits) have an account; None when the service cannot be asked."""
+
+    def read_check(self, response: HttpResponse, numbers: Sequence[str]) -> Mapping[str, Account]:
+        """The answer for every number that was asked."""
+
+    def send_request(self, recipient: str, text: str, message_id: str) -> HttpRequest:
+        """Send a text. recipient: the identity a check or an earlier send gave, else E.164 digits."""
+
+    def read_send(self, response: HttpResponse) -> AttemptResult: ...
+
+    def state_request(self) -> HttpRequest | None:
+        """Ask whether the sender is connected; None when the service cannot be asked."""
+
+    def read_state(self, response: HttpResponse) -> bool | None:
+        """True connected, False not (logged out, unknown instance, wrong key), None when the answer does not say."""
+
+    def read_webhook(self, request: HttpRequest, now: float) -> WebhookRead | BadProof:
+        """Verify, then read. now: seconds since the epoch."""
+
+
+def last_segment(message_id: str) -> str:
+    """The part of a WhatsApp Web id that stays the same: `true_5531...@c.us_3EB0` -> `3EB0`; others as they are."""
+    return message_id.rpartition("_")[2]
+
+
+def retry_after(response: HttpResponse, otherwise: float, most: float = 60.0) -> float:
+    """Seconds the provider asked us to wait (Retry-After as a number), within 0.1 and `most`."""
+    written = response.header("retry-after").strip()
+    seconds = float(written) if written.isascii() and written.isdigit() else otherwise
+    return min(max(seconds, 0.1), most)
+
+
+def _header(headers: Headers, name: str) -> str:
+    wanted = name.lower()
+    return next((value for key, value in headers if key.lower() == wanted), "")
+
+
+def _json(body: bytes) -> object | None:
+    try:
+        decoded: object = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        return None
+    return decoded

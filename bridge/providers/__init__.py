@@ -1,0 +1,21 @@
+"""The WhatsApp services Pombo speaks to, by the name they have in the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from bridge.provider import Provider
+from bridge.providers.evolution import Evolution
+
+if TYPE_CHECKING:
+    from config.schema import BridgeSettings
+
+PROVIDERS: dict[str, Callable[[BridgeSettings], Provider]] = {
+    "evolution": Evolution.of,
+}
+
+
+def provider_of(settings: BridgeSettings) -> Provider:
+    """The adapter of a bridge entry. KeyError for a service that is not listed above."""
+    return PROVIDERS[settings.provider](settings)

@@ -1,0 +1,298 @@
+"""Evolution API 2.3 (REST over Baileys, or over the Cloud API of an instance of kind WHATSAPP-BUSINESS).
+
+Sources: its OpenAPI document v2, the source of 2.3.6/2.3.7, and answers recorded from it. The body of a webhook
+contains the API key of the instance: nothing of it is ever logged.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from bridge.provider import (
+    Account,
+    BadProof,
+    Headers,
+    HttpRequest,
+    HttpResponse,
+    WebhookRead,
+    last_segment,
+    retry_after,
+)
+from bridge.providers.baileys import sender_of, text_in
+from gateway.messages.outcome import (
+    Accepted,
+    AttemptResult,
+    ChannelDown,
+    Inbound,
+    NoAccount,
+    Refused,
+    Report,
+    Status,
+    TryLater,
+    Uncertain,
+)
+
+if TYPE_CHECKING:
+    from config.schema import BridgeSettings
+
+MOST_NUMBERS = 50  # of one check; no maximum is documented
+
+# status of messages.update. PENDING says nothing; DELETED is what 2.3.6 reports for an update without a status.
+_STATUSES = {
+    "SERVER_ACK": Status.SENT,
+    "DELIVERY_ACK": Status.DELIVERED,
+    "READ": Status.READ,
+    "PLAYED": Status.READ,
+    "ERROR": Status.FAILED,
+}
+_NUMBERED = ("ERROR", "PENDING", "SERVER_ACK", "DELIVERY_ACK", "READ", "PLAYED")  # Baileys' own 0 to 5
+_LOGGED_OUT = frozenset({401, 402, 403, 406})  # statusReason after which Evolution does not reconnect by itself
+_META_LATER = frozenset({1, 4, 80007, 130429, 131000, 131056})
+_META_NO_ACCOUNT = 131026
+_JID = re.compile(r"[0-9]{5,20}(?::[0-9]+)?@(?:s\.whatsapp\.net|c\.us|lid)", re.ASCII)
+
+
+class Evolution(msgspec.Struct, frozen=True):
+    """One instance of an Evolution server. webhook_secret: the `jwt_key` of its webhook; "" when it has none."""
+
+    channel: str
+    url: str
+    api_key: str
+    instance: str
+    webhook_secret: str = ""
+    check_numbers: int = MOST_NUMBERS
+
+    @classmethod
+    def of(cls, settings: BridgeSettings) -> Evolution:
+        secret = settings.webhook_secret
+        return cls(
+            channel=settings.name,
+            url=str(settings.url).rstrip("/"),
+            api_key=settings.api_key.get_secret_value(),
+            instance=settings.instance,
+            webhook_secret=secret.get_secret_value() if secret is not None else "",
+        )
+
+    def __repr__(self) -> str:
+        return f"<Evolution {self.channel}>"
+
+    # ------------------------------------------------------------------------------------------------------- requests
+
+    def check_request(self, numbers: Sequence[str]) -> HttpRequest:
+        return self._request("POST", "chat/whatsappNumbers", {"numbers": list(numbers)})
+
+    def send_request(self, recipient: str, text: str, message_id: str) -> HttpRequest:
+        number = recipient.replace("@c.us", "@s.whatsapp.net")  # another library's word for the same
+        return self._request("POST", "message/sendText", {"number": number, "text": text, "linkPreview": False})
+
+    def state_request(self) -> HttpRequest:
+        return self._request("GET", "instance/connectionState", None)
+
+    def _request(self, method: str, path: str, body: object | None) -> HttpRequest:
+        headers: Headers = (("apikey", self.api_key), ("Accept", "application/json"))
+        if body is not None:
+            headers += (("Content-Type", "application/json"),)
+        url = f"{self.url}/{path}/{quote(self.instance, safe='')}"
+        return HttpRequest(method, url, headers, b"" if body is None else msgspec.json.encode(body))
+
+    # -------------------------------------------------------------------------------------------------------- answers
+
+    def read_check(self, response: HttpResponse, numbers: Sequence[str]) -> Mapping[str, Account]:
+        """Only a 200 says anything: every failure, a closed connection too, is a 400 with whatever was thrown."""
+        answers: dict[str, Account] = dict.fromkeys(numbers)
+        decoded = response.json() if response.status == 200 else None
+        for entry in decoded if isinstance(decoded, list) else ():
+            match entry:
+                case {"number": str(number), "exists": bool(exists)} if _digits(number) in answers:
+                    jid = entry.get("jid")
+                    answers[_digits(number)] = (True, _identity(jid)) if exists else False
+        return answers
+
+    def read_send(self, response: HttpResponse) -> AttemptResult:
+        """201 with a key was taken. The only 400 that means "no account" holds `exists: false`."""
+        status, body = response.status, response.json()
+        code = str(status)
+        if 200 <= status < 300:
+            return self._read_taken(body)
+        said = _said(body)
+        match said:
+            case [{"exists": False}, *_] if status == 400:
+                return NoAccount("send", code)
+        if _closed(said) or _closed(body):
+            return ChannelDown("logged_out", code)
+        if status == 429:
+            return TryLater(retry_after(response, 1.0), "throttled", code, counted=False)
+        if status in (401, 403):
+            return ChannelDown("unauthorized", code)
+        if status == 404:
+            return ChannelDown("unknown_instance", code)
+        if status >= 500:
+            return ChannelDown("provider_down", code)
+        return Refused("refused", code, rejected=False)
+
+    @staticmethod
+    def _read_taken(body: object) -> AttemptResult:
+        match body:
+            case {"key": {"id": str(remote_id)} as key} if remote_id:
+                return Accepted(last_segment(remote_id), _identity(key.get("remoteJid")))
+            case {"error": {"code": int(code)}}:  # WHATSAPP-BUSINESS: Meta's refusal under a 201
+                if code == _META_NO_ACCOUNT:
+                    return NoAccount("send", str(code))
+                if code in _META_LATER:
+                    return TryLater(2.0, "throttled" if code in (4, 130429, 131056) else "refused", str(code))
+                return Refused("refused", str(code), rejected=False)
+            case {"error": _}:
+                return Refused("refused", rejected=False)
+        return Uncertain("unreadable_answer")
+
+    def read_state(self, response: HttpResponse) -> bool | None:
+        if response.status in (401, 403, 404):
+            return False
+        match response.json():
+            case {"instance": {"state": str(state)}} if response.status == 200:
+                return state == "open"
+        return None
+
+    # ------------------------------------------------------------------------------------------------------- webhooks
+
+    def read_webhook(self, request: HttpRequest, now: float) -> WebhookRead | BadProof:
+        """One envelope, or a list of them. Those of other instances (a global webhook) are passed over."""
+        if self.webhook_secret and (wrong := _wrong_token(request.header("authorization"), self.webhook_secret, now)):
+            return BadProof(wrong)
+        decoded = request.json()
+        reports: list[Report] = []
+        inbound: list[Inbound] = []
+        connection: bool | None = None
+        unsure = False
+        for envelope in decoded if isinstance(decoded, list) else [decoded]:
+            if not isinstance(envelope, dict) or envelope.get("instance", self.instance) != self.instance:
+                continue
+            event = _event(envelope, request)
+            for data in _each(envelope.get("data")):
+                if event == "messages.update":
+                    reports += self._report(data, now)
+                elif event == "messages.upsert":
+                    inbound += self._inbound(data, now)
+                elif event == "connection.update":
+                    state, reason = data.get("state"), data.get("statusReason")
+                    if state == "open":
+                        connection, unsure = True, False
+                    elif state in ("close", "refused"):
+                        lost = isinstance(reason, int) and reason in _LOGGED_OUT
+                        connection, unsure = (False, False) if lost else (None, True)
+        return WebhookRead(tuple(reports), tuple(inbound), connection, unsure)
+
+    def _report(self, data: dict[str, Any], now: float) -> Iterator[Report]:
+        key = data.get("key")
+        remote_id = data.get("keyId") or (key.get("id") if isinstance(key, dict) else None)
+        update = data.get("update")
+        said = data.get("status", update.get("status") if isinstance(update, dict) else None)
+        if isinstance(said, int) and 0 <= said < len(_NUMBERED):
+            said = _NUMBERED[said]
+        status = _STATUSES.get(said) if isinstance(said, str) else None
+        ours = data.get("fromMe", key.get("fromMe") if isinstance(key, dict) else None)
+        if status is not None and isinstance(remote_id, str) and remote_id and ours in (None, True, "true"):
+            yield Report(self.channel, last_segment(remote_id), status, at=now)
+
+    def _inbound(self, data: dict[str, Any], now: float) -> Iterator[Inbound]:
+        key = data.get("key")
+        if not isinstance(key, dict) or key.get("fromMe") in (True, "true"):
+            return
+        msisdn, text = sender_of(data, key), text_in(data.get("message"))
+        if msisdn and text:
+            remote_id = key.get("id")
+            yield Inbound(
+                self.channel,
+                msisdn,
+                to="",
+                remote_id=last_segment(remote_id) if isinstance(remote_id, str) else "",
+                text=text,
+                at=_moment(data.get("messageTimestamp"), now),
+            )
+
+
+def _digits(number: str) -> str:
+    return "".join(filter(str.isdigit, number.partition("@")[0]))
+
+
+def _identity(jid: object) -> str:
+    return jid if isinstance(jid, str) and _JID.fullmatch(jid) else ""
+
+
+def _said(body: object) -> list[Any]:
+    """`response.message` of an error, as a list."""
+    match body:
+        case {"response": {"message": list(said)}}:
+            return said
+        case {"response": {"message": said}} | {"message": said}:
+            return [said]
+    return []
+
+
+def _closed(said: object, depth: int = 4) -> bool:
+    """Does an error say that the session has no connection? It stands in many places, also in a raw exception."""
+    if isinstance(said, str):
+        return "connection closed" in said.lower()
+    if depth and isinstance(said, list):
+        return any(_closed(part, depth - 1) for part in said)
+    if depth and isinstance(said, dict):
+        return any(_closed(part, depth - 1) for part in said.values())
+    return False
+
+
+def _event(envelope: dict[str, Any], request: HttpRequest) -> str:
+    """`messages.update`, also when it is written MESSAGES_UPDATE or only stands in the URL (`byEvents`)."""
+    named = envelope.get("event")
+    name = named if isinstance(named, str) and named else urlsplit(request.url).path.rpartition("/")[2]
+    return name.lower().replace("_", ".").replace("-", ".")
+
+
+def _each(data: object) -> Iterator[dict[str, Any]]:
+    """The entries of `data`: one object, a list of them, or a list under `messages`."""
+    if isinstance(data, dict) and isinstance(data.get("messages"), list):
+        data = data["messages"]
+    for entry in data if isinstance(data, list) else [data]:
+        if isinstance(entry, dict):
+            yield entry
+
+
+def _moment(written: object, now: float) -> float:
+    """messageTimestamp: seconds as a number or a string; our own clock when it is absent or in the future."""
+    if isinstance(written, str) and written.isascii() and written.isdigit() and len(written) < 16:
+        written = int(written)
+    return float(written) if isinstance(written, (int, float)) and 0 < written < now else now
+
+
+def _wrong_token(authorization: str, secret: str, now: float) -> str:
+    """What is wrong with `Bearer` and an HS256 JWT (RFC 7519) made with `secret`; "" when nothing is."""
+    scheme, _, token = authorization.partition(" ")
+    parts = token.strip().split(".")
+    if scheme.lower() != "bearer" or len(parts) != 3 or not token.isascii():
+        return "no token"
+    signed = f"{parts[0]}.{parts[1]}".encode()
+    expected = base64.urlsafe_b64encode(hmac.new(secret.encode(), signed, hashlib.sha256).digest()).rstrip(b"=")
+    if not hmac.compare_digest(expected, parts[2].rstrip("=").encode()):
+        return "wrong signature"
+    header, claims = _part(parts[0]), _part(parts[1])
+    if header.get("alg") != "HS256":
+        return "wrong algorithm"
+    expires_at = claims.get("exp")
+    if isinstance(expires_at, bool) or not isinstance(expires_at, (int, float)) or expires_at <= now:
+        return "expired"
+    return ""
+
+
+def _part(encoded: str) -> dict[str, Any]:
+    try:
+        decoded = msgspec.json.decode(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
+    except (ValueError, msgspec.DecodeError, RecursionError):
+        return {}
+    return decoded if isinstance(decoded, dict) else {}

@@ -1,0 +1,86 @@
+"""Watching one sender: lets time pass for its `Health`, and asks for the sender's state when that is due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.logger import Logger
+
+from bridge.clock import Clock, Spawn, Timer
+from bridge.health import Health, State
+from bridge.provider import Http, HttpResponse, Provider, Unanswered
+
+PROBE_TIMEOUT_S = 5.0
+STEP_S = 1.0  # between looks, at the longest
+SHORTEST_STEP_S = 0.02
+
+
+class Watch:
+    """changed: called after every look and every answer; cheap, for it is called about once a second."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        health: Health,
+        provider: Provider,
+        http: Http,
+        *,
+        clock: Clock,
+        spawn: Spawn,
+        window: float,
+        timeout: float,
+        changed: Callable[[], None],
+    ) -> None:
+        """window, timeout: seconds, of the health settings and of an HTTP call."""
+        self._health, self._provider, self._http = health, provider, http
+        self._clock, self._spawn, self._changed = clock, spawn, changed
+        self._step, self._timeout = min(STEP_S, window / 4), min(timeout, PROBE_TIMEOUT_S)
+        self._running = self._probing = False
+        self._timer: Timer | None = None
+
+    def start(self) -> None:
+        self._running = True
+        self.probe()
+        self._look()
+
+    def stop(self) -> None:
+        self._running = False
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+
+    def probe(self) -> None:
+        """Ask now, unless a question is under way."""
+        if self._running and not self._probing:
+            self._probing = True
+            self._spawn(self._ask(), "asking for a sender's state", self.log)
+
+    def _look(self) -> None:
+        now = self._clock.seconds()
+        self._health.tick(now)
+        if now >= self._health.probe_at:
+            self.probe()
+        self._changed()
+        if self._running:
+            until_probe = self._health.probe_at - now
+            step = min(self._step, until_probe) if until_probe > 0 else self._step
+            self._timer = self._clock.callLater(max(step, SHORTEST_STEP_S), self._look)
+
+    async def _ask(self) -> None:
+        state: bool | None = None
+        reached = True
+        try:
+            request = self._provider.state_request()
+            if request is None:
+                state = True  # it cannot be asked: a message will tell
+            else:
+                answer = await self._http.send(request, self._timeout)
+                if isinstance(answer, HttpResponse):
+                    state = self._provider.read_state(answer)
+                else:  # one slow answer is no reason to rest, but none to come back either
+                    reached = isinstance(answer, Unanswered) and self._health.state is State.OPEN
+        finally:
+            self._probing = False
+        if self._running:
+            self._health.probed(state, self._clock.seconds(), reached=reached)
+            self._changed()

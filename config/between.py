@@ -1,0 +1,259 @@
+"""What concerns more than one key: duplicates, dangling names, unreachable routes, keys that need each other.
+
+Works on the values as read, not on the models, so that it still speaks when some other key is wrong; it passes over
+everything that has not the right shape, because the models have said so already.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import string
+from collections.abc import Iterator
+from typing import Any
+
+from config import endpoints, units
+from config.document import Document, Path, dotted
+from config.fields import shown
+
+
+def between(document: Document) -> None:
+    """Add what is wrong between keys to the document's errors."""
+    values = document.values
+    accounts = _accounts(document, values)
+    channels = _channels(document, values)
+    _routes(document, values, accounts, channels)
+    _listeners(document, values)
+
+
+def _items(values: Any, *keys: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The mappings of the list at a path."""
+    for key in keys:
+        values = values.get(key) if isinstance(values, dict) else None
+    if isinstance(values, list):
+        for index, item in enumerate(values):
+            if isinstance(item, dict):
+                yield (*keys, index), item
+
+
+def _unique(document: Document, seen: dict[str, Path], path: Path, name: Any, what: str) -> None:
+    """Note a name; an error when another thing already has it."""
+    if not isinstance(name, str):
+        return
+    if name in seen:
+        where = f"{dotted(seen[name])}, line {document.line(seen[name])}"
+        document.error(path, f"another {what} has this name ({where}); give it its own")
+    else:
+        seen[name] = path
+
+
+def _unread(document: Document, path: Path, name: Any) -> bool:
+    """Whether a name is missing or wrong, so that nothing can be said about those who use it."""
+    return not isinstance(name, str) or any(wrong == path for _, wrong, _ in document.errors)
+
+
+def _given(document: Document, path: Path, item: dict[str, Any], key: str) -> bool:
+    """Whether a key is there; one whose reference could not be filled in counts."""
+    return item.get(key) is not None or (*path, key) in document.spoilt
+
+
+def _accounts(document: Document, values: Any) -> set[str] | None:
+    """The accounts' names; None when they cannot all be known."""
+    seen: dict[str, Path] = {}
+    unread = False
+    for path, account in _items(values, "smpp_server", "accounts"):
+        unread |= _unread(document, (*path, "system_id"), account.get("system_id"))
+        _unique(document, seen, (*path, "system_id"), account.get("system_id"), "account")
+        both = [key for key in ("password", "password_hash") if _given(document, path, account, key)]
+        if len(both) == 2:
+            what = "is given beside password; keep one of them"
+            document.error((*path, "password_hash"), what, document.key_line((*path, "password_hash")))
+        elif not both:
+            what = "is missing; write password: ${NAME}, or password_hash: with what `pombo hash` prints"
+            document.error((*path, "password"), what, document.key_line(path))
+    return None if unread else set(seen)
+
+
+def _channels(document: Document, values: Any) -> set[str] | None:
+    """The channels' names; None when they cannot all be known."""
+    seen: dict[str, Path] = {}
+    unread = False
+    for path, channel in _items(values, "smsc_client"):
+        unread |= _unread(document, (*path, "name"), channel.get("name"))
+        _unique(document, seen, (*path, "name"), channel.get("name"), "channel")
+        _reconnect(document, path, channel.get("reconnect"))
+    for path, channel in _items(values, "bridge"):
+        unread |= _unread(document, (*path, "name"), channel.get("name"))
+        _unique(document, seen, (*path, "name"), channel.get("name"), "channel")
+        if channel.get("provider") == "cloud_api":
+            _cloud_api(document, path, channel)
+        for template_path, template in _items({"templates": channel.get("templates")}, "templates"):
+            _template(document, (*path, *template_path), template)
+    return None if unread else set(seen)
+
+
+def _reconnect(document: Document, path: Path, reconnect: Any) -> None:
+    if not isinstance(reconnect, dict):
+        return
+    try:
+        initial = units.duration(str(reconnect.get("initial", "1s")))
+        longest = units.duration(str(reconnect.get("max", "60s")))
+    except ValueError:
+        return
+    if initial > longest:
+        document.error((*path, "reconnect"), "initial is longer than max; let max be the longer one")
+
+
+def _cloud_api(document: Document, path: Path, channel: dict[str, Any]) -> None:
+    if not _given(document, path, channel, "app_secret"):
+        what = "is missing; cloud_api needs it to know its webhooks: write app_secret: ${NAME} or ${file:/path}"
+        document.error((*path, "app_secret"), what, document.key_line(path))
+    url = channel.get("url")
+    if isinstance(url, str) and url.startswith("http") and not re.search(r"/v\d{1,3}\.\d{1,2}/?$", url):
+        document.error((*path, "url"), "lacks the version; write one such as https://graph.facebook.com/v25.0")
+
+
+def _template(document: Document, path: Path, template: dict[str, Any]) -> None:
+    """Every named group of `match` is used in `body`, and every parameter of `body` is a named group."""
+    match, body = template.get("match"), template.get("body", [])
+    texts = list(body.values()) if isinstance(body, dict) else body
+    if not isinstance(match, str) or not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        return
+    try:
+        groups = set(re.compile(match).groupindex)
+    except (re.error, OverflowError, RecursionError):
+        return
+    used: set[str] = set()
+    for text in texts:
+        try:
+            used |= {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+        except ValueError:
+            what = "has a brace without its partner; write parameters as {name}, a brace as {{ or }}"
+            document.error((*path, "body"), what)
+            return
+    for name in sorted(used - groups):
+        near = difflib.get_close_matches(name, groups, 1)
+        hint = f"; did you mean {{{near[0]}}}?" if near else f"; match has {_names(groups)}"
+        document.error((*path, "body"), f"uses {{{name}}}, which is no named group of match{hint}")
+    for name in sorted(groups - used):
+        document.error((*path, "body"), f"does not use the group {name} of match; write {{{name}}} or unname the group")
+
+
+def _names(names: set[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
+
+
+def _routes(document: Document, values: Any, accounts: set[str] | None, channels: set[str] | None) -> None:
+    seen: dict[str, Path] = {}
+    earlier: list[tuple[Path, Any, dict[str, Any] | None]] = []
+    for path, route in _items(values, "routes"):
+        _unique(document, seen, (*path, "name"), route.get("name"), "route")
+        _route_channels(document, path, route, channels)
+        when = route.get("when")
+        if isinstance(when, dict):
+            for index, name in _texts(when.get("account")):
+                if accounts is not None and name not in accounts:
+                    _dangling(document, (*path, "when", "account", *index), name, accounts, "account")
+        conditions = _conditions(when)
+        for first, first_name, before in earlier:
+            if before is not None and conditions is not None and _covers(before, conditions):
+                where = f"{first_name or dotted(first)} (line {document.line(first)})"
+                right = "move this one above it, narrow that one, or remove one"
+                document.error(path, f"is never reached, because {where} takes all that it would take; {right}")
+                break
+        earlier.append((path, route.get("name"), conditions))
+
+
+def _route_channels(document: Document, path: Path, route: dict[str, Any], channels: set[str] | None) -> None:
+    names = list(_texts(route.get("channels")))
+    for place, (index, name) in enumerate(names):
+        if name in [other for _, other in names[:place]]:
+            document.error((*path, "channels", *index), f"{shown(name)} is listed twice; keep the first")
+        elif channels is not None and name not in channels:
+            _dangling(document, (*path, "channels", *index), name, channels, "channel")
+    if len(names) > 1 and not _given(document, path, route, "fallback_after"):
+        what = "is missing; a route with more than one channel needs it: write fallback_after: 10m"
+        document.error((*path, "fallback_after"), what, document.key_line(path))
+
+
+def _texts(value: Any) -> Iterator[tuple[Path, str]]:
+    """The texts of a list, or the one text that stands for it, with the rest of the path."""
+    if isinstance(value, str):
+        yield (), value
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            if isinstance(item, str):
+                yield (index,), item
+
+
+def _dangling(document: Document, path: Path, name: str, known: set[str], what: str) -> None:
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean {near[0]}?" if near else f"there is {_names(known)}"
+    document.error(path, f"no {what} is called {shown(name)}; {hint}")
+
+
+_LISTS = ("account", "to", "from", "data_coding", "days")
+
+
+def _conditions(when: Any) -> dict[str, Any] | None:
+    """A route's conditions, lists as frozensets; those that match everything left out. None when unreadable."""
+    if when is None:
+        return {}
+    if not isinstance(when, dict):
+        return None
+    out: dict[str, Any] = {}
+    for key, value in when.items():
+        if key in _LISTS:
+            items = value if isinstance(value, list) else [value]
+            if any(isinstance(item, (dict, list)) or item is None for item in items):
+                return None
+            if items:
+                out[key] = frozenset(_same(key, item) for item in items)
+        elif value is not None:
+            out[key] = value
+    return out
+
+
+def _same(key: str, item: Any) -> Any:
+    """An item of a condition in the one form that is compared."""
+    if key == "to":
+        return str(item).lstrip("+")
+    return item.lower() if key == "days" and isinstance(item, str) else item
+
+
+def _covers(first: dict[str, Any], second: dict[str, Any]) -> bool:
+    """Whether every message that the second's conditions let through is let through by the first's."""
+    for key, allowed in first.items():
+        wanted = second.get(key)
+        if wanted is None:
+            return False
+        if key == "to":
+            if not all(any(prefix.startswith(shorter) for shorter in allowed) for prefix in wanted):
+                return False
+        elif key in _LISTS:
+            if not wanted <= allowed:
+                return False
+        elif wanted != allowed:
+            return False
+    return True
+
+
+def _listeners(document: Document, values: Any) -> None:
+    """Two listeners on one port and interface."""
+    seen: dict[tuple[str, str], Path] = {}
+    for section in ("smpp_server", "http"):
+        inside = values.get(section)
+        listen = inside.get("listen") if isinstance(inside, dict) else None
+        for index, text in _texts(listen):
+            try:
+                found = endpoints.server(text)
+            except ValueError:
+                continue
+            port, path = found.get("port", "0"), (section, "listen", *index)
+            if int(port) == 0:
+                continue
+            key = (str(int(port)), found.get("interface", ""))
+            if key in seen:
+                document.error(path, f"is the port of {dotted(seen[key])} too; give each listener its own")
+            else:
+                seen[key] = path

@@ -1,0 +1,261 @@
+"""The settings, key by key. Attribute names are the YAML keys; what is absent and has no default is None.
+
+Units: durations are float seconds, rates are float per second, money is Decimal, secrets are SecretStr. Every model is
+frozen, so two configurations can be compared part by part when a file is read again. What concerns more than one key
+(duplicates, dangling names, unreachable routes) is checked in `config.between`.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from config.fields import (
+    Body,
+    Cidr,
+    ConnectEndpoint,
+    Country,
+    Duration,
+    DurationOrZero,
+    Flag,
+    Hours,
+    HttpUrl,
+    ListenEndpoint,
+    Lower,
+    Money,
+    Name,
+    OneOrMore,
+    PasswordHash,
+    Prefix,
+    Rate,
+    Ratio,
+    Regex,
+    Secret,
+    SourceAddr,
+    StoreAddress,
+    SystemId,
+    SystemType,
+    Text,
+    text,
+    whole,
+)
+
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+
+Alphabet = Literal["gsm7", "latin1", "utf8"]
+Day = Annotated[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], Lower]
+Currency = Annotated[str, text(r"[A-Z]{3}", "write the three capital letters of ISO 4217, such as BRL")]
+Language = Annotated[str, text(r"[a-z]{2,3}(_[A-Za-z]{2,4})?", "write a language code such as pt_BR")]
+Octet = Annotated[int, whole(0, 255)]
+Listeners = Annotated[tuple[ListenEndpoint, ...], OneOrMore, Field(min_length=1)]
+
+
+class Settings(BaseModel):
+    """What all sections share: frozen, unknown keys refused, values kept out of errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class StoreSettings(Settings):
+    """What we must not forget, and for how long."""
+
+    url: StoreAddress = Field(default="embedded", repr=False)  # may carry a password; see config.store_url
+    directory: Text = "var/store"
+    fsync: Literal["always", "everysec"] = "always"
+    retention: Duration = 48 * HOUR
+    events: Annotated[int, whole(1_000, 1_000_000_000)] = 1_000_000
+    max_messages: Annotated[int, whole(1, 1_000_000_000)] = 2_000_000
+
+
+class AccountSettings(Settings):
+    """A billing system that binds to us. Exactly one of password and password_hash is given."""
+
+    system_id: SystemId
+    password: Secret | None = None
+    password_hash: PasswordHash | None = None
+    allow_from: Annotated[tuple[Cidr, ...], OneOrMore] = ()  # empty: everywhere
+    max_binds: Annotated[int, whole(1, 10_000)] = 8
+    window: Annotated[int, whole(1, 100_000)] = 100
+    throughput: Rate = 500.0
+    over_rate: Literal["throttle", "delay"] = "throttle"
+    default_alphabet: Alphabet = "gsm7"
+    sources: Annotated[tuple[SourceAddr, ...], OneOrMore] = ()  # empty: any
+    default_source: SourceAddr | None = None
+    receipts_kept: Duration = 7 * DAY
+    outbind: ConnectEndpoint | None = None
+    dedupe: DurationOrZero = 0.0
+
+
+class SmppServerSettings(Settings):
+    """The side billing systems bind to."""
+
+    listen: Listeners = ("tcp:2775:interface=127.0.0.1",)
+    system_id: SystemId = "POMBO"
+    session_init_timeout: Duration = 10.0
+    enquire_link: Duration = 30.0
+    response_timeout: Duration = 30.0
+    inactivity_timeout: DurationOrZero = 10 * MINUTE  # 0: never
+    parts_timeout: Duration = 60.0
+    default_validity: Duration = 24 * HOUR
+    accounts: tuple[AccountSettings, ...] = ()
+
+
+class ReconnectSettings(Settings):
+    """How long to wait before connecting again: from `initial`, growing up to `max`."""
+
+    initial: Duration = 1.0
+    max: Duration = 60.0
+
+
+class SmscSettings(Settings):
+    """A channel to an operator. `source` None keeps the submitted source address."""
+
+    name: Name
+    connect: ConnectEndpoint
+    system_id: SystemId
+    password: Secret
+    system_type: SystemType = ""
+    bind: Literal["transceiver", "transmitter_receiver", "transmitter"] = "transceiver"
+    binds: Annotated[int, whole(1, 1_000)] = 1
+    window: Annotated[int, whole(1, 100_000)] = 50
+    throughput: Rate = 100.0
+    source: SourceAddr | None = None
+    source_ton: Octet = 0
+    source_npi: Octet = 1
+    dest_ton: Octet = 1
+    dest_npi: Octet = 1
+    default_alphabet: Alphabet = "gsm7"
+    long_messages: Literal["udh", "sar", "payload"] = "udh"
+    transliterate: Flag = False
+    response_timeout: Duration = 30.0
+    enquire_link: Duration = 30.0
+    reconnect: ReconnectSettings = ReconnectSettings()
+    unanswered: Literal["hold", "resend"] = "hold"
+    price: Money = Decimal("0")  # per segment
+
+
+class LookupSettings(Settings):
+    """Asking whether a number has an account. On cloud_api, which cannot be asked, only the last three apply."""
+
+    enabled: Flag = True
+    deadline: Duration = 2.0
+    budget: Rate = 1.0  # numbers per second
+    active_for: Duration = 30 * DAY
+    inactive_for: Duration = DAY
+    when_unknown: Literal["skip", "send"] = "skip"  # absent on cloud_api: send
+
+
+class HealthSettings(Settings):
+    """When a channel is put aside: fewer than `min_acks` of the sends within `window` were answered."""
+
+    min_acks: Ratio = 0.5
+    window: Duration = 60.0
+    quarantine: Duration = 5 * MINUTE
+
+
+class TemplateSettings(Settings):
+    """An approved template: the regular expression that finds its text, and the parameters taken from it."""
+
+    name: Annotated[str, text(r"[a-z0-9_]{1,512}", "write the name of the approved template: small letters, digits, _")]
+    language: Language
+    match: Regex
+    body: Body = ()
+    ttl: Duration | None = None
+
+    def compiled(self) -> re.Pattern[str]:
+        """The expression as it is used: with fullmatch, '.' matching line breaks."""
+        return re.compile(self.match, re.DOTALL)
+
+
+class BridgeSettings(Settings):
+    """A channel to WhatsApp. `instance` is the session, or the phone_number_id of cloud_api."""
+
+    name: Name
+    provider: Literal["evolution", "waha", "wppconnect", "cloud_api"]
+    url: HttpUrl = Field(repr=False)  # without a slash at its end
+    api_key: Secret
+    instance: Text
+    app_secret: Secret | None = None
+    webhook_secret: Secret | None = None
+    verify_token: Secret | None = None
+    direct_send: Flag = False
+    throughput: Rate = 20.0
+    timeout: Duration = 10.0
+    price: Money = Decimal("0.00")  # per delivered message
+    lookup: LookupSettings = LookupSettings()
+    health: HealthSettings = HealthSettings()
+    templates: tuple[TemplateSettings, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unasked_is_sent(cls, values: Any) -> Any:
+        """cloud_api cannot be asked, so there `when_unknown` is `send` unless it is given."""
+        if isinstance(values, dict) and values.get("provider") == "cloud_api":
+            lookup = values.get("lookup", {})
+            if isinstance(lookup, LookupSettings):
+                lookup = lookup.model_dump(exclude_unset=True)
+            if isinstance(lookup, dict) and "when_unknown" not in lookup:
+                return {**values, "lookup": {**lookup, "when_unknown": "send"}}
+        return values
+
+
+class WhenSettings(Settings):
+    """What a route applies to; everything that is given must match. Empty tuples and None match everything."""
+
+    account: Annotated[tuple[Text, ...], OneOrMore] = ()
+    to: Annotated[tuple[Prefix, ...], OneOrMore] = ()  # E.164 digits, no plus
+    from_: Annotated[tuple[SourceAddr, ...], OneOrMore] = Field(default=(), alias="from")
+    text: Regex | None = None
+    data_coding: Annotated[tuple[Octet, ...], OneOrMore] = ()
+    hours: Hours | None = None  # minutes since midnight, (from, to); from > to runs over midnight
+    days: Annotated[tuple[Day, ...], OneOrMore] = ()
+
+
+class RouteSettings(Settings):
+    """Channels in order of preference, for what `when` describes. fallback_after None: a single channel."""
+
+    name: Name
+    when: WhenSettings | None = None
+    channels: Annotated[tuple[Name, ...], OneOrMore, Field(min_length=1)]
+    fallback_after: Duration | None = None
+    success: Literal["delivered", "sent"] = "delivered"
+    priority: Literal["high", "normal", "low"] = "normal"
+
+
+class HttpSettings(Settings):
+    """Webhooks, health, metrics and the admin part."""
+
+    listen: Listeners = ("tcp:8081:interface=127.0.0.1",)
+    admin_token: Secret | None = None
+
+
+class LogSettings(Settings):
+    """How the gateway talks to its operator."""
+
+    format: Literal["console", "json"] = "console"
+    level: Literal["debug", "info", "warn", "error", "critical"] = "info"
+    redact: Flag = True
+
+
+def host_name() -> str:
+    """The host's name, with anything a node name may not hold turned into dashes."""
+    return re.sub(r"[^A-Za-z0-9_.\-]", "-", socket.gethostname())[:40].lstrip(".-") or "node"
+
+
+class Config(Settings):
+    """One configuration file."""
+
+    node: Name = Field(default_factory=host_name)
+    currency: Currency = "BRL"
+    country: Country = "BR"
+    store: StoreSettings = StoreSettings()
+    smpp_server: SmppServerSettings = SmppServerSettings()
+    smsc_client: tuple[SmscSettings, ...] = ()
+    bridge: tuple[BridgeSettings, ...] = ()
+    routes: tuple[RouteSettings, ...] = ()
+    http: HttpSettings = HttpSettings()
+    log: LogSettings = LogSettings()

@@ -1,0 +1,160 @@
+"""What happens without anybody asking: moments that come due, work that a dead process left behind, the overview."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet import task
+from twisted.logger import Logger
+
+from gateway.delivery.deliver import Delivery
+from gateway.delivery.dispatch import Dispatcher
+from gateway.delivery.intake import Intake
+from gateway.delivery.joining import Joining
+from gateway.messages.message import Message
+from gateway.messages.outcome import AttemptResult, Uncertain, Unwritten
+from gateway.store import keys, records
+from gateway.store.valkey import Keep, Store
+
+LOOK_S = 0.2  # how often due messages are looked for
+AT_ONCE = 256
+TAKEN_FOR_S = 30.0  # another node may take a due message after this
+log = Logger("clockwork")
+
+
+class Overview:
+    """What waited where when it was last looked: for gauges, `status` and the bound on unfinished messages."""
+
+    def __init__(self) -> None:
+        self.unfinished = 0
+        self.depth: dict[str, tuple[int, int, int]] = {}  # channel -> messages waiting by priority
+        self.oldest_at: dict[str, float] = {}  # channel -> when the oldest waiting message was accepted
+        self.pending: dict[str, int] = {}  # account -> receipts and replies
+
+
+class Clockwork:
+    """The loops of a node."""
+
+    def __init__(
+        self, *, store: Store, delivery: Delivery, joining: Joining, intake: Intake, reactor: Any,
+        was_written: Callable[[str], bool], resends: Callable[[str], bool], accounts: Callable[[], Sequence[str]],
+    ) -> None:  # fmt: skip
+        """was_written(id): may the dead process have sent it? resends(channel): is such a message sent again?"""
+        self._store, self._delivery, self._joining, self._intake = store, delivery, joining, intake
+        self._reactor, self._was_written, self._resends, self._accounts = reactor, was_written, resends, accounts
+        self.overview = Overview()
+        self._looking = False
+        self._loops = [self._loop(self._look), self._loop(self._survey), self._loop(intake.sweep)]
+
+    def _loop(self, work: Callable[[], object]) -> task.LoopingCall:
+        def guarded() -> None:
+            try:
+                work()
+            except Exception:
+                log.failure("a loop stumbled and goes on")
+
+        loop = task.LoopingCall(guarded)
+        loop.clock = self._reactor
+        return loop
+
+    def start(self) -> None:
+        for loop, seconds in zip(self._loops, (LOOK_S, 1.0, 1.0), strict=True):
+            loop.start(seconds, now=True)
+
+    def stop(self) -> None:
+        for loop in self._loops:
+            if loop.running:
+                loop.stop()
+
+    # -- due
+
+    def _look(self) -> None:
+        if self._looking or not self._store.writable:
+            return
+        self._looking = True
+        now = self._reactor.seconds()
+        self._store.call("due", f"{now:.3f}", str(AT_ONCE), f"{now + TAKEN_FOR_S:.3f}", keep=Keep.NO).addCallbacks(
+            self._due, self._not_looked
+        ).addErrback(lambda failure: log.failure("due messages were not handled", failure=failure))
+
+    def _not_looked(self, _: Any) -> None:
+        self._looking = False
+
+    def _due(self, found: list[bytes]) -> None:
+        self._looking = False
+        again = []
+        for record in found:
+            message = records.unpack(record)
+            if message.in_hand and self._reactor.seconds() < message.expires_at:
+                again.append(message.id)
+            elif self._joining.is_waiting(message):
+                self._joining.overdue(message)
+            else:
+                self._delivery.moment(message)
+        if again:  # in a channel's hands: looked at again soon, its result comes first
+            score = f"{self._reactor.seconds() + 1.0:.3f}"
+            args = [word for message_id in again for word in (score, message_id)]
+            self._store.command("ZADD", keys.DUE, "XX", *args).addErrback(lambda _: None)
+        if len(found) == AT_ONCE:
+            self._look()
+
+    # -- left behind
+
+    async def recover(self) -> None:
+        """Messages that were in a channel's hands when a process died, or when a lease's answer was lost."""
+        for dispatcher in list(self._delivery.dispatchers.values()):
+            await self._recover_channel(dispatcher)
+
+    async def _recover_channel(self, dispatcher: Dispatcher) -> None:
+        ids = await self._store.command("SMEMBERS", dispatcher.hand_key, keep=Keep.OVER_LINKS)
+        ids = [one.decode() for one in ids if one.decode() not in dispatcher.in_hand]
+        written = unwritten = 0
+        for start in range(0, len(ids), AT_ONCE):
+            some = ids[start : start + AT_ONCE]
+            found = await self._store.command("MGET", *[keys.message(i) for i in some], keep=Keep.OVER_LINKS)
+            results: list[tuple[Message, AttemptResult]] = []
+            for record in found:
+                message = records.unpack(record) if record else None
+                if message is None or not message.in_hand or message.final or message.id in dispatcher.in_hand:
+                    continue
+                name = dispatcher.channel.name
+                if not message.attempts or message.attempts[-1].channel != name:
+                    continue
+                if self._was_written(message.id) and not (dispatcher.channel.kind == "smsc" and self._resends(name)):
+                    results.append((message, Uncertain("the gateway died before the answer")))
+                    written += 1
+                else:
+                    results.append((message, Unwritten("the gateway died before it was written")))
+                    unwritten += 1
+            uncertain = [r for r in results if isinstance(r[1], Uncertain)]
+            back = sorted((r for r in results if isinstance(r[1], Unwritten)), key=lambda r: r[0].id)
+            self._delivery.attempted(dispatcher.channel.name, uncertain)
+            self._delivery.attempted(dispatcher.channel.name, back)
+        if written or unwritten:
+            log.warn(
+                "{channel}: {unwritten} messages go back to the queue, {written} may have been sent and wait for word",
+                channel=dispatcher.channel.name, unwritten=unwritten, written=written,
+            )  # fmt: skip
+
+    # -- overview
+
+    def _survey(self) -> None:
+        if not self._store.writable:
+            return
+        channels, accounts = list(self._delivery.dispatchers), list(self._accounts())
+        self._store.call("overview", str(len(channels)), *channels, *accounts, keep=Keep.NO).addCallbacks(
+            self._surveyed, lambda _: None, callbackArgs=(channels, accounts)
+        ).addErrback(lambda failure: log.failure("the overview could not be read", failure=failure))
+
+    def _surveyed(self, answer: list[Any], channels: list[str], accounts: list[str]) -> None:
+        seen = self.overview
+        seen.unfinished = self._intake.unfinished = answer[0]
+        for name, row in zip(channels, answer[1 : 1 + len(channels)], strict=True):
+            seen.depth[name] = (row[0], row[2], row[4])
+            firsts = [records.unpack(record).accepted_at for record in row[1::2] if record]
+            seen.oldest_at[name] = min(firsts, default=0.0)
+            dispatcher = self._delivery.dispatchers.get(name)
+            if dispatcher is not None and sum(seen.depth[name]):
+                dispatcher.something_waits()
+        seen.pending = dict(zip(accounts, answer[1 + len(channels) :], strict=True))

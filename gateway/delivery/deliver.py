@@ -1,0 +1,374 @@
+"""From an accepted message to its final state: every result, report and moment changes the message (journey.py), asks
+what to do now (decide.py), and writes both down in one change. Nothing is done before it is written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Protocol
+
+from twisted.logger import Logger
+
+from gateway.delivery.dispatch import Dispatcher
+from gateway.delivery.ports import Channel
+from gateway.delivery.turn import Turn
+from gateway.messages.message import Attempted, Message, Receipt
+from gateway.messages.outcome import Accepted, AttemptResult, Lookup, Report, Uncertain, Unwritten
+from gateway.messages.states import State, wants_receipt
+from gateway.metrics import Metrics
+from gateway.routing import journey
+from gateway.routing.decide import ChannelFacts, Send, Stop, decide
+from gateway.store import keys, records
+from gateway.store.ledger import Ledger
+
+USER_MESSAGE_REFERENCE = 0x0204
+OF_A_CHANNEL = frozenset({"lookup", "sent", "retry", "failed"})  # steps that stay true when the message has ended
+log = Logger("delivery")
+
+
+class ReceiptDesk(Protocol):
+    """Where receipts go once they are kept: gateway.delivery.receipts."""
+
+    def added(self, account: str, entry: bytes | None, item: Receipt) -> None: ...
+
+
+class Joined(Protocol):
+    """What becomes of the parts that a joined text speaks for: gateway.delivery.joining."""
+
+    def release(self, turn: Turn, send: Send) -> None:
+        """The text goes on as SMS: every part by itself from here."""
+
+    def finish(self, turn: Turn) -> None:
+        """The text has ended, and every part with it."""
+
+
+class Delivery:
+    """The journeys of all messages of this node. Implements ports.Results but for what people write to us."""
+
+    joined: Joined
+    early_report: Callable[[bytes], None]  # a parked report whose message is known now
+
+    def __init__(
+        self, *, ledger: Ledger, clock: Callable[[], float], metrics: Metrics, receipts: ReceiptDesk, retention_s: int
+    ) -> None:
+        self.ledger, self.clock, self.metrics, self._receipts = ledger, clock, metrics, receipts
+        self.retention_s = retention_s
+        self.channels: dict[str, Channel] = {}
+        self.dispatchers: dict[str, Dispatcher] = {}
+        self._noted: dict[str, list[tuple[float, str, str, str]]] = {}  # steps of messages in a channel's hands
+
+    def facts(self) -> Mapping[str, ChannelFacts]:
+        return {name: ChannelFacts(channel.kind, channel.up) for name, channel in self.channels.items()}
+
+    # -- results of attempts
+
+    def attempted(self, channel: str, results: Sequence[tuple[Message, AttemptResult]]) -> None:
+        """Attempts ended; see ports.Results."""
+        now, facts = self.clock(), self.facts()
+        dispatcher = self.dispatchers.get(channel)
+        sent = 0
+        if results and isinstance(results[-1][1], Unwritten):
+            results = results[::-1]  # each goes to the front of the queue: the last one first
+        for message, result in results:
+            if dispatcher is not None:
+                dispatcher.done(message.id)
+            sent += isinstance(result, Accepted)
+            self._resolve(message, result, now, facts)
+        if sent:
+            self.metrics.sent(channel, sent)
+        if dispatcher is not None:
+            dispatcher.pump()
+
+    def _resolve(self, message: Message, result: AttemptResult, now: float, facts: Mapping[str, ChannelFacts]) -> None:
+        attempt = message.attempts[-1]
+        channel = attempt.channel
+        turn = Turn(message, now)
+        if self._noted:
+            turn.events += self._noted.pop(message.id, ())
+        for step in journey.resolve(message, result, now, alone=message.plan[-1:] == (channel,)):
+            turn.step(*step)
+        dispatcher = self.dispatchers.get(channel)
+        if dispatcher is not None:
+            turn.commands.append(("SREM", dispatcher.hand_key, message.id))
+        if isinstance(result, Accepted):
+            self._charge(message, channel)
+            if result.remote_id:
+                self._remember(turn, channel, result.remote_id)
+            if message.success == "sent" and self._kind(channel) == "smsc":
+                journey.close(message, State.DELIVERED, 0, channel, now)
+        elif isinstance(result, Uncertain) and self._kind(channel) == "smsc":
+            self._hold(turn, channel)
+        elif isinstance(result, Unwritten):
+            entry = f"{message.id} {len(message.attempts)}"
+            turn.commands.append(("LPUSH", keys.queue(channel, message.priority), entry))
+            if dispatcher is not None:
+                turn.kept.append(lambda _: dispatcher.something_waits())
+
+        def again(fresh: Message | None) -> None:
+            # Somebody changed or ended the message meanwhile (expired, cancelled); what the channel did stays true.
+            if fresh is None or not fresh.attempts or fresh.final:
+                self._note_after_end(turn, fresh)
+            else:
+                self._resolve(fresh, result, now, facts)
+
+        self.follow(turn, facts, again)
+
+    def _remember(self, turn: Turn, channel: str, remote_id: str) -> None:
+        """From now on reports find the message; those that came before were parked."""
+        message = turn.message
+        ttl = str(int(max(0.0, message.expires_at - turn.now)) + keys.REMOTE_ID_AFTER_EXPIRY_S)
+        for one in remote_id.split(","):
+            turn.commands.append(("SET", keys.remote(channel, one), message.id, "EX", ttl))
+            turn.commands.append(("GETDEL", keys.parked(channel, one)))
+        turn.kept.append(self._early)
+
+    def _early(self, answers: Sequence[Any] | None) -> None:
+        for answer in answers or ():
+            if answer and answer[0] >= 0x80:  # a packed report; ids of stream entries are digits
+                self.early_report(answer)
+
+    def _hold(self, turn: Turn, channel: str) -> None:
+        """A message that may have arrived: a report without an owner for the same addresses will settle it."""
+        message = turn.message
+        key = keys.held(channel, self.source_at(channel, message), message.msisdn)
+        ttl = str(int(max(0.0, message.expires_at - turn.now)) + 3600)
+        turn.commands += [("RPUSH", key, message.id), ("EXPIRE", key, ttl)]
+        self.held(message, channel, turn)
+
+    def held(self, message: Message, channel: str, turn: Turn) -> None:
+        """Overridden by wiring: look for a stray report of a message that is held."""
+
+    def source_at(self, channel: str, message: Message) -> str:
+        """The source address as the operator knows it."""
+        source_of = getattr(self.channels.get(channel), "source_of", None)
+        return source_of(message) if source_of is not None else message.source
+
+    def _note_after_end(self, turn: Turn, fresh: Message | None) -> None:
+        """The message ended while a channel had it: the trace tells what the channel did, nothing else changes."""
+        if fresh is None:
+            return
+        late = Turn(fresh, turn.now)
+        late.events, late.ttl = [e for e in turn.events if e[1] in OF_A_CHANNEL], self.retention_s
+        late.commands = [c for c in turn.commands if c[0] == "SREM" or (c[0] == "SET" and str(c[1]).startswith("u:"))]
+        self.ledger.commit(late.change(lambda newer: self._note_after_end(turn, newer)))
+
+    # -- what follows from a change
+
+    def follow(
+        self, turn: Turn, facts: Mapping[str, ChannelFacts], again: Callable[[Message | None], None] | None
+    ) -> None:
+        """Decide, and write the message, its steps and the decision in one change."""
+        message = turn.message
+        decision = decide(message, turn.now, facts) if not message.final else None
+        if isinstance(decision, Stop):
+            journey.close(message, decision.state, decision.err, decision.channel, turn.now)
+            if decision.state is State.EXPIRED:
+                turn.step("expired", decision.channel, decision.because)
+        if message.final:
+            self.end(turn, again)
+        elif isinstance(decision, Send):
+            self._note_fallback(turn, decision)
+            if message.parts and self._kind(decision.channel) == "smsc":
+                self.joined.release(turn, decision)
+            else:
+                self.enqueue(turn, decision)
+                self.ledger.commit(turn.change(again))
+        else:
+            until = min(decision.until if decision is not None else math.inf, message.expires_at)
+            turn.commands.append(("ZADD", keys.DUE, f"{until:.3f}", message.id))
+            self.ledger.commit(turn.change(again))
+
+    def enqueue(self, turn: Turn, send: Send) -> None:
+        """The channel's turn (or another try of it): into its queue."""
+        message, attempt = turn.message, turn.message.attempt
+        if attempt is not None and send.again and attempt.channel == send.channel:
+            attempt.state = Attempted.WAITING
+        else:
+            journey.begin(message, send.channel, turn.now)
+            if len(message.plan) > 1:
+                turn.step("decided", send.channel, send.because)
+        entry = f"{message.id} {len(message.attempts)}"
+        turn.commands.append(("RPUSH", keys.queue(send.channel, message.priority), entry))
+        turn.commands.append(("ZADD", keys.DUE, f"{self.wake_at(message):.3f}", message.id))
+        dispatcher = self.dispatchers.get(send.channel)
+        if dispatcher is not None:
+            turn.kept.append(lambda _: dispatcher.something_waits())
+
+    def wake_at(self, message: Message) -> float:
+        """When somebody should look at a message although nothing happened."""
+        attempt = message.attempt
+        if attempt is None:
+            return min(message.schedule_at or math.inf, message.expires_at)
+        if attempt.channel != message.plan[-1]:
+            return min(attempt.started_at + message.fallback_after, message.expires_at)
+        return message.expires_at
+
+    def _note_fallback(self, turn: Turn, send: Send) -> None:
+        """Trace and count a move from one channel to the next, channels that were passed over included."""
+        last = turn.message.attempt
+        if send.again and last is not None and last.channel == send.channel:
+            return
+        origin, reason = (last.channel, send.because) if last is not None else ("", "")
+        for target, why in (*send.skipped, (send.channel, "")):
+            if origin:
+                turn.step("fallback", target, f"from {origin}: {reason}")
+                self.metrics.count("pombo_fallback", origin, target, reason)
+            origin, reason = target, why
+
+    # -- the end
+
+    def end(self, turn: Turn, again: Callable[[Message | None], None] | None = None) -> None:
+        """Write a message that has become final; the parts of a joined text end with it."""
+        if turn.message.parts:
+            turn.commands.append(("ZREM", keys.DUE, turn.message.id))
+            turn.ttl = self.retention_s
+            self.joined.finish(turn)
+        else:
+            self.close(turn)
+            self.ledger.commit(turn.change(again))
+
+    def close(self, turn: Turn) -> None:
+        """Everything a single message's end brings: its receipt, its cost, its figures."""
+        message, now = turn.message, turn.now
+        turn.ttl = self.retention_s
+        turn.commands.append(("ZREM", keys.DUE, message.id))
+        if message.state is State.DELIVERED:
+            self._charge_delivered(message)
+        receipt = receipt_for(message, now) if wants_receipt(message.registered_delivery, message.state) else None
+        if receipt is not None:
+            turn.step("receipt_queued")
+            stream = keys.receipts(message.account)
+            turn.commands.append(("XADD", stream, "*", "b", records.octets(records.pack_waiting(receipt))))
+
+        def kept(answers: Sequence[Any] | None) -> None:
+            channel = message.decided_by
+            self.metrics.count("pombo_final", channel, message.state.name.lower())
+            if message.state is State.DELIVERED:
+                self.metrics.observe("pombo_delivery_seconds", max(0.0, now - message.accepted_at), channel)
+            if receipt is not None:
+                self._receipts.added(message.account, answers[-1] if answers else None, receipt)
+
+        turn.kept.append(kept)
+
+    def _kind(self, channel: str) -> str:
+        known = self.channels.get(channel)
+        return known.kind if known is not None else ""
+
+    def _charge(self, message: Message, channel: str) -> None:
+        """Operators charge every segment they took."""
+        taken = self.channels.get(channel)
+        if taken is not None and taken.kind == "smsc":
+            self._book(message, channel, Decimal(taken.price) * message.segments)
+
+    def _charge_delivered(self, message: Message) -> None:
+        """WhatsApp charges what was delivered, and the SMS that was not needed is saved."""
+        taken = self.channels.get(message.decided_by)
+        if taken is None or taken.kind != "whatsapp":
+            return
+        first = message.part is None or not message.joined_in or message.part.number == 1  # one text, one price
+        cost = Decimal(taken.price) if first else Decimal(0)
+        self._book(message, message.decided_by, cost)
+        spared = next((c for name in message.plan if (c := self.channels.get(name)) and c.kind == "smsc"), None)
+        if spared is not None and not any(a.channel == spared.name and a.remote_id for a in message.attempts):
+            saved = Decimal(spared.price) * message.segments - cost
+            if saved > 0:
+                self.metrics.count("pombo_saved", n=float(saved))
+
+    def _book(self, message: Message, channel: str, cost: Decimal) -> None:
+        if cost:
+            message.cost = str(Decimal(message.cost) + cost)
+            self.metrics.count("pombo_cost", channel, n=float(cost))
+
+    # -- reports and moments
+
+    def report(self, message: Message, news: Report, kept: Callable[[], None]) -> None:
+        """A report that was matched to this message. `kept` is called once nothing of it can be lost any more."""
+        now = self.clock()
+        self._teach(message, news, now)
+        was_final = message.final
+        turn = Turn(message, now)
+        for step in journey.report(message, news, now, self._taken):
+            turn.step(*step)
+            if step[0] == "late":
+                self.metrics.count("pombo_late_acks", news.channel)
+        if not turn.events:
+            kept()
+            return
+        turn.kept.append(lambda _: kept())
+
+        def again(fresh: Message | None) -> None:
+            if fresh is None:
+                kept()
+            else:
+                self.report(fresh, news, kept)
+
+        if was_final:  # only the trace grows
+            turn.ttl = self.retention_s
+            self.ledger.commit(turn.change(again))
+        else:
+            self.follow(turn, self.facts(), again)
+
+    def _teach(self, message: Message, news: Report, now: float) -> None:
+        """What a report says about the number and about the sender's health."""
+        learn = getattr(self.channels.get(news.channel), "learn", None)
+        if learn is not None:
+            attempt = next((a for a in message.attempts if a.channel == news.channel), None)
+            learn(message.msisdn, news.status, news.no_account, max(0.0, now - attempt.started_at) if attempt else 0.0)
+
+    @staticmethod
+    def _taken(message: Message) -> bool:
+        """Has the current channel got the message, or may it write it any moment?"""
+        return message.in_hand or message.attempts[-1].state in (Attempted.SENT, Attempted.UNCERTAIN)
+
+    def moment(self, message: Message) -> None:
+        """A message's next step is due."""
+        if message.final:
+            return
+        now, facts = self.clock(), self.facts()
+        expired = now >= message.expires_at
+        if message.in_hand and not expired:
+            return  # a channel may write it any moment: its result comes first, and this comes again
+
+        def again(fresh: Message | None) -> None:
+            if fresh is not None:
+                self.moment(fresh)
+
+        if expired and message.in_hand and message.attempts:
+            dispatcher = self.dispatchers.get(message.attempts[-1].channel)
+            held = dispatcher.in_hand.get(message.id) if dispatcher is not None else None
+            if held is not None:
+                held.state = State.EXPIRED  # channels look at this right before they write
+        self.follow(Turn(message, now), facts, again)
+
+    def looked_up(self, message: Message, channel: str, lookup: Lookup) -> None:
+        """A lookup is a step of the message; it is written with what follows from it."""
+        self.metrics.lookup(channel, lookup.result, lookup.origin, lookup.seconds)
+        step = (self.clock(), "lookup", channel, f"{lookup.result} ({lookup.origin})")
+        self._noted.setdefault(message.id, []).append(step)
+
+    def capacity_changed(self, channel: str) -> None:
+        dispatcher = self.dispatchers.get(channel)
+        if dispatcher is not None:
+            dispatcher.pump()
+
+
+def receipt_for(message: Message, now: float) -> Receipt:
+    """The receipt of a final message: addresses swapped, as the ESME wrote them."""
+    reference = next((value for tag, value in message.tlvs if tag == USER_MESSAGE_REFERENCE), b"")
+    return Receipt(
+        message_id=message.id,
+        source=message.dest,
+        source_ton=message.dest_ton,
+        source_npi=message.dest_npi,
+        dest=message.source,
+        dest_ton=message.source_ton,
+        dest_npi=message.source_npi,
+        service_type=message.service_type,
+        state=message.state,
+        err=message.err,
+        submitted_at=message.accepted_at,
+        done_at=now,
+        channel=message.decided_by,
+        user_message_reference=reference,
+    )

@@ -1,0 +1,103 @@
+"""Work for one channel: straight from intake while nothing waits, else out of the store's queues, as fast as the
+channel takes it. Only what a channel can write now is taken into its hands; the rest stays in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from gateway.delivery.ports import Channel
+from gateway.messages.message import Message
+from gateway.messages.outcome import AttemptResult, ChannelDown
+from gateway.store import keys, records
+from gateway.store.valkey import Keep, Store
+
+AT_MOST = 256
+log = Logger("dispatch")
+
+
+class Dispatcher:
+    """Feeds one channel and knows what it holds."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        store: Store,
+        node: str,
+        hand_back: Callable[[str, list[tuple[Message, AttemptResult]]], None],
+    ) -> None:
+        """hand_back: where messages go that were taken although the channel is down."""
+        self.channel, self._store, self._hand_back = channel, store, hand_back
+        self.hand_key = keys.hand(node, channel.name)
+        self.in_hand: dict[str, Message] = {}
+        self.waiting = True  # something may wait in the store's queues; a fresh start always looks
+        self._leasing = False
+        self._reserved = 0  # segments promised to messages that are on their way through the store
+        self.stopping = False
+
+    # -- straight from intake
+
+    def reserve(self, segments: int) -> bool:
+        """May a message skip the queue? Then room for it is kept until `deliver` or `release`."""
+        if self.waiting or self.stopping or self.channel.capacity() - self._reserved < segments:
+            return False
+        self._reserved += segments
+        return True
+
+    def release(self, segments: int) -> None:
+        self._reserved -= segments
+
+    def deliver(self, message: Message) -> None:
+        """The message is kept, marked as in this node's hands: now the channel has it."""
+        self._reserved -= message.segments
+        self.send(message)
+
+    # -- out of the queues
+
+    def something_waits(self) -> None:
+        self.waiting = True
+        self.pump()
+
+    def pump(self) -> None:
+        """Take as much out of the queues as the channel can write now. A WhatsApp channel that is down gives all it
+        has to the next channel."""
+        if not self.waiting or self._leasing or self.stopping or not self._store.writable:
+            return
+        gives_back = self.channel.kind == "whatsapp" and not self.channel.up
+        room = AT_MOST if gives_back else min(AT_MOST, self.channel.capacity() - self._reserved)
+        if room <= 0:
+            return
+        self._leasing = True
+        self._store.call("lease", self.channel.name, str(room), self.hand_key, keep=Keep.NO).addCallbacks(
+            self._leased, self._not_leased, callbackArgs=(gives_back,)
+        ).addErrback(lambda failure: log.failure("leased messages were not handed on", failure=failure))
+
+    def _leased(self, answer: list[Any], gives_back: bool) -> None:
+        self._leasing = False
+        self.waiting = answer[0] > 0
+        messages = [records.unpack(record) for record in answer[1:]]
+        if gives_back and not self.channel.up:
+            for message in messages:
+                self.in_hand[message.id] = message
+            self._hand_back(self.channel.name, [(message, ChannelDown("channel_down")) for message in messages])
+        else:
+            for message in messages:
+                self.send(message)
+        if self.waiting:
+            self.pump()
+
+    def _not_leased(self, _: Failure) -> None:
+        self._leasing = False  # the link was lost: what the call may have taken is found again by recovery
+
+    # -- what the channel holds
+
+    def send(self, message: Message) -> None:
+        self.in_hand[message.id] = message
+        self.channel.send(message)
+
+    def done(self, message_id: str) -> Message | None:
+        """The channel has finished with a message."""
+        return self.in_hand.pop(message_id, None)

@@ -1,0 +1,220 @@
+"""The one door: a message is given its id, its route and its first step, kept, and only then answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from twisted.logger import Logger
+
+from gateway.delivery.deliver import Delivery
+from gateway.delivery.dispatch import Dispatcher
+from gateway.delivery.turn import Turn
+from gateway.messages.ids import Ids
+from gateway.messages.message import Attempt, Message
+from gateway.messages.states import State
+from gateway.metrics import Metrics
+from gateway.routing.decide import Send, decide
+from gateway.routing.routes import Route, find_route
+from gateway.smpp.constants import CommandStatus
+from gateway.store import keys, records
+from gateway.store.ledger import Ledger
+from gateway.store.valkey import Store
+from gateway.store.wirelog import fingerprint
+
+PATIENCE_S = 7.0  # how long an ESME waits for the store before its message is refused
+SILENT_SMS = 0x40  # protocol_id: a type 0 message, not shown to anybody (3GPP 23.040, 9.2.3.9)
+OK, QUEUE_FULL = int(CommandStatus.ESME_ROK), int(CommandStatus.ESME_RMSGQFUL)
+NO_DESTINATION = int(CommandStatus.ESME_RINVDSTADR)
+log = Logger("intake")
+
+Answer = Callable[[int, str], None]
+
+
+class PartsDesk(Protocol):
+    """gateway.delivery.joining."""
+
+    def arrived(self, message: Message, members: Sequence[bytes]) -> None:
+        """A set is complete; members as the store has them."""
+
+
+class _Accepting:
+    """A submit on its way through the store."""
+
+    __slots__ = ("answer", "at", "message", "over")
+
+    def __init__(self, message: Message, answer: Answer, at: float) -> None:
+        self.message, self.answer, self.at, self.over = message, answer, at, False
+
+
+class Intake:
+    """Accepts messages. Implements the `submit` of gateway.server.ports.Intake."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        ledger: Ledger,
+        delivery: Delivery,
+        parts: PartsDesk,
+        ids: Ids,
+        clock: Callable[[], float],
+        metrics: Metrics,
+        text_of: Callable[[Message], str | None],
+        is_text: Callable[[Message], bool],
+        parts_timeout_s: float,
+        max_messages: int,
+        revoke: Callable[[str], None],
+    ) -> None:
+        """text_of: the decoded text; is_text: may it be read as one at all (no binary, ports, silent types)?
+        revoke(id): take back a message whose ESME was refused because the store was too slow."""
+        self._store, self._ledger, self._delivery, self._parts = store, ledger, delivery, parts
+        self._ids, self._clock, self._metrics = ids, clock, metrics
+        self._text_of, self._is_text, self._revoke = text_of, is_text, revoke
+        self.parts_timeout_s, self.max_messages = parts_timeout_s, max_messages
+        self.routes: tuple[Route, ...] = ()
+        self.unfinished = 0  # messages in the store that are not final, as last seen
+        self.stopping = False
+        self._accepting: dict[str, _Accepting] = {}
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._accepting)
+
+    def submit(self, message: Message, answer: Answer) -> None:
+        """Keep a message, then answer. answer(command_status, message_id) is called exactly once."""
+        if not self._store.writable or self.unfinished + len(self._accepting) >= self.max_messages or self.stopping:
+            self._metrics.rejected(message.account, "ESME_RMSGQFUL")
+            answer(QUEUE_FULL, "")
+            return
+        now = self._clock()
+        route = find_route(self.routes, message, now, self._text_of)
+        plan = self._plan(route, message) if route is not None else ()
+        if route is None or not plan:
+            self._metrics.rejected(message.account, "ESME_RINVDSTADR")
+            answer(NO_DESTINATION, "")
+            return
+        message.id = self._ids.next()
+        message.accepted_at = now
+        message.route, message.plan, message.success = route.name, plan, route.success
+        message.fallback_after, message.priority = route.fallback_after, route.priority
+        self._accept(message, _Accepting(message, answer, now))
+
+    def _plan(self, route: Route, message: Message) -> tuple[str, ...]:
+        """The route's channels, without WhatsApp for what is no text."""
+        channels = self._delivery.channels
+        known = tuple(name for name in route.channels if name in channels)
+        if all(channels[name].kind == "smsc" for name in known):
+            return known
+        if message.protocol_id == SILENT_SMS or not self._is_text(message):
+            return tuple(name for name in known if channels[name].kind == "smsc")
+        if message.part is not None and channels[known[0]].kind == "smsc":
+            return tuple(name for name in known if channels[name].kind == "smsc")  # parts go as parts from the start
+        return known
+
+    def _accept(self, message: Message, accepting: _Accepting) -> None:
+        turn = Turn(message, accepting.at)
+        turn.step("accepted")
+        message_id, now = message.id, accepting.at
+        self._accepting[message_id] = accepting
+        writer = records.Writer(
+            message_id, message.account, message.dest, message.dest_ton, message.dest_npi, message.source,
+            message.source_ton, message.source_npi,
+        )  # fmt: skip
+        writers = keys.writers(message.msisdn)
+        turn.commands += (
+            ("LPUSH", writers, records.octets(records.encode(writer))),
+            ("LTRIM", writers, "0", str(keys.LAST_WRITERS - 1)),
+            ("EXPIRE", writers, str(keys.LAST_WRITERS_S)),
+        )
+        taker: Dispatcher | None = None
+        if message.schedule_at > now:
+            message.state = State.SCHEDULED
+        if message.part is not None and self._delivery.channels[message.plan[0]].kind == "whatsapp":
+            turn.commands.append(("ZADD", keys.DUE, f"{now + self.parts_timeout_s:.3f}", message_id))
+            turn.commands.append(self._part(message, now + self.parts_timeout_s))
+        elif message.schedule_at > now:
+            due = min(message.schedule_at, message.expires_at)
+            turn.commands.append(("ZADD", keys.DUE, f"{due:.3f}", message_id))
+        else:
+            taker = self._first_step(turn)
+        change = turn.change()
+        change.done = lambda answers: self._kept(accepting, taker, answers)
+        change.failed = lambda: self._not_kept(accepting, taker)
+        self._ledger.commit(change)
+
+    def _part(self, message: Message, due: float) -> tuple[Any, ...]:
+        part = message.part
+        assert part is not None
+        return (
+            "PART", keys.part_set(part.key), part.total, part.number, message.id, fingerprint(message.user_data),
+            f"{due:.3f}", int(self.parts_timeout_s * 4) + 60,
+        )  # fmt: skip
+
+    def _first_step(self, turn: Turn) -> Dispatcher | None:
+        """Straight into the hands of a channel that is free, else into its queue. The dispatcher that has room kept."""
+        message = turn.message
+        if len(message.plan) == 1:  # nothing to weigh: the way of most SMS
+            channel = message.plan[0]
+        else:
+            decision = decide(message, turn.now, self._delivery.facts())
+            if not isinstance(decision, Send):  # expired already, or no channel: the next look ends it
+                turn.commands.append(("ZADD", keys.DUE, f"{turn.now:.3f}", message.id))
+                return None
+            channel = decision.channel
+            for name, _ in decision.skipped:
+                turn.step("fallback", channel, f"from {name}: channel_down")
+                self._metrics.count("pombo_fallback", name, channel, "channel_down")
+            turn.step("decided", channel, decision.because)
+        dispatcher = self._delivery.dispatchers[channel]
+        message.attempts = [Attempt(channel=channel, started_at=turn.now)]
+        turn.commands.append(("ZADD", keys.DUE, f"{self._delivery.wake_at(message):.3f}", message.id))
+        if dispatcher.reserve(message.segments):
+            message.in_hand = True
+            turn.commands.append(("SADD", dispatcher.hand_key, message.id))
+            return dispatcher
+        turn.commands.append(("RPUSH", keys.queue(channel, message.priority), f"{message.id} 1"))
+        turn.kept.append(lambda _: dispatcher.something_waits())
+        return None
+
+    def _kept(self, accepting: _Accepting, taker: Dispatcher | None, answers: Sequence[Any] | None) -> None:
+        message = accepting.message
+        if accepting.over:  # it took too long and the ESME was told no: nothing may come of it
+            if taker is not None:
+                taker.release(message.segments)
+            self._revoke(message.id)
+            return
+        del self._accepting[message.id]
+        self._metrics.count("pombo_submitted", message.account)
+        self.unfinished += 1
+        accepting.answer(OK, message.id)
+        if taker is not None:
+            taker.deliver(message)
+        elif message.attempts:
+            self._delivery.dispatchers[message.attempts[0].channel].something_waits()
+        elif answers and answers[-1]:
+            self._parts.arrived(message, answers[-1])
+
+    def _not_kept(self, accepting: _Accepting, taker: Dispatcher | None) -> None:
+        if taker is not None:
+            taker.release(accepting.message.segments)
+        if not accepting.over:
+            self._refuse(accepting)
+
+    def _refuse(self, accepting: _Accepting) -> None:
+        accepting.over = True
+        self._accepting.pop(accepting.message.id, None)
+        self._metrics.rejected(accepting.message.account, "ESME_RMSGQFUL")
+        accepting.answer(QUEUE_FULL, "")
+
+    def sweep(self) -> None:
+        """Called every second: nobody waits longer than PATIENCE_S for an answer."""
+        if not self._accepting:
+            return
+        oldest = self._clock() - PATIENCE_S
+        late = [accepting for accepting in self._accepting.values() if accepting.at < oldest]
+        if late:
+            log.error("the store is too slow: {n} messages were refused", n=len(late))
+        for accepting in late:
+            self._refuse(accepting)
+

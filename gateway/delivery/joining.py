@@ -1,0 +1,217 @@
+"""Parts of a long text: kept and answered one by one, joined for WhatsApp, released as they came for SMS.
+
+The joined text is a message of its own with an id that no ESME ever sees; its `parts` are the ESME's messages. They
+change together in one call, so that a crash finds either parts that wait or a text that speaks for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from twisted.internet import defer
+from twisted.logger import Logger
+
+from gateway.delivery.deliver import Delivery
+from gateway.delivery.turn import Turn
+from gateway.messages.ids import Ids
+from gateway.messages.message import Attempt, Message
+from gateway.messages.outcome import Report
+from gateway.messages.states import State
+from gateway.routing import journey
+from gateway.routing.decide import Send, Stop, decide
+from gateway.store import keys, records
+from gateway.store.ledger import Change
+from gateway.store.valkey import Keep, Store
+
+AFTER_THE_TEXT_S = 5.0  # parts end with their text; should that ever fail they end by themselves so much later
+log = Logger("parts")
+
+
+class Joining:
+    """Sets of parts. Implements delivery.intake.PartsDesk and delivery.deliver.Joined."""
+
+    def __init__(
+        self, store: Store, delivery: Delivery, ids: Ids, clock: Callable[[], float],
+        join: Callable[[Sequence[Message]], str], spawn: Callable[[Any, str], object],
+    ) -> None:  # fmt: skip
+        """join: the text of parts in order. spawn: runs a coroutine that nobody awaits."""
+        self._store, self._delivery, self._ids, self._clock = store, delivery, ids, clock
+        self._join, self._spawn = join, spawn
+
+    def arrived(self, message: Message, members: Sequence[bytes]) -> None:
+        assert message.part is not None
+        self._spawn(self._join_set(keys.part_set(message.part.key), members), "joining parts")
+
+    async def _read(self, ids: Sequence[str]) -> list[Message]:
+        if not ids:
+            return []
+        found = await self._store.command("MGET", *[keys.message(i) for i in ids], keep=Keep.ALWAYS)
+        return [records.unpack(record) for record in found if record]
+
+    async def _join_set(self, key: str, members: Sequence[bytes]) -> None:
+        messages = [m for m in await self._read(_ids_of(members)) if not m.final and not m.joined_in and not m.attempts]
+        slots: dict[int, Message] = {}
+        for message in messages:
+            assert message.part is not None
+            slots.setdefault(message.part.number, message)
+        if not slots or len(slots) < next(iter(slots.values())).part.total:  # type: ignore[union-attr]
+            return  # one of them ended meanwhile: the others are released when they are due
+        ordered = [slots[number] for number in sorted(slots)]
+        now = self._clock()
+        first = ordered[0]
+        text = msgspec.structs.replace(
+            first,
+            id=self._ids.next(),
+            rev=0,
+            part=None,
+            parts=tuple(m.id for m in sorted(messages, key=lambda m: (m.part.number, m.id))),  # type: ignore[union-attr]
+            user_data=self._join(ordered).encode("utf-16-be"),
+            data_coding=8,
+            esm_class=0,
+            in_payload=True,
+            tlvs=(),
+            segments=len(ordered),
+            accepted_at=min(m.accepted_at for m in messages),
+            expires_at=min(m.expires_at for m in messages),
+            priority=min(m.priority for m in messages),
+            attempts=[],
+        )
+        turn = Turn(text, now)
+        turn.step("joined", "", f"{len(ordered)} parts")
+        turn.commands.append(("DEL", key))
+        decision = decide(text, now, self._delivery.facts())
+        if isinstance(decision, Stop):
+            return
+        if isinstance(decision, Send) and self._delivery.channels[decision.channel].kind == "smsc":  # nothing to join for: they go as they came
+            self._go_on(messages, decision, [], now, [("DEL", key)])
+            return
+        if isinstance(decision, Send):
+            for name, why in decision.skipped:
+                turn.step("fallback", decision.channel, f"from {name}: {why}")
+            self._delivery.enqueue(turn, decision)
+        else:  # scheduled for later
+            turn.commands.append(("ZADD", keys.DUE, f"{decision.until:.3f}", text.id))
+        changes = [turn.change()]
+        for message in messages:
+            message.joined_in = text.id
+            end = f"{message.expires_at + AFTER_THE_TEXT_S:.3f}"
+            changes.append(Change(message, (), [("ZADD", keys.DUE, end, message.id)]))
+        self._delivery.ledger.together(changes)
+
+    def _go_on(
+        self, messages: Sequence[Message], send: Send, before: Sequence[Attempt], now: float, commands: list[Any]
+    ) -> None:
+        """Every part by itself from here, in order, all in one call."""
+        changes = []
+        for message in messages:
+            message.attempts = [msgspec.structs.replace(attempt) for attempt in before]
+            turn = Turn(message, now)
+            turn.commands += commands
+            commands = []
+            self._delivery.enqueue(turn, send)
+            changes.append(turn.change(self._again))
+        self._delivery.ledger.together(changes)
+
+    def _again(self, fresh: Message | None) -> None:
+        """A part changed while it was being released: it ended (cancelled, expired), or its own moment will come."""
+
+    # -- delivery.deliver.Joined
+
+    def release(self, turn: Turn, send: Send) -> None:
+        self._spawn(self._release(turn, send), "releasing parts")
+
+    async def _release(self, turn: Turn, send: Send) -> None:
+        text = turn.message
+        parts = [m for m in await self._read(text.parts) if not m.final and m.joined_in == text.id and not m.attempts]
+        before = [msgspec.structs.replace(attempt) for attempt in text.attempts]
+        text.released = True
+        journey.close(text, State.UNKNOWN, 0, "", turn.now)
+        turn.ttl = self._delivery.retention_s
+        turn.commands.append(("ZREM", keys.DUE, text.id))
+        changes = [turn.change(self._again)]
+        for part in parts:
+            part.attempts = [msgspec.structs.replace(attempt) for attempt in before]
+            one = Turn(part, turn.now)
+            self._delivery.enqueue(one, send)
+            changes.append(one.change(self._again))
+        self._delivery.ledger.together(changes)
+
+    def finish(self, turn: Turn) -> None:
+        self._spawn(self._finish(turn), "ending parts")
+
+    async def _finish(self, turn: Turn) -> None:
+        text = turn.message
+        changes = [turn.change(self._again)]
+        for part in await self._read(text.parts):
+            if part.final or part.joined_in != text.id or (part.attempts and not text.released):
+                continue
+            part.attempts = [msgspec.structs.replace(attempt) for attempt in text.attempts]
+            journey.close(part, text.state, text.err, text.decided_by, turn.now)
+            one = Turn(part, turn.now)
+            self._delivery.close(one)
+            changes.append(one.change(self._again))
+        self._delivery.ledger.together(changes)
+
+    # -- moments and late reports
+
+    def is_waiting(self, message: Message) -> bool:
+        """Does this part still wait for the others?"""
+        if message.part is None or message.joined_in or message.attempts or message.final:
+            return False
+        first = self._delivery.channels.get(message.plan[0])
+        return first is not None and first.kind == "whatsapp"
+
+    def overdue(self, message: Message) -> None:
+        """The time for the others is over: complete after all, or released as plain SMS parts."""
+        self._spawn(self._overdue(message), "releasing an incomplete set")
+
+    async def _overdue(self, message: Message) -> None:
+        assert message.part is not None
+        key = keys.part_set(message.part.key)
+        members = await self._store.command("HGETALL", key, keep=Keep.ALWAYS)
+        ids = _ids_of(members)
+        now = self._clock()
+        if message.id in ids and len(members) // 2 >= message.part.total:
+            await self._join_set(key, members)
+            return
+        together = message.id in ids
+        messages = [m for m in await self._read(ids if together else [message.id]) if self.is_waiting(m)]
+        live = [m for m in messages if now < m.expires_at]
+        sms = next((n for n in message.plan if self._delivery.channels[n].kind == "smsc"), message.plan[0])
+        for part in live:
+            log.debug("a part waited in vain for its set; message_id={id}", id=part.id)
+        live.sort(key=lambda m: (m.part.number, m.id))  # type: ignore[union-attr]
+        for part in live:
+            part.plan = tuple(n for n in part.plan if self._delivery.channels[n].kind == "smsc") or part.plan
+        later = [m for m in live if m.schedule_at > now]
+        for part in later:
+            turn = Turn(part, now)
+            turn.commands.append(("ZADD", keys.DUE, f"{part.schedule_at:.3f}", part.id))
+            self._delivery.ledger.commit(turn.change(self._again))
+        rest = [m for m in live if m.schedule_at <= now]
+        self._go_on(rest, Send(sms, "parts are missing"), [], now, [("DEL", key)] if together else [])
+        for part in messages:
+            if now >= part.expires_at:
+                self._delivery.moment(part)
+
+    def report_parts(self, text: Message, news: Report, kept: Callable[[], None]) -> None:
+        """A report about a text whose parts have gone on by themselves."""
+        self._spawn(self._report_parts(text, news, kept), "a report for released parts")
+
+    async def _report_parts(self, text: Message, news: Report, kept: Callable[[], None]) -> None:
+        waiting: list[defer.Deferred[None]] = []
+        for part in await self._read(text.parts):
+            one: defer.Deferred[None] = defer.Deferred()
+            waiting.append(one)
+            self._delivery.report(part, news, lambda d=one: d.callback(None))  # type: ignore[misc]
+        for one in waiting:
+            await one
+        kept()
+
+
+def _ids_of(members: Sequence[bytes]) -> list[str]:
+    """Ids in the order of their parts. members: number, "digest id [id ...]", number, ..."""
+    rows = sorted(zip(members[::2], members[1::2], strict=True), key=lambda row: int(row[0]))
+    return [one for _, value in rows for one in value.decode().split()[1:]]

@@ -1,0 +1,137 @@
+"""What an ESME may do with a message it has submitted: ask for it, cancel it, replace it (SMPP 3.4, 4.8 to 4.10)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gateway.delivery.deliver import Delivery
+from gateway.delivery.turn import Turn
+from gateway.messages.message import Attempted, Message
+from gateway.messages.states import State
+from gateway.routing import journey
+from gateway.smpp.constants import CommandStatus
+from gateway.store import keys, records
+from gateway.store.valkey import Keep, Store
+from twisted.internet import defer
+
+OK = int(CommandStatus.ESME_ROK)
+NO_MESSAGE = int(CommandStatus.ESME_RINVMSGID)
+CANNOT_CANCEL = int(CommandStatus.ESME_RCANCELFAIL)
+CANNOT_REPLACE = int(CommandStatus.ESME_RREPLACEFAIL)
+ERR_CANCELLED = 3
+
+
+class Query(NamedTuple):
+    """What query_sm_resp says."""
+
+    command_status: int
+    message_id: str = ""
+    final_date: str = ""
+    message_state: int = 0
+    error_code: int = 0
+
+
+class Operations:
+    """query_sm, cancel_sm and replace_sm over the store."""
+
+    def __init__(
+        self, store: Store, delivery: Delivery, clock: Callable[[], float], normalize: Callable[[str], str | None]
+    ) -> None:
+        self._store, self._delivery, self._clock, self._normalize = store, delivery, clock, normalize
+
+    async def read(self, message_id: str) -> Message | None:
+        """One message; None when there is none of that id."""
+        record = await self._store.command("GET", keys.message(message_id), keep=Keep.OVER_LINKS)
+        return records.unpack(record) if record else None
+
+    async def _own(self, account: str, message_id: str, source: str) -> Message | None:
+        message = await self.read(message_id)
+        if message is None or message.account != account or message.parts:
+            return None
+        return message if not source or message.source == source else None
+
+    async def query(self, account: str, message_id: str, source: str) -> Query:
+        message = await self._own(account, message_id, source)
+        if message is None:
+            return Query(NO_MESSAGE, message_id)
+        final_date = time.strftime("%y%m%d%H%M%S000+", time.gmtime(message.final_at)) if message.final else ""
+        state = State.ENROUTE if message.state in (State.SCHEDULED, State.ACCEPTED) else message.state
+        return Query(OK, message_id, final_date, int(state), min(message.err, 255))
+
+    async def cancel(self, account: str, message_id: str, source: str, dest: str, service_type: str) -> int:
+        if message_id:
+            message = await self._own(account, message_id, source)
+            if message is None:
+                return NO_MESSAGE
+            if dest and self._normalize(dest) != message.msisdn:
+                return NO_MESSAGE
+            return OK if await self._cancel_one(message) else CANNOT_CANCEL
+        msisdn = self._normalize(dest)
+        if msisdn is None:
+            return NO_MESSAGE
+        writers = await self._store.command("LRANGE", keys.writers(msisdn), "0", "-1", keep=Keep.OVER_LINKS)
+        cancelled = 0
+        for blob in writers:
+            writer = records.decode_writer(blob)
+            message = await self._own(account, writer.id, source)
+            if message is not None and not message.final and service_type in ("", message.service_type):
+                cancelled += await self._cancel_one(message)
+        return OK if cancelled else CANNOT_CANCEL
+
+    async def _cancel_one(self, message: Message) -> bool:
+        """True when the message is DELETED now. A part that was joined takes its whole text with it."""
+        if message.joined_in and not message.final and not message.attempts:
+            text = await self.read(message.joined_in)
+            if text is not None:
+                message = text
+        if not self._may_cancel(message):
+            return False
+        outcome: defer.Deferred[bool] = defer.Deferred()
+        now = self._clock()
+        channel = message.attempts[-1].channel if message.attempts else ""
+        journey.close(message, State.DELETED, ERR_CANCELLED, channel, now)
+        turn = Turn(message, now)
+        turn.step("cancelled", channel)
+        turn.kept.append(lambda _: outcome.callback(True))
+        self._delivery.end(turn, lambda _: outcome.callback(False))
+        if message.parts:  # a joined text ends with its parts in one call of its own
+            return True
+        return await outcome
+
+    def _may_cancel(self, message: Message) -> bool:
+        """While no channel has it yet, or while it waits for the word of a WhatsApp channel."""
+        if message.final or message.in_hand:
+            return False
+        attempt = message.attempt
+        if attempt is None or attempt.state in (Attempted.WAITING, Attempted.RETRY, Attempted.FAILED):
+            return True
+        channel = self._delivery.channels.get(attempt.channel)
+        return channel is not None and channel.kind == "whatsapp"
+
+    async def replace(
+        self, account: str, message_id: str, source: str, schedule_at: float | None, expires_at: float | None,
+        registered_delivery: int, user_data: bytes,
+    ) -> int:  # fmt: skip
+        message = await self._own(account, message_id, source)
+        if message is None:
+            return NO_MESSAGE
+        attempt = message.attempt
+        untouched = attempt is None or (len(message.attempts) == 1 and attempt.state is Attempted.WAITING)
+        if message.final or message.in_hand or message.joined_in or message.part is not None or not untouched:
+            return CANNOT_REPLACE
+        now = self._clock()
+        message.user_data, message.registered_delivery = user_data, registered_delivery
+        message.in_payload, message.esm_class = False, message.esm_class & ~0x40
+        if schedule_at is not None:
+            message.schedule_at = schedule_at
+        if expires_at is not None:
+            message.expires_at = expires_at
+        outcome: defer.Deferred[int] = defer.Deferred()
+        turn = Turn(message, now)
+        turn.step("replaced")
+        turn.commands.append(("ZADD", keys.DUE, f"{self._delivery.wake_at(message):.3f}", message.id))
+        turn.kept.append(lambda _: outcome.callback(OK))
+        self._delivery.ledger.commit(turn.change(lambda _: outcome.callback(CANNOT_REPLACE)))
+        return await outcome

@@ -1,0 +1,238 @@
+"""Receipts and replies on their way to an ESME: kept in a stream of the account until it has acknowledged them, sent in
+order over any of its receiving binds, as many at a time as their windows allow."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from gateway.delivery.ports import Esmes
+from gateway.messages.message import Mo, Receipt
+from gateway.messages.states import STAT
+from gateway.metrics import Metrics
+from gateway.store import keys, records
+from gateway.store.records import Event, FeedEvent
+from gateway.store.valkey import Keep, Store
+
+READ_AT_ONCE = 500
+AT_MOST_IN_MEMORY = 2000
+RETRY_S = (10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 600.0)
+REFUSED_FOR_GOOD = frozenset({0x65, 0x66})  # ESME_RX_P_APPN, ESME_RX_R_APPN
+TRIES = 5  # with an error status that says neither "later" nor "never"
+LATER = frozenset({0x64, 0x08, 0x14, 0x58, 0x45, 0xFF, 0x04})
+log = Logger("receipts")
+
+Entry = tuple[bytes, Receipt | Mo]
+
+
+class Pump:
+    """The stream of one account."""
+
+    def __init__(self, account: str, desk: ReceiptDesk) -> None:
+        self.account, self._desk = account, desk
+        self._ready: deque[Entry] = deque()
+        self._cursor = b"0"  # the last entry that came into memory
+        self._more = True  # the stream may hold entries behind the cursor
+        self._reading = False
+        self._out = 0
+        self._tries: dict[bytes, int] = {}
+
+    def added(self, entry: bytes | None, item: Receipt | Mo) -> None:
+        """An entry was written to the stream just now; None: its place is not known, read it from there."""
+        if entry is None or self._more or len(self._ready) >= AT_MOST_IN_MEMORY:
+            self._more = True
+        else:
+            self._cursor = entry
+            self._ready.append((entry, item))
+        self.pump()
+
+    def pump(self) -> None:
+        """Write what the binds can take."""
+        esmes = self._desk.esmes
+        free = esmes.receivers(self.account)
+        while self._ready and free > 0:
+            entry, item = self._ready.popleft()
+            at = self._desk.clock()
+            if not esmes.deliver(
+                self.account, item, lambda status, e=entry, i=item, a=at: self._answered(e, i, a, status)
+            ):
+                self._ready.appendleft((entry, item))
+                break
+            self._out += 1
+            free -= 1
+        if self._more and not self._reading and len(self._ready) < READ_AT_ONCE // 2 and esmes.receivers(self.account) > 0:
+            self._read()
+
+    def _read(self) -> None:
+        self._reading = True
+        start = b"(" + self._cursor if self._cursor != b"0" else b"-"
+        self._desk.store.command(
+            "XRANGE", keys.receipts(self.account), start, "+", "COUNT", str(READ_AT_ONCE), keep=Keep.OVER_LINKS
+        ).addCallbacks(self._have_read, self._not_read)
+
+    def _have_read(self, rows: list[Any]) -> None:
+        self._reading = False
+        self._more = len(rows) >= READ_AT_ONCE
+        kept_s = self._desk.kept_s(self.account)
+        oldest = (self._desk.clock() - kept_s) * 1000
+        for entry, fields in rows:
+            self._cursor = entry
+            if int(entry.split(b"-")[0]) < oldest:
+                self._desk.drop(self.account, entry, "older than receipts_kept")
+                continue
+            try:
+                self._ready.append((entry, records.unpack_waiting(fields[1])))
+            except Exception:
+                log.failure("an entry of the receipts cannot be read and stays where it is")
+        self.pump()
+
+    def _not_read(self, failure: Any) -> None:
+        self._reading = False
+        self._desk.later(1.0, self.pump)
+
+    def _answered(self, entry: bytes, item: Receipt | Mo, at: float, status: int | None) -> None:
+        self._out -= 1
+        if status == 0 or status in REFUSED_FOR_GOOD:
+            self._tries.pop(entry, None)
+            self._desk.finished(self.account, entry, item, at, status)
+        elif status is None:  # link lost or no answer: another bind, at once and before the younger ones
+            self._ready.appendleft((entry, item))
+        else:
+            tries = self._tries[entry] = self._tries.get(entry, 0) + 1
+            if status not in LATER and tries >= TRIES:
+                self._tries.pop(entry, None)
+                log.error("account {a} refuses a receipt with 0x{s:08X}; dropped", a=self.account, s=status)
+                self._desk.finished(self.account, entry, item, at, status)
+            else:
+                self._desk.later(RETRY_S[min(tries, len(RETRY_S)) - 1], self._again, entry, item)
+        if self._ready or self._more:
+            self._desk.soon(self)
+
+    def _again(self, entry: bytes, item: Receipt | Mo) -> None:
+        self._ready.appendleft((entry, item))
+        self.pump()
+
+    def reread(self) -> None:
+        """The link to the store was lost: entries may have been written whose answers never came."""
+        self._more = True
+        self.pump()
+
+
+class ReceiptDesk:
+    """All accounts' streams, and the acknowledgements on their way to the store."""
+
+    esmes: Esmes
+
+    def __init__(
+        self, store: Store, reactor: IReactorTime, clock: Callable[[], float], metrics: Metrics, node: str,
+        kept_s: Callable[[str], float], feed_entries: str = "20000",
+    ) -> None:  # fmt: skip
+        """kept_s(account): seconds its receipts are kept."""
+        self.store, self._reactor, self.clock, self._metrics, self._node = store, reactor, clock, metrics, node
+        self.kept_s, self._feed_entries = kept_s, feed_entries
+        self._pumps: dict[str, Pump] = {}
+        self._done: list[tuple[str, bytes, bytes, bytes]] = []  # stream, entry, message id, packed events
+        self._feed: list[bytes] = []
+        self._flying = self._scheduled = False
+        self._soon: dict[str, Pump] = {}
+
+    def pump_of(self, account: str) -> Pump:
+        pump = self._pumps.get(account)
+        if pump is None:
+            pump = self._pumps[account] = Pump(account, self)
+        return pump
+
+    def added(self, account: str, entry: bytes | None, item: Receipt | Mo) -> None:
+        self.pump_of(account).added(entry, item)
+
+    def receiver_ready(self, account: str) -> None:
+        """The account bound a receiver, or one of its windows has room again."""
+        self.pump_of(account).pump()
+
+    def store_back(self) -> None:
+        for pump in self._pumps.values():
+            pump.reread()
+
+    def later(self, seconds: float, call: Callable[..., None], *args: Any) -> None:
+        self._reactor.callLater(seconds, call, *args)
+
+    def soon(self, pump: Pump) -> None:
+        """Pump once in the next turn, however many answers came in this one."""
+        if not self._soon:
+            self._reactor.callLater(0, self._pump_all)
+        self._soon[pump.account] = pump
+
+    def _pump_all(self) -> None:
+        pumps, self._soon = self._soon, {}
+        for pump in pumps.values():
+            pump.pump()
+
+    # -- acknowledged
+
+    def finished(self, account: str, entry: bytes, item: Receipt | Mo, sent_at: float, status: int | None) -> None:
+        """The ESME has answered; the entry goes, the trace grows."""
+        message_id, events = b"", b""
+        if isinstance(item, Receipt):
+            now = self.clock()
+            message_id = item.message_id.encode()
+            detail = "" if not status else f"0x{status:08X}"
+            steps = (Event(sent_at, "receipt_sent"), Event(now, "receipt_answered", "", detail))
+            events = records.pack_events(list(steps))
+            state = item.state.name.lower()
+            for step in steps:
+                self._feed.append(
+                    records.encode(
+                        FeedEvent(item.message_id, step.at, step.event, account, item.source, self._node, state,
+                                  "", 0, "", step.detail)
+                    )
+                )  # fmt: skip
+            self._metrics.count("pombo_receipts", account, state)
+        self._done.append((keys.receipts(account), entry, message_id, events))
+        self._schedule()
+
+    def drop(self, account: str, entry: bytes, why: str) -> None:
+        log.warn("account {a}: a receipt was dropped: {why}", a=account, why=why)
+        self._done.append((keys.receipts(account), entry, b"", b""))
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._scheduled and not self._flying:
+            self._scheduled = True
+            self._reactor.callLater(0, self._flush)
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        if self._flying or not self._done:
+            return
+        self._flying = True
+        batch, self._done = self._done[:256], self._done[256:]
+        feed, self._feed = self._feed[:512], self._feed[512:]
+        head = b"\xdc" + len(feed).to_bytes(2, "big") if feed else b""
+        args: list[str | bytes] = [self._feed_entries, head + b"".join(feed)]
+        for row in batch:
+            args += row
+        self.store.call("answered", *args).addBoth(self._flushed)
+
+    def _flushed(self, _: Any) -> None:
+        self._flying = False
+        self._schedule_rest()
+
+    def _schedule_rest(self) -> None:
+        if self._done:
+            self._flush()
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._done or self._flying)
+
+
+def describe(item: Receipt | Mo) -> str:
+    """What an entry is, without a number or a text."""
+    return f"receipt {STAT[item.state]}" if isinstance(item, Receipt) else "reply"
+
+
+__all__: Sequence[str] = ("Pump", "ReceiptDesk", "describe")

@@ -1,0 +1,41 @@
+"""How our message_id is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count, product
+
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_EPOCH = 1_577_836_800  # 2020-01-01T00:00:00Z; six digits of base 36 then last until 2088
+_TAILS = tuple("".join(pair) for pair in product(_DIGITS, repeat=2))
+
+
+class Ids:
+    """A source of message ids: 18 characters of [0-9a-z], in ascending order, never given twice.
+
+    started_at: epoch seconds when this process began.
+    incarnation: the process's own number from a counter in the store, so that two processes, or one restarted within
+    the second or under a clock that was set back, never share a prefix.
+    An id is start (6), incarnation (4) and counter (8), each in base 36.
+    """
+
+    next: Callable[[], str]
+
+    def __init__(self, started_at: float, incarnation: int) -> None:
+        start = max(0, int(started_at) - _EPOCH)
+        self.next = _ids(_base36(start, 6) + _base36(incarnation % 36**4, 4)).__next__
+
+
+def _ids(prefix: str) -> Iterator[str]:
+    for high in count():
+        head = prefix + _base36(high, 6)
+        for tail in _TAILS:
+            yield head + tail
+
+
+def _base36(number: int, width: int) -> str:
+    digits = ""
+    while number:
+        number, digit = divmod(number, 36)
+        digits = _DIGITS[digit] + digits
+    return digits.rjust(width, "0")

@@ -1,0 +1,118 @@
+"""What a channel answers: the result of one attempt, and the reports that come later.
+
+Expected outcomes are values; exceptions are for bugs and broken links.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+
+from gateway.messages.states import State
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The channel took the message. `remote_id` is its own id, "" when it gave none."""
+
+    remote_id: str
+    identity: str = ""  # WhatsApp: the form of the number that worked
+
+
+class NoAccount(msgspec.Struct, frozen=True):
+    """The number has no WhatsApp account: the next channel at once."""
+
+    origin: str  # cache | provider (a lookup said so) | send (the send itself did)
+    code: str = ""
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """Final for this message on this channel. `rejected`: the operator's own refusal (REJECTD, not UNDELIV)."""
+
+    reason: str
+    code: str = ""
+    rejected: bool = True
+
+
+class TryLater(msgspec.Struct, frozen=True):
+    """May pass: the same channel again after `after_s` seconds, as long as the route's patience lasts."""
+
+    after_s: float
+    reason: str
+    code: str = ""
+    counted: bool = True  # False: throttling and lost links do not use up a retry
+
+
+class ChannelDown(msgspec.Struct, frozen=True):
+    """Nothing was written and the channel cannot work now: the next channel at once."""
+
+    reason: str
+    code: str = ""
+
+
+class Uncertain(msgspec.Struct, frozen=True):
+    """Written, not answered: it may have arrived and is never written to this channel again."""
+
+    reason: str
+
+
+class Unwritten(msgspec.Struct, frozen=True):
+    """Nothing was written (link lost, rebind): back to the front of the channel's queue, uncounted."""
+
+    reason: str
+
+
+AttemptResult = Accepted | NoAccount | Refused | TryLater | ChannelDown | Uncertain | Unwritten
+
+
+class Status(Enum):
+    """What a provider or operator reports of a message it took."""
+
+    SENT = "sent"  # left the sender: WhatsApp's one tick, an operator's ENROUTE or ACCEPTD
+    DELIVERED = "delivered"
+    READ = "read"
+    FAILED = "failed"
+
+
+class Report(msgspec.Struct, frozen=True, array_like=True):
+    """A report about a message, as a channel brought it.
+
+    remote_id: "" when the report named none. `source` and `dest` are the addresses of the *message* (already swapped
+    back), "" when unknown. `state`: for an operator's FAILED, which failure (SMPP message_state).
+    """
+
+    channel: str
+    remote_id: str
+    status: Status
+    state: State = State.UNKNOWN
+    err: str = ""
+    source: str = ""
+    dest: str = ""
+    at: float = 0.0
+    no_account: bool = False  # FAILED because the number has no WhatsApp account
+    other_ids: tuple[str, ...] = ()  # the id in the receipt's text where it differs from the TLV
+
+
+class Inbound(msgspec.Struct, frozen=True, array_like=True):
+    """A text from a person, by WhatsApp reply or as MO from the operator.
+
+    text: decoded, for WhatsApp; user_data/data_coding/esm_class as they came, for an operator.
+    """
+
+    channel: str
+    msisdn: str  # of the person, digits
+    to: str  # the address they wrote to, "" when the channel has none (WhatsApp)
+    remote_id: str = ""
+    text: str = ""
+    user_data: bytes = b""
+    data_coding: int = 0
+    esm_class: int = 0
+    at: float = 0.0
+
+
+class Lookup(msgspec.Struct, frozen=True):
+    """What was found about a number before a send, for the trace and the metrics."""
+
+    result: str  # active | inactive | unknown
+    origin: str  # cache | provider
+    seconds: float = 0.0

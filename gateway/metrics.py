@@ -1,0 +1,126 @@
+"""Metric names, labels and units: the whole of what `/metrics` says. No label ever holds a number or a message id.
+
+Label children are bound once and kept, because a lookup by label costs more than the count itself. Gauges are read
+when Prometheus asks, by the function given to `gauges`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+SLOW = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 14400, 86400)
+
+COUNTERS = {
+    "pombo_submitted": ("messages accepted from an account", ("account",)),
+    "pombo_rejected": ("requests refused, by command_status name", ("account", "status")),
+    "pombo_sent": ("messages that a channel took", ("channel",)),
+    "pombo_final": ("messages that ended, by channel that decided and state", ("channel", "state")),
+    "pombo_fallback": ("moves from one channel to the next", ("from_channel", "to_channel", "reason")),
+    "pombo_lookup": ("answers to 'has this number an account?'", ("channel", "result", "origin")),
+    "pombo_receipts": ("receipts that an ESME has acknowledged", ("account", "state")),
+    "pombo_late_acks": ("acknowledgements that came after the next channel had the message", ("channel",)),
+    "pombo_unknown_receipts": ("reports that name no message of ours", ("channel",)),
+    "pombo_cost": ("what the channels charged, in the configured currency", ("channel",)),
+    "pombo_saved": ("price of the segments that were not sent, less the WhatsApp price", ()),
+    "pombo_throttled": ("answers of a channel that asked us to slow down", ("channel",)),
+    "pombo_auth_failures": ("refused binds", ("reason",)),
+    "pombo_background_failures": ("errors in work that nobody awaited", ()),
+}
+HISTOGRAMS = {
+    "pombo_ack_seconds": ("submit_sm read to submit_sm_resp written", (), FAST),
+    "pombo_lookup_seconds": ("question to answer of a lookup at the provider", ("channel",), FAST),
+    "pombo_delivery_seconds": ("accepted to delivered", ("channel",), SLOW),
+}
+GAUGES = {
+    "pombo_binds": ("bound sessions", ("side", "name")),
+    "pombo_queue_depth": ("messages waiting for a channel", ("channel", "priority")),
+    "pombo_queue_oldest_seconds": ("age of the oldest message waiting for a channel", ("channel",)),
+    "pombo_receipts_pending": ("receipts and replies an account has not acknowledged", ("account",)),
+    "pombo_inflight": ("messages in a channel's hands", ("channel",)),
+    "pombo_channel_up": ("1 while the channel can send", ("channel",)),
+}
+Gauge = tuple[str, tuple[str, ...], float]  # name, label values, value
+
+
+class Metrics:
+    """The counters of one node. Methods are cheap enough for every message; batches pass n."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        self._families = {
+            name: Counter(name, text, labels, registry=self.registry) for name, (text, labels) in COUNTERS.items()
+        }
+        self._histograms = {
+            name: Histogram(name, text, labels, buckets=buckets, registry=self.registry)
+            for name, (text, labels, buckets) in HISTOGRAMS.items()
+        }
+        self._children: dict[tuple[str, ...], Counter] = {}
+        self._timers: dict[tuple[str, ...], Histogram] = {}
+        self._gauges: Callable[[], Iterable[Gauge]] = lambda: ()
+        self.registry.register(_Gauges(self))
+
+    def gauges(self, read: Callable[[], Iterable[Gauge]]) -> None:
+        """Where gauge values come from when somebody asks."""
+        self._gauges = read
+
+    def count(self, name: str, *labels: str, n: float = 1) -> None:
+        """Add n to a counter of COUNTERS; labels in the order given there."""
+        key = (name, *labels)
+        child = self._children.get(key)
+        if child is None:
+            family = self._families[name]
+            child = self._children[key] = family.labels(*labels) if labels else family
+        child.inc(n)
+
+    def observe(self, name: str, seconds: float, *labels: str) -> None:
+        """Add one duration to a histogram of HISTOGRAMS."""
+        key = (name, *labels)
+        child = self._timers.get(key)
+        if child is None:
+            family = self._histograms[name]
+            child = self._timers[key] = family.labels(*labels) if labels else family
+        child.observe(seconds)
+
+    def sent(self, channel: str, n: int = 1) -> None:
+        self.count("pombo_sent", channel, n=n)
+
+    def lookup(self, channel: str, result: str, origin: str, seconds: float | None = None) -> None:
+        self.count("pombo_lookup", channel, result, origin)
+        if seconds is not None and origin == "provider":
+            self.observe("pombo_lookup_seconds", seconds, channel)
+
+    def throttled(self, channel: str, n: int = 1) -> None:
+        self.count("pombo_throttled", channel, n=n)
+
+    def unknown_receipts(self, channel: str, n: int = 1) -> None:
+        self.count("pombo_unknown_receipts", channel, n=n)
+
+    def auth_failure(self, reason: str) -> None:
+        self.count("pombo_auth_failures", reason)
+
+    def rejected(self, account: str, status: str, n: int = 1) -> None:
+        self.count("pombo_rejected", account, status, n=n)
+
+    def ack_seconds(self, seconds: float) -> None:
+        self.observe("pombo_ack_seconds", seconds)
+
+    def page(self) -> bytes:
+        """The Prometheus text page."""
+        return generate_latest(self.registry)
+
+
+class _Gauges:
+    """A collector that asks for the values at scrape time."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        families = {name: GaugeMetricFamily(name, text, labels=labels) for name, (text, labels) in GAUGES.items()}
+        for name, labels, value in self._metrics._gauges():
+            families[name].add_metric(labels, value)
+        yield from families.values()

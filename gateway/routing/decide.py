@@ -1,0 +1,100 @@
+"""What to do with a message now. Pure, and asked again after every event: fallback is not a branch elsewhere in the
+code but this same question with one more fact."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import msgspec
+
+from gateway.messages.message import Attempt, Attempted, Message
+from gateway.messages.states import State
+
+ERR_FAILED = 1  # err of a receipt where the channel gave no code of three digits
+ERR_EXPIRED = 2
+ERR_NO_CHANNEL = 4
+
+
+class ChannelFacts(msgspec.Struct):
+    """What a decision may know of a channel."""
+
+    kind: str  # smsc | whatsapp
+    up: bool = True
+
+
+class Send(msgspec.Struct, frozen=True):
+    """Begin (or repeat) an attempt on this channel. `skipped`: channels passed over and why."""
+
+    channel: str
+    because: str
+    again: bool = False
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """Nothing to do before this moment, unless something happens."""
+
+    until: float
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """The message is over."""
+
+    state: State
+    err: int
+    channel: str
+    because: str
+
+
+Decision = Send | Wait | Stop
+
+
+def decide(message: Message, now: float, channels: Mapping[str, ChannelFacts]) -> Decision:
+    """The next step of a message. Channels that the configuration no longer has count as failed."""
+    if message.final:
+        return Wait(math.inf)
+    last = message.attempt
+    if now >= message.expires_at:
+        return Stop(State.EXPIRED, ERR_EXPIRED, last.channel if last else "", "validity ended")
+    if last is None:
+        if message.schedule_at > now:
+            return Wait(min(message.schedule_at, message.expires_at))
+        return _following(message, 0, "first choice", channels, None)
+    following = message.plan.index(last.channel) + 1 if last.channel in message.plan else len(message.plan)
+    patience = last.started_at + message.fallback_after if following < len(message.plan) else math.inf
+    facts = channels.get(last.channel)
+    if last.state is Attempted.FAILED:
+        return _following(message, following, last.reason, channels, last)
+    if facts is None and last.state in (Attempted.WAITING, Attempted.RETRY):
+        return _following(message, following, "channel_removed", channels, last)
+    if now >= patience:
+        reason = "timeout" if facts is None or facts.up else "channel_down"
+        return _following(message, following, reason, channels, last)
+    if last.state is Attempted.RETRY:
+        if now >= last.due_at:
+            return Send(last.channel, last.reason or "retry", again=True)
+        return Wait(min(last.due_at, patience, message.expires_at))
+    return Wait(min(patience, message.expires_at))
+
+
+def _following(
+    message: Message, start: int, reason: str, channels: Mapping[str, ChannelFacts], last: Attempt | None
+) -> Decision:
+    """The first usable channel from `start` on. A WhatsApp channel that is down is passed over unless it is the last
+    one; an operator's channel that is down keeps its queue."""
+    skipped: list[tuple[str, str]] = []
+    plan = message.plan
+    for i in range(start, len(plan)):
+        facts = channels.get(plan[i])
+        if facts is None:
+            skipped.append((plan[i], "channel_removed"))
+        elif facts.kind == "whatsapp" and not facts.up and i + 1 < len(plan):
+            skipped.append((plan[i], "channel_down"))
+        else:
+            return Send(plan[i], reason, skipped=tuple(skipped))
+    if last is None:
+        return Stop(State.UNDELIVERABLE, ERR_NO_CHANNEL, "", "no channel left")
+    code = int(last.code) if last.code.isascii() and last.code.isdigit() else ERR_FAILED
+    err = code if 0 < code <= 999 else ERR_FAILED
+    return Stop(last.end, err, last.channel, last.reason or "failed")

@@ -1,0 +1,140 @@
+"""How a message changes when something happens to it: results of attempts and reports, as functions that change the
+copy they are given and tell the steps for its trace.
+
+The rank of what is known only grows: a report that comes twice, late or out of order leaves the same message behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gateway.messages.message import Attempt, Attempted, Message
+from gateway.messages.outcome import (
+    Accepted,
+    AttemptResult,
+    ChannelDown,
+    NoAccount,
+    Refused,
+    Report,
+    Status,
+    TryLater,
+    Uncertain,
+)
+from gateway.messages.states import State
+
+Step = tuple[str, str, str]  # event, channel, detail
+DOWN_RETRY_S = 15.0  # the only channel left is down: how soon it is asked again
+
+
+def begin(message: Message, channel: str, now: float) -> None:
+    """The channel's turn starts; it waits in the channel's queue."""
+    message.attempts.append(Attempt(channel=channel, started_at=now))
+
+
+def resolve(message: Message, result: AttemptResult, now: float, alone: bool) -> list[Step]:
+    """The result of the current attempt. alone: no other channel is left to fall back to."""
+    attempt = message.attempts[-1]
+    channel = attempt.channel
+    message.in_hand = False
+    match result:
+        case Accepted(remote_id=remote_id):
+            attempt.state, attempt.remote_id, attempt.reason = Attempted.SENT, remote_id, ""
+            message.state = State.ENROUTE
+            return [("sent", channel, "")]
+        case Uncertain(reason=reason):
+            attempt.state, attempt.reason = Attempted.UNCERTAIN, reason
+            message.state = State.ENROUTE
+            return [("sent", channel, f"unanswered: {reason}")]
+        case NoAccount(origin=origin, code=code):
+            _fail(attempt, "no_account", code, State.UNDELIVERABLE)
+            return [("failed", channel, f"no_account ({origin})")]
+        case Refused(reason=reason, code=code, rejected=rejected):
+            _fail(attempt, reason, code, State.REJECTED if rejected else State.UNDELIVERABLE)
+            return [("failed", channel, f"{reason} {code}".strip())]
+        case TryLater(after_s=after_s, reason=reason, code=code, counted=counted):
+            attempt.state, attempt.due_at, attempt.reason, attempt.code = Attempted.RETRY, now + after_s, reason, code
+            attempt.tries += counted
+            return [("retry", channel, f"{reason} {code}".strip())]
+        case ChannelDown(reason=reason, code=code):
+            if alone:
+                attempt.state, attempt.due_at, attempt.reason = Attempted.RETRY, now + DOWN_RETRY_S, reason
+                return [("retry", channel, reason)]
+            _fail(attempt, reason, code, State.UNDELIVERABLE)
+            return [("failed", channel, reason)]
+        case _:  # Unwritten: back to the front of the queue as if nothing had been
+            attempt.state = Attempted.WAITING
+            return []
+
+
+def _fail(attempt: Attempt, reason: str, code: str, end: State) -> None:
+    attempt.state, attempt.reason, attempt.code, attempt.end = Attempted.FAILED, reason, code, end
+
+
+def close(message: Message, state: State, err: int, channel: str, now: float) -> None:
+    """The message is final. Its text is not needed any more and goes."""
+    message.state, message.err, message.decided_by, message.final_at = state, err, channel, now
+    message.user_data, message.tlvs, message.in_hand = b"", tuple(t for t in message.tlvs if t[0] == 0x0204), False
+
+
+def report(message: Message, news: Report, now: float, taken: Callable[[Message], bool]) -> list[Step]:
+    """What a channel reports of a message it took.
+
+    taken(message): has the channel after this one already got the message, so that it cannot be stopped?
+    Returns no step when the report says nothing new.
+    """
+    attempt = _attempt_of(message, news)
+    if attempt is None:
+        return []
+    current = attempt is message.attempts[-1]
+    channel = attempt.channel
+    if message.final or not current:
+        return _afterwards(message, attempt, news, now, taken)
+    if news.status is Status.SENT:
+        if attempt.acked:
+            return []
+        attempt.acked = True
+        if attempt.state is Attempted.UNCERTAIN:
+            attempt.state = Attempted.SENT
+        if message.success == "sent":
+            close(message, State.DELIVERED, 0, channel, now)
+        return [("ack", channel, "")]
+    if news.status in (Status.DELIVERED, Status.READ):
+        close(message, State.DELIVERED, 0, channel, now)
+        return [(news.status.value, channel, "")]
+    if attempt.state is Attempted.FAILED:
+        return []
+    if news.no_account:
+        _fail(attempt, "no_account", news.err, State.UNDELIVERABLE)
+    else:
+        _fail(attempt, "failed", news.err, news.state if news.state is not State.UNKNOWN else State.UNDELIVERABLE)
+    return [("failed", channel, f"{attempt.end.name.lower()} {news.err}".strip())]
+
+
+def _attempt_of(message: Message, news: Report) -> Attempt | None:
+    """The attempt a report speaks of: by its id, else the last one on that channel."""
+    on_channel = [a for a in message.attempts if a.channel == news.channel]
+    for attempt in on_channel:
+        if attempt.remote_id and attempt.remote_id == news.remote_id:
+            return attempt
+    return on_channel[-1] if on_channel else None
+
+
+def _afterwards(
+    message: Message, attempt: Attempt, news: Report, now: float, taken: Callable[[Message], bool]
+) -> list[Step]:
+    """A report that comes when the message is final or another channel's."""
+    if news.status not in (Status.DELIVERED, Status.READ):
+        return []
+    known = attempt.acked and attempt.reason == news.status.value
+    if message.final and message.decided_by == attempt.channel and message.state is State.DELIVERED:
+        if news.status is Status.READ and not known:
+            attempt.acked, attempt.reason = True, news.status.value
+            return [("read", attempt.channel, "")]
+        return []
+    if not message.final and not taken(message):
+        close(message, State.DELIVERED, 0, attempt.channel, now)
+        return [(news.status.value, attempt.channel, "before the next channel had it")]
+    if known:
+        return []
+    attempt.acked, attempt.reason = True, news.status.value
+    return [("late", attempt.channel, news.status.value)]

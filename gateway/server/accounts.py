@@ -1,0 +1,180 @@
+"""Who may bind, from where, and how fast each account may submit.
+
+One instance for the life of the process: a new configuration is loaded into it and leaves the state of accounts that
+did not change alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+from config.schema import AccountSettings, SmppServerSettings
+from config.secrets import verify_password
+from gateway.delivery.pacing import Bucket
+from gateway.messages.message import Message
+from gateway.metrics import Metrics
+from gateway.server.answers import STATUS, Refusal
+from gateway.server.bans import Bans
+
+LEAST_BUCKET = 10  # segments: a long message fits whole into the slowest account's bucket
+MAX_SETS = 10_000  # concatenated messages whose remaining parts are paid for, per account
+
+InThread = Callable[[Callable[[], bool]], Awaitable[bool]]
+"""Run a slow check outside the reactor's thread."""
+
+
+class Accounts:
+    """Accounts by system_id."""
+
+    def __init__(
+        self,
+        settings: SmppServerSettings,
+        seconds: Callable[[], float],
+        metrics: Metrics,
+        binds: Callable[[str], int],
+        in_thread: InThread,
+    ) -> None:
+        """seconds: the clock. binds: how many sessions an account has now."""
+        self._seconds, self._metrics, self._binds, self._in_thread = seconds, metrics, binds, in_thread
+        now = seconds()
+        self._parts_timeout = settings.parts_timeout
+        self._accounts = {account.system_id: _Account(account, now) for account in settings.accounts}
+        self._bans = Bans()
+
+    def reload(self, settings: SmppServerSettings) -> set[str]:
+        """Take a new configuration. Returns the accounts whose binds must end: removed, or with another password."""
+        now = self._seconds()
+        before, self._accounts = self._accounts, {}
+        self._parts_timeout = settings.parts_timeout
+        over = set(before)
+        for new in settings.accounts:
+            old = before.get(new.system_id)
+            if old is None:
+                self._accounts[new.system_id] = _Account(new, now)
+                continue
+            if _credentials(old.settings) == _credentials(new):
+                over.discard(new.system_id)
+            old.change(new, now)
+            self._accounts[new.system_id] = old
+        return over
+
+    def get(self, system_id: str) -> AccountSettings | None:
+        account = self._accounts.get(system_id)
+        return account.settings if account else None
+
+    async def check_bind(self, system_id: str, password: str, peer: str) -> int:
+        """May this peer (an IP address, "" for a local socket) bind? The command_status of the bind response.
+
+        An unknown name takes less time than a wrong password; there is nothing to hide, the statuses differ anyway.
+        """
+        refusal = await self._refusal(system_id, password, peer)
+        if refusal is None:
+            return 0
+        self._metrics.auth_failure(refusal.name.lower())
+        return STATUS[refusal]
+
+    async def _refusal(self, system_id: str, password: str, peer: str) -> Refusal | None:
+        if self._bans.refuses(peer, self._seconds()):
+            return Refusal.BANNED
+        account = self._accounts.get(system_id)
+        if account is None:
+            self._bans.failed(peer, self._seconds())
+            return Refusal.UNKNOWN_SYSTEM_ID
+        if not await self._knows(account, password):
+            self._bans.failed(peer, self._seconds())
+            return Refusal.WRONG_PASSWORD
+        if not _inside(peer, account.settings.allow_from):
+            return Refusal.ADDRESS_NOT_ALLOWED
+        if self._binds(system_id) >= account.settings.max_binds:
+            return Refusal.TOO_MANY_BINDS
+        return None
+
+    async def _knows(self, account: _Account, password: str) -> bool:
+        """Compare in constant time. A hash is slow on purpose: who has proved the password once is remembered under a
+        key that lives only in this process."""
+        settings = account.settings
+        if settings.password is not None:
+            return verify_password(password, settings)
+        proof = hashlib.blake2b(password.encode(), key=account.key).digest()
+        if account.proven is not None and hmac.compare_digest(proof, account.proven):
+            return True
+        known = await self._in_thread(lambda: verify_password(password, settings))
+        if known and _credentials(account.settings) == _credentials(settings):
+            account.proven = proof
+        return known
+
+    def wait_for(self, message: Message, now: float) -> float:
+        """Count a submit against its account's rate: 0.0, admitted; else in how many seconds to ask again.
+
+        A concatenated message is admitted whole: its first part to arrive pays for all, the others pass.
+        """
+        account = self._accounts.get(message.account)
+        return account.wait_for(message, now, self._parts_timeout) if account else 0.0
+
+
+class _Account:
+    """One account's settings, its bucket and what it has paid for."""
+
+    def __init__(self, settings: AccountSettings, now: float) -> None:
+        self.settings = settings
+        self.key = secrets.token_bytes(32)
+        self.proven: bytes | None = None
+        self._bucket = _bucket(settings.throughput, now)
+        self._debt = 0  # segments of messages that were longer than the bucket
+        self._paid: dict[str, tuple[set[int], float]] = {}  # Part.key -> numbers still to come, until when
+
+    def change(self, settings: AccountSettings, now: float) -> None:
+        if _credentials(settings) != _credentials(self.settings):
+            self.proven = None
+        if settings.throughput != self.settings.throughput:
+            self._bucket = _bucket(settings.throughput, now)
+        self.settings = settings
+
+    def wait_for(self, message: Message, now: float, parts_timeout: float) -> float:
+        part = message.part
+        if part is None:
+            return self._take(message.segments, now)
+        paid = self._paid.get(part.key)
+        if paid and paid[1] > now and part.number in paid[0]:
+            paid[0].discard(part.number)
+            if not paid[0]:
+                del self._paid[part.key]
+            return 0.0
+        wait = self._take(message.segments + part.total - 1, now)
+        if wait == 0.0:
+            self._paid.pop(part.key, None)
+            if len(self._paid) >= MAX_SETS:
+                del self._paid[next(iter(self._paid))]
+            self._paid[part.key] = ({n for n in range(1, part.total + 1) if n != part.number}, now + parts_timeout)
+        return wait
+
+    def _take(self, segments: int, now: float) -> float:
+        owed = segments + self._debt
+        due = min(owed, int(self._bucket.size))
+        if self._bucket.take(due, now):
+            self._debt = owed - due
+            return 0.0
+        return max(self._bucket.seconds_until(due, now), 0.001)
+
+
+def _bucket(rate: float, now: float) -> Bucket:
+    return Bucket(rate, max(rate, LEAST_BUCKET), now)
+
+
+def _credentials(settings: AccountSettings) -> tuple[object, object]:
+    return settings.password, settings.password_hash
+
+
+def _inside(peer: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+    if not networks:
+        return True
+    try:
+        address = ip_address(peer.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return any((mapped or address) in network for network in networks)

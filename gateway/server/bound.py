@@ -1,0 +1,182 @@
+"""Who is bound right now, and which of an account's sessions carries a receipt or a text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Protocol as Shape
+
+from twisted.logger import Logger
+
+from gateway.messages.message import Mo, Receipt
+from gateway.server.ports import Clock
+from gateway.smpp.constants import CommandStatus
+
+Item = Receipt | Mo
+Done = Callable[[int | None], None]
+
+MAX_AVOIDED = 10_000
+
+log = Logger()
+
+
+class Link(Shape):
+    """A bound session as this registry sees it. Implemented by the protocol."""
+
+    account: str
+    bind_type: str  # transmitter | receiver | transceiver
+    peer: str  # address:port
+    since: float
+
+    @property
+    def room(self) -> int:
+        """How many deliver_sm may be written now; 0 for a transmitter and for a peer that does not read."""
+
+    def deliver(self, item: Item, done: Done) -> None:
+        """Write a deliver_sm; its end is told to `Bound.answered` or `Bound.unanswered`."""
+
+    def flush(self) -> None:
+        """Write what the session has to say."""
+
+    def end(self) -> None:
+        """Finish politely, then unbind and close."""
+
+
+class Bound:
+    """Every bound session of this node, by account. Satisfies `delivery.ports.Esmes`."""
+
+    def __init__(self, clock: Clock) -> None:
+        """`on_receiver` is told an account's name whenever more may be delivered to it than before."""
+        self.on_receiver: Callable[[str], None] = lambda account: None
+        self._clock = clock
+        self._links: dict[str, list[Link]] = {}
+        self._receivers: dict[str, list[Link]] = {}
+        self._turns: dict[str, int] = {}  # round robin among equals
+        self._avoided: dict[Item, Link] = {}  # what a link has left unanswered
+        self._dirty: dict[Link, None] = {}
+        self._flushing = False
+
+    # Sessions come and go
+
+    def add(self, link: Link) -> None:
+        """A session was bound and its bind response is in its output."""
+        self._links.setdefault(link.account, []).append(link)
+        if link.bind_type != "transmitter":
+            self._receivers.setdefault(link.account, []).append(link)
+            self.freed(link.account)
+
+    def remove(self, link: Link) -> None:
+        """A session is over; nothing happens when it was not here."""
+        for links in (self._links, self._receivers):
+            of_account = links.get(link.account, [])
+            if link in of_account:
+                of_account.remove(link)
+                if not of_account:
+                    del links[link.account]
+        self._dirty.pop(link, None)
+        self._avoided = {item: avoided for item, avoided in self._avoided.items() if avoided is not link}
+
+    def freed(self, account: str) -> None:
+        """A window opened, or a receiver came: more may be delivered."""
+        try:
+            self.on_receiver(account)
+        except Exception:
+            log.failure("delivery failed to use a free window of {account}", account=account)
+
+    def count(self, account: str) -> int:
+        """How many sessions the account has bound."""
+        return len(self._links.get(account, ()))
+
+    def links(self, account: str | None = None) -> list[Link]:
+        """The sessions of one account, or all."""
+        if account is not None:
+            return list(self._links.get(account, ()))
+        return [link for links in self._links.values() for link in links]
+
+    def status(self) -> dict[str, list[dict[str, str]]]:
+        """system_id -> its binds, oldest first, as the status page shows them; accounts without a bind are missing."""
+        return {
+            account: [{"type": link.bind_type, "peer": link.peer, "since": _utc(link.since)} for link in links]
+            for account, links in self._links.items()
+        }
+
+    # Delivering
+
+    def receivers(self, account: str) -> int:
+        """How many deliver_sm may be written to the account now, over all its receiving sessions."""
+        return sum(link.room for link in self._receivers.get(account, ()))
+
+    def deliver(self, account: str, item: Item, done: Done) -> bool:
+        """Write one deliver_sm to the receiving session with the most room; False when none has any.
+
+        A session that left this very item unanswered gets it again only when no other session has room.
+        """
+        links = self._receivers.get(account)
+        if not links:
+            return False
+        link = links[0] if len(links) == 1 else self._choose(account, links, item)
+        if link is None or link.room <= 0:
+            return False
+        link.deliver(item, done)
+        self.mark(link)
+        return True
+
+    def _choose(self, account: str, links: list[Link], item: Item) -> Link | None:
+        turn = self._turns[account] = (self._turns.get(account, 0) + 1) % len(links)
+        avoided = self._avoided.get(item) if self._avoided else None
+        best, most = None, 0
+        for link in links[turn:] + links[:turn]:
+            if link is not avoided and link.room > most:
+                best, most = link, link.room
+        return best or avoided
+
+    def answered(self, link: Link, item: Item, done: Done, command_status: int) -> None:
+        """The ESME has answered a deliver_sm."""
+        if command_status == CommandStatus.ESME_RINVBNDSTS:
+            self._avoid(link, item)  # says that it cannot receive; another one may
+        elif self._avoided and not command_status:
+            self._avoided.pop(item, None)
+        _tell(done, command_status)
+
+    def unanswered(self, link: Link, item: Item, done: Done) -> None:
+        """A deliver_sm got no answer in time, or its link is gone."""
+        if link in self._receivers.get(link.account, ()):
+            self._avoid(link, item)
+        _tell(done, None)
+
+    def _avoid(self, link: Link, item: Item) -> None:
+        self._avoided.pop(item, None)
+        if len(self._avoided) >= MAX_AVOIDED:
+            del self._avoided[next(iter(self._avoided))]
+        self._avoided[item] = link
+
+    # Writing
+
+    def mark(self, link: Link) -> None:
+        """This session has something to write: at the end of the turn, or at the next `flush`."""
+        self._dirty[link] = None
+        if not self._flushing:
+            self._flushing = True
+            self._clock.callLater(0, self._end_of_turn)
+
+    def flush(self) -> None:
+        """Write what all sessions have to say, one write per connection."""
+        while self._dirty:
+            dirty, self._dirty = self._dirty, {}
+            for link in dirty:
+                link.flush()
+
+    def _end_of_turn(self) -> None:
+        self._flushing = False
+        self.flush()
+
+
+def _tell(done: Done, command_status: int | None) -> None:
+    try:
+        done(command_status)
+    except Exception:
+        log.failure("delivery failed to take the answer of an ESME")
+
+
+def _utc(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

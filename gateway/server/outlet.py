@@ -1,0 +1,86 @@
+"""What goes out on one connection: how much of it the peer has not taken yet, and since when it takes nothing.
+
+Twisted says "enough" at 64 KiB; from then on the octets wait here, where they can be counted, over TCP and TLS alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IPushProducer
+from zope.interface import implementer
+
+from gateway.server.ports import Transport
+
+CHUNK_OCTETS = 64 * 1024
+SLOW_OCTETS = 256 * 1024  # more than this unsent: no more deliver_sm, and nothing more is read
+MAX_OCTETS = 1024 * 1024  # more than this unsent: the link ends
+STUCK_S = 60.0  # so long without progress: the link ends
+
+
+@implementer(IPushProducer)
+class Outlet:
+    """Writes to a transport. `on_drained` is called when a slow peer has caught up."""
+
+    def __init__(self, transport: Transport, seconds: Callable[[], float], on_drained: Callable[[], None]) -> None:
+        self._transport, self._seconds, self._on_drained = transport, seconds, on_drained
+        self._held = bytearray()
+        self._blocked = False
+        self._progress_at = 0.0
+        self._registered = True
+        transport.registerProducer(self, True)
+
+    @property
+    def unsent(self) -> int:
+        """Octets that wait here, not counting the 64 KiB that the transport may hold."""
+        return len(self._held)
+
+    @property
+    def slow(self) -> bool:
+        return len(self._held) > SLOW_OCTETS
+
+    def write(self, data: bytes) -> None:
+        if self._blocked:
+            self._held += data
+        else:
+            self._transport.write(data)
+
+    def deadline(self) -> float:
+        """When the peer must have taken something; inf while nothing waits, 0.0 when too much does."""
+        if len(self._held) > MAX_OCTETS:
+            return 0.0
+        return self._progress_at + STUCK_S if self._blocked else math.inf
+
+    def stuck(self, now: float) -> bool:
+        """Whether it is time to give the peer up."""
+        return now >= self.deadline()
+
+    def close(self) -> None:
+        """Hand over what is left, so that loseConnection comes after it."""
+        if self._registered:
+            self._registered = False
+            self._transport.unregisterProducer()
+        self._blocked = False
+        if self._held:
+            self._transport.write(bytes(self._held))
+            self._held.clear()
+
+    def pauseProducing(self) -> None:
+        self._blocked = True
+        self._progress_at = self._seconds()
+
+    def resumeProducing(self) -> None:
+        was_slow = self.slow
+        self._blocked = False
+        while self._held and not self._blocked:
+            chunk = bytes(self._held[:CHUNK_OCTETS])
+            del self._held[:CHUNK_OCTETS]
+            self._transport.write(chunk)
+        if was_slow and not self.slow:
+            self._on_drained()
+
+    def stopProducing(self) -> None:
+        """The connection is gone."""
+        self._registered = False
+        self._held.clear()

@@ -1,0 +1,330 @@
+"""One connection of an ESME: bytes in, `Session`, bytes out; when to stop reading, and when to hang up."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import cast
+
+from msgspec import structs
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from config.schema import SmppServerSettings
+from gateway.metrics import Metrics
+from gateway.server import translate
+from gateway.server.accounts import Accounts
+from gateway.server.answers import STATUS, Refusal, status_name
+from gateway.server.bound import Bound, Done, Item
+from gateway.server.outlet import Outlet
+from gateway.server.ports import Call, Clock, Transport
+from gateway.server.requests import Requests
+from gateway.smpp.constants import CommandStatus
+from gateway.smpp.errors import LocalProtocolError
+from gateway.smpp.events import Answered, BindRequested, Event, Over, Received, Rejected, Unanswered
+from gateway.smpp.pdu import Bind, BindReceiver, BindTransceiver, BindTransmitter, GenericNack, Pdu
+from gateway.smpp.session import Role, Session, SessionSettings, SessionState
+
+PDUS_PER_TURN = 100
+MAX_PENDING = 2000  # requests of one link without an answer: read no more; on below half of it
+LINGER_S = 5.0  # for the last octets to leave a closed link
+BOUND_STATES = frozenset({SessionState.BOUND_TX, SessionState.BOUND_RX, SessionState.BOUND_TRX})
+BIND_TYPES: dict[type[Bind], str] = {
+    BindTransmitter: "transmitter",
+    BindReceiver: "receiver",
+    BindTransceiver: "transceiver",
+}
+
+log = Logger()
+
+
+class Server:
+    """What all connections share. Replaced piece by piece when the configuration is."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        settings: SmppServerSettings,
+        accounts: Accounts,
+        bound: Bound,
+        requests: Requests,
+        metrics: Metrics,
+    ) -> None:
+        self.clock, self.settings, self.metrics = clock, settings, metrics
+        self.accounts, self.bound, self.requests = accounts, bound, requests
+
+    def bound_or_gone(self, protocol: SmscProtocol) -> None:
+        """This connection is no longer one of those that have not bound. May be called again."""
+
+    def gone(self, protocol: SmscProtocol) -> None:
+        """This connection is closed."""
+
+
+class SmscProtocol(Protocol):
+    """We are the SMSC here. `account` is "" until the bind."""
+
+    transport: Transport  # type: ignore[assignment]
+
+    def __init__(self, server: Server, host: str, peer: str) -> None:
+        """host: the peer's IP address, "" for a local socket. peer: that with its port, for people to read."""
+        self.host, self.peer = host, peer
+        self.account = ""
+        self.bind_type = ""
+        self.since = 0.0
+        self._server, self._clock = server, server.clock
+        now = self._clock.seconds()
+        settings = server.settings
+        self.session = Session(
+            Role.SMSC,
+            SessionSettings(
+                session_init_timeout=settings.session_init_timeout,
+                enquire_link=settings.enquire_link,
+                response_timeout=settings.response_timeout,
+                inactivity_timeout=settings.inactivity_timeout,
+            ),
+            now,
+        )
+        self._inbox: deque[tuple[Pdu, float]] = deque()  # requests and when they were read
+        self._acks: list[float] = []  # when the submits were read whose answers are in the output
+        self._heard_at = now
+        self._paused = self._full = self._closing = False
+        self._timer: Call | None = None
+        self._work_later: Call | None = None
+        self._linger: Call | None = None
+
+    # The connection
+
+    def connectionMade(self) -> None:
+        for option, value in (("setTcpNoDelay", True), ("setTcpKeepAlive", 1)):
+            if hasattr(self.transport, option):  # a local socket has neither
+                getattr(self.transport, option)(value)
+        self._outlet = Outlet(self.transport, self._clock.seconds, self._drained)
+        self._schedule()
+
+    def dataReceived(self, data: bytes) -> None:
+        self._heard_at = now = self._clock.seconds()
+        self._take(self.session.receive(data, now), now)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._closing = True
+        for call in (self._timer, self._work_later, self._linger):
+            if call is not None and call.active():
+                call.cancel()
+        self._server.bound.remove(self)
+        self._server.gone(self)
+        now = self._clock.seconds()
+        self._take(self.session.lost(now), now)
+        self._inbox.clear()
+
+    def _take(self, events: list[Event], now: float) -> None:
+        """Act on what the session reports, then write what it has to say."""
+        freed = False
+        for event in events:
+            kind = type(event)
+            if kind is Received:
+                self._inbox.append((event.pdu, now))  # type: ignore[union-attr]
+            elif isinstance(event, Answered):
+                freed = True
+                self._answered(event)
+            elif isinstance(event, Unanswered):
+                freed = True
+                item, done = cast(tuple[Item, Done], event.context)
+                self._server.bound.unanswered(self, item, done)
+            elif isinstance(event, BindRequested):
+                self._check_bind(event.pdu)
+            elif isinstance(event, Rejected):
+                if event.command_status and self.account:
+                    self._server.metrics.rejected(self.account, status_name(event.command_status))
+            elif isinstance(event, Over):
+                self._over(event.reason)
+                break
+        if self._inbox and self._work_later is None:
+            self._work()
+        if freed:
+            self._server.bound.freed(self.account)
+        self.flush()
+
+    def _answered(self, event: Answered) -> None:
+        item, done = cast(tuple[Item, Done], event.context)
+        status = event.response.command_status
+        if not status and isinstance(event.response, GenericNack):
+            status = int(CommandStatus.ESME_RSYSERR)
+        self._server.bound.answered(self, item, done, status)
+
+    # The bind
+
+    def _check_bind(self, bind: Bind) -> None:
+        checked = Deferred.fromCoroutine(self._server.accounts.check_bind(bind.system_id, bind.password, self.host))
+        checked.addErrback(self._check_failed)
+        checked.addCallback(self._bind_checked, bind)
+
+    def _check_failed(self, failure: Failure) -> int:
+        log.failure("a bind from {peer} could not be checked", failure, peer=self.peer)
+        return STATUS[Refusal.OUR_FAULT]
+
+    def _bind_checked(self, command_status: int, bind: Bind) -> None:
+        now = self._clock.seconds()
+        account = self._server.accounts.get(bind.system_id)
+        if command_status or account is None:
+            command_status = command_status or STATUS[Refusal.UNKNOWN_SYSTEM_ID]
+            log.info("bind from {peer} refused: {status}", peer=self.peer, status=status_name(command_status))
+            self.session.refuse_bind(bind, command_status, now)
+        else:
+            self.session.settings = structs.replace(self.session.settings, window=account.window)
+            self.session.accept_bind(bind, self._server.settings.system_id, now)
+            if self.session.state in BOUND_STATES:
+                self.account, self.bind_type, self.since = bind.system_id, BIND_TYPES[type(bind)], now
+                log.info(
+                    "{account} bound as {type} from {peer}", account=self.account, type=self.bind_type, peer=self.peer
+                )
+                self._server.bound_or_gone(self)
+                self._server.bound.add(self)
+        self.flush()
+
+    def set_window(self, window: int) -> None:
+        """A new configuration: at most so many unanswered deliver_sm from now on."""
+        self.session.settings = structs.replace(self.session.settings, window=window)
+
+    # Requests of the ESME
+
+    def _work(self) -> None:
+        """Serve some requests; the rest in the next turn, or when the account's rate allows it."""
+        self._work_later = None
+        inbox, requests = self._inbox, self._server.requests
+        now, wait = self._clock.seconds(), 0.0
+        for _ in range(PDUS_PER_TURN):
+            if not inbox:
+                break
+            pdu, read_at = inbox[0]
+            try:
+                wait = requests.serve(self, pdu, now, read_at)
+            except Exception:
+                log.failure("a request of {account} failed", account=self.account)
+                requests.refuse(self, pdu, Refusal.OUR_FAULT)
+            if wait:
+                break
+            inbox.popleft()
+        if inbox and not self._closing:
+            self._work_later = self._clock.callLater(wait, self._work)
+        self._steer()
+
+    def respond(self, response: Pdu, read_at: float | None = None) -> None:
+        self.session.respond(response)
+        if read_at is not None:
+            self._acks.append(read_at)
+        self._server.bound.mark(self)
+
+    # Requests of ours
+
+    @property
+    def room(self) -> int:
+        if self._closing or self.bind_type == "transmitter" or self._outlet.slow:
+            return 0
+        return self.session.free
+
+    def deliver(self, item: Item, done: Done) -> None:
+        try:
+            pdu = translate.deliver_sm(item, self.session.peer_version)
+            self.session.request(pdu, self._clock.seconds(), (item, done))
+        except (LocalProtocolError, UnicodeEncodeError):
+            log.error("a deliver_sm for {account} cannot be written in SMPP; it is dropped", account=self.account)
+            self._clock.callLater(0, done, int(CommandStatus.ESME_RX_R_APPN))
+
+    def end(self) -> None:
+        """Answer what was read, wait for what is unanswered, unbind and close."""
+        self.session.unbind(self._clock.seconds())
+        self.flush()
+
+    def abort(self) -> None:
+        """Close now."""
+        if self.transport is not None:
+            self.transport.abortConnection()
+
+    # Writing, and not reading
+
+    def flush(self) -> None:
+        if self._closing:
+            return
+        output = self.session.output()
+        if output:
+            self._outlet.write(output)
+        if self._acks:
+            now, observe = self._clock.seconds(), self._server.metrics.ack_seconds
+            for read_at in self._acks:
+                observe(now - read_at)
+            self._acks.clear()
+        self._steer()
+        self._schedule()
+
+    def _steer(self) -> None:
+        """Read on, or leave it to TCP to slow the peer down."""
+        if self._closing:
+            return
+        pending = self.session.pending
+        self._full = pending > MAX_PENDING or (self._full and pending >= MAX_PENDING // 2)
+        pause = self._full or self._work_later is not None or self._outlet.slow
+        if pause != self._paused:
+            self._paused = pause
+            if pause:
+                self.transport.pauseProducing()
+            else:
+                self.transport.resumeProducing()
+
+    def _drained(self) -> None:
+        """The peer has caught up with us."""
+        self._steer()
+        if self.account:
+            self._server.bound.freed(self.account)
+
+    # Time and the end
+
+    def _schedule(self) -> None:
+        """One timer per connection; it is only ever moved forward, and looks again when it fires early."""
+        at = min(self.session.deadline(), self._outlet.deadline())
+        now = self._clock.seconds()
+        if at == float("inf"):
+            return
+        if self._frozen(now):
+            at = max(at, now + 1.0)
+        if self._timer is None:
+            self._timer = self._clock.callLater(max(0.0, at - now), self._tick)
+        elif at < self._timer.getTime():
+            self._timer.reset(max(0.0, at - now))
+
+    def _frozen(self, now: float) -> bool:
+        """We have not been reading for a while: silence proves nothing against the peer."""
+        return (
+            self._paused
+            and self.session.state in BOUND_STATES
+            and now - self._heard_at >= self.session.settings.response_timeout / 2
+        )
+
+    def _tick(self) -> None:
+        self._timer = None
+        now = self._clock.seconds()
+        if self._outlet.stuck(now):
+            log.info("{account} at {peer} does not read; closing", account=self.account, peer=self.peer)
+            self.transport.abortConnection()
+            return
+        if not self._frozen(now) and self.session.deadline() <= now:
+            self._take(self.session.tick(now), now)
+        elif not self._closing:
+            self._schedule()
+
+    def _over(self, reason: str) -> None:
+        if self._closing:
+            return
+        log.info(
+            "session of {account} at {peer} is over: {reason}", account=self.account, peer=self.peer, reason=reason
+        )
+        self._server.bound.remove(self)
+        self._inbox.clear()
+        self.flush()
+        self._closing = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._outlet.close()
+        self.transport.loseConnection()
+        self._linger = self._clock.callLater(LINGER_S, self.abort)

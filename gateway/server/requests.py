@@ -1,0 +1,215 @@
+"""What an ESME asks of us: each request to intake, and intake's answer back to the session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol as Shape
+
+from config.schema import AccountSettings, SmppServerSettings
+from gateway.messages.message import Message
+from gateway.metrics import Metrics
+from gateway.server import translate
+from gateway.server.accounts import Accounts
+from gateway.server.answers import STATUS, Refusal, status_name
+from gateway.server.ports import Intake, QueryAnswer, Spawn
+from gateway.smpp.fields import DistributionList
+from gateway.smpp.pdu import (
+    RESPONSES,
+    CancelSm,
+    CancelSmResp,
+    DataSm,
+    DataSmResp,
+    Pdu,
+    QuerySm,
+    QuerySmResp,
+    ReplaceSm,
+    ReplaceSmResp,
+    SubmitMulti,
+    SubmitMultiResp,
+    SubmitSm,
+    SubmitSmResp,
+    UnsuccessSme,
+)
+
+_OUR_FAULT = STATUS[Refusal.OUR_FAULT]
+Responder = Callable[[Pdu, float], None]
+
+
+class Asker(Shape):
+    """The session that a request came from."""
+
+    account: str
+
+    def respond(self, response: Pdu, read_at: float | None = None) -> None:
+        """Answer. read_at: when a submit was read, for the latency it had."""
+
+
+class Requests:
+    """Serves requests, one at a time, in the order they were read. One instance for all sessions."""
+
+    def __init__(
+        self,
+        settings: SmppServerSettings,
+        country: str,
+        *,
+        accounts: Accounts,
+        intake: Intake,
+        metrics: Metrics,
+        spawn: Spawn,
+    ) -> None:
+        self.settings, self.country = settings, country
+        self._accounts, self._intake, self._metrics, self._spawn = accounts, intake, metrics, spawn
+
+    def serve(self, asker: Asker, pdu: Pdu, now: float, read_at: float) -> float:
+        """Take one request. 0.0: taken, its answer comes through `asker.respond`, now or later.
+
+        More than 0.0: the account is over its rate and wants its submits delayed; the same request again after so
+        many seconds, and none of this session before it.
+        """
+        account = self._accounts.get(asker.account)
+        if account is None:
+            self.refuse(asker, pdu, Refusal.CLOSING)
+        elif isinstance(pdu, SubmitSm):
+            return self._submit(asker, account, pdu, SubmitSmResp, now, read_at)
+        elif isinstance(pdu, DataSm):
+            return self._submit(asker, account, pdu, DataSmResp, now, read_at)
+        elif isinstance(pdu, SubmitMulti):
+            self._submit_multi(asker, pdu)
+        elif isinstance(pdu, QuerySm):
+            self._spawn(self._query(asker, pdu))
+        elif isinstance(pdu, CancelSm):
+            self._spawn(self._cancel(asker, pdu))
+        elif isinstance(pdu, ReplaceSm):
+            self._replace(asker, pdu, now)
+        return 0.0
+
+    def refuse(self, asker: Asker, pdu: Pdu, refusal: Refusal) -> None:
+        """Answer a request with an error and count it."""
+        response = RESPONSES.get(type(pdu))
+        if response is None:
+            return
+        status = STATUS[refusal]
+        self._metrics.rejected(asker.account, status_name(status))
+        asker.respond(response(sequence_number=pdu.sequence_number, command_status=status))
+
+    def _submit(
+        self,
+        asker: Asker,
+        account: AccountSettings,
+        pdu: SubmitSm | DataSm,
+        response: type[SubmitSmResp] | type[DataSmResp],
+        now: float,
+        read_at: float,
+    ) -> float:
+        validity = self.settings.default_validity
+        message: Message | Refusal
+        if isinstance(pdu, SubmitSm):
+            message = translate.submit_sm(pdu, account, now=now, country=self.country, default_validity=validity)
+        else:
+            message = translate.data_sm(pdu, account, now=now, country=self.country, default_validity=validity)
+        if isinstance(message, Refusal):
+            self.refuse(asker, pdu, message)
+            return 0.0
+        wait = self._accounts.wait_for(message, now)
+        if wait and account.over_rate == "delay":
+            return wait
+        if wait:
+            self.refuse(asker, pdu, Refusal.OVER_RATE)
+            return 0.0
+        self._intake.submit(message, _Answer(asker, response, pdu.sequence_number, read_at, self._metrics))
+        return 0.0
+
+    def _submit_multi(self, asker: Asker, pdu: SubmitMulti) -> None:
+        """Not served yet: every destination is refused, and the whole with ESME_RSUBMITFAIL (SMPP 3.4, 4.5.2)."""
+        status = STATUS[Refusal.NO_DESTINATION_TAKEN]
+        self._metrics.rejected(asker.account, status_name(status))
+        refused = tuple(
+            UnsuccessSme(destination_addr=one.dl_name, error_status_code=status)
+            if isinstance(one, DistributionList)
+            else UnsuccessSme(one.dest_addr_ton, one.dest_addr_npi, one.destination_addr, status)
+            for one in pdu.dest_addresses
+        )
+        asker.respond(
+            SubmitMultiResp(sequence_number=pdu.sequence_number, command_status=status, unsuccess_smes=refused)
+        )
+
+    async def _query(self, asker: Asker, pdu: QuerySm) -> None:
+        answer = QueryAnswer(_OUR_FAULT)
+        try:
+            answer = await self._intake.query(asker.account, pdu.message_id, pdu.source_addr)
+        finally:
+            self._count(asker, answer.command_status)
+            asker.respond(
+                QuerySmResp(
+                    sequence_number=pdu.sequence_number,
+                    command_status=answer.command_status,
+                    message_id=answer.message_id,
+                    final_date=answer.final_date,
+                    message_state=answer.message_state,
+                    error_code=answer.error_code,
+                )
+            )
+
+    async def _cancel(self, asker: Asker, pdu: CancelSm) -> None:
+        status = _OUR_FAULT
+        try:
+            status = await self._intake.cancel(
+                asker.account, pdu.message_id, pdu.source_addr, pdu.destination_addr, pdu.service_type
+            )
+        finally:
+            self._count(asker, status)
+            asker.respond(CancelSmResp(sequence_number=pdu.sequence_number, command_status=status))
+
+    def _replace(self, asker: Asker, pdu: ReplaceSm, now: float) -> None:
+        moments = translate.replacement(pdu, now, self.settings.default_validity)
+        if isinstance(moments, Refusal):
+            self.refuse(asker, pdu, moments)
+        else:
+            self._spawn(self._replaced(asker, pdu, *moments))
+
+    async def _replaced(
+        self, asker: Asker, pdu: ReplaceSm, schedule_at: float | None, expires_at: float | None
+    ) -> None:
+        status = _OUR_FAULT
+        try:
+            status = await self._intake.replace(
+                asker.account,
+                pdu.message_id,
+                pdu.source_addr,
+                schedule_at,
+                expires_at,
+                pdu.registered_delivery,
+                pdu.short_message,
+            )
+        finally:
+            self._count(asker, status)
+            asker.respond(ReplaceSmResp(sequence_number=pdu.sequence_number, command_status=status))
+
+    def _count(self, asker: Asker, command_status: int) -> None:
+        if command_status:
+            self._metrics.rejected(asker.account, status_name(command_status))
+
+
+class _Answer:
+    """Intake's answer to one submit, on its way to the session that asked."""
+
+    __slots__ = ("_asker", "_metrics", "_read_at", "_response", "_sequence_number")
+
+    def __init__(
+        self,
+        asker: Asker,
+        response: type[SubmitSmResp] | type[DataSmResp],
+        sequence_number: int,
+        read_at: float,
+        metrics: Metrics,
+    ) -> None:
+        self._asker, self._response, self._sequence_number = asker, response, sequence_number
+        self._read_at, self._metrics = read_at, metrics
+
+    def __call__(self, command_status: int, message_id: str) -> None:
+        if command_status:
+            self._metrics.rejected(self._asker.account, status_name(command_status))
+        self._asker.respond(
+            self._response(sequence_number=self._sequence_number, command_status=command_status, message_id=message_id),
+            self._read_at,
+        )

@@ -1,0 +1,240 @@
+"""submit_sm and data_sm -> Message; Receipt and Mo -> deliver_sm."""
+
+from __future__ import annotations
+
+import re
+
+from config.schema import AccountSettings
+from gateway.messages.address import parse_destination
+from gateway.messages.message import Message, Mo, Part, Receipt
+from gateway.messages.states import STAT, State
+from gateway.server.answers import STATUS, Refusal
+from gateway.smpp import receipt_text
+from gateway.smpp.constants import MAX_SHORT_MESSAGE_OCTETS, VERSION_3_4, EsmClass, Tag
+from gateway.smpp.pdu import DataSm, DeliverSm, ReplaceSm, SubmitSm, tlv
+from gateway.smpp.segments import concat_of, count_segments
+from gateway.smpp.times import BadTime, parse_absolute_or_relative
+
+LONGEST_WAIT_S = 30 * 86_400.0  # how far ahead schedule_delivery_time may be
+CHANNEL_TAG = 0x1401  # vendor TLV: name of the channel that decided
+
+_PAYLOAD = int(Tag.MESSAGE_PAYLOAD)
+# Not passed on: taken apart here, or without a meaning towards an SMSC.
+_CONSUMED = frozenset(
+    map(
+        int,
+        (
+            Tag.MESSAGE_PAYLOAD,
+            Tag.PAYLOAD_TYPE,
+            Tag.QOS_TIME_TO_LIVE,
+            Tag.RECEIPTED_MESSAGE_ID,
+            Tag.MESSAGE_STATE,
+            Tag.NETWORK_ERROR_CODE,
+            Tag.SC_INTERFACE_VERSION,
+            Tag.CONGESTION_STATE,
+            Tag.USSD_SERVICE_OP,
+        ),
+    )
+)
+_ADDRESS = re.compile(r"[^\x00-\x1f\x7f]{0,20}")  # data_sm would take 64, but submit_sm and deliver_sm carry no more
+_BAD_SCHEDULE, _BAD_VALIDITY = STATUS[Refusal.BAD_SCHEDULE], STATUS[Refusal.BAD_VALIDITY]
+Moments = tuple[float, float]
+
+
+def submit_sm(
+    pdu: SubmitSm, account: AccountSettings, *, now: float, country: str, default_validity: float
+) -> Message | Refusal:
+    """A submit_sm as intake takes it, or why not.
+
+    now: seconds since the epoch. default_validity: seconds; for a message without validity_period, and the longest
+    that is honoured. Source: SMPP 3.4, 4.4.1 and 5.2.
+    """
+    if pdu.sm_default_msg_id:
+        return Refusal.CANNED_TEXT
+    user_data, in_payload, tlvs = pdu.short_message, False, pdu.tlvs
+    if tlvs:
+        payload = tlv(pdu, _PAYLOAD)
+        if payload:
+            if user_data and user_data != payload:
+                return Refusal.TEXT_GIVEN_TWICE
+            user_data, in_payload = payload, not user_data
+    if not user_data:
+        return Refusal.EMPTY_TEXT
+    moments = _moments(pdu.schedule_delivery_time, pdu.validity_period, now, default_validity)
+    if isinstance(moments, Refusal):
+        return moments
+    return _message(pdu, account, user_data, in_payload, moments, country, pdu.protocol_id, min(pdu.priority_flag, 3))
+
+
+def data_sm(
+    pdu: DataSm, account: AccountSettings, *, now: float, country: str, default_validity: float
+) -> Message | Refusal:
+    """A data_sm as intake takes it, or why not; qos_time_to_live is its validity. Source: SMPP 3.4, 4.7.1."""
+    payload = tlv(pdu, _PAYLOAD)
+    if payload is None:
+        return Refusal.NO_PAYLOAD
+    if not payload:
+        return Refusal.EMPTY_TEXT
+    lives = int.from_bytes(tlv(pdu, Tag.QOS_TIME_TO_LIVE) or b"", "big")
+    moments = (0.0, now + min(lives or default_validity, default_validity))
+    return _message(pdu, account, payload, True, moments, country, 0, 0)
+
+
+def _message(
+    pdu: SubmitSm | DataSm,
+    account: AccountSettings,
+    user_data: bytes,
+    in_payload: bool,
+    moments: Moments,
+    country: str,
+    protocol_id: int,
+    priority_flag: int,
+) -> Message | Refusal:
+    tlvs = pdu.tlvs
+    if tlvs:
+        if any(tlv(pdu, Tag.PAYLOAD_TYPE) or b""):
+            return Refusal.NOT_A_TEXT
+        if tlv(pdu, Tag.USSD_SERVICE_OP) is not None:
+            return Refusal.USSD
+        tlvs = tuple(one for one in tlvs if one[0] not in _CONSUMED)
+    source, source_ton, source_npi = pdu.source_addr, pdu.source_addr_ton, pdu.source_addr_npi
+    if not source and account.default_source:
+        source = account.default_source
+        if not source.isdecimal():
+            source_ton, source_npi = 5, 0
+    elif not _may_send(source, account.sources):
+        return Refusal.SOURCE_NOT_ALLOWED
+    msisdn = parse_destination(pdu.destination_addr, country, pdu.dest_addr_ton)
+    if msisdn is None or not _ADDRESS.fullmatch(pdu.destination_addr):
+        return Refusal.UNREADABLE_DESTINATION
+    esm_class, data_coding, alphabet = pdu.esm_class, pdu.data_coding, account.default_alphabet
+    concat = concat_of(esm_class, user_data, tlvs)
+    part = None
+    if concat:
+        kind, ref, total, number = concat
+        part = Part(f"{account.system_id}|{source}|{msisdn}|{kind}|{ref}|{total}", total, number)
+    return Message(
+        "",
+        account.system_id,
+        source,
+        source_ton,
+        source_npi,
+        pdu.destination_addr,
+        pdu.dest_addr_ton,
+        pdu.dest_addr_npi,
+        msisdn,
+        pdu.service_type,
+        esm_class,
+        protocol_id,
+        priority_flag,
+        pdu.registered_delivery,
+        data_coding,
+        alphabet,
+        user_data,
+        in_payload,
+        tlvs,
+        part,
+        count_segments(user_data, data_coding, esm_class, alphabet, concatenated=part is not None),
+        *moments,
+    )
+
+
+def _may_send(source: str, allowed: tuple[str, ...]) -> bool:
+    if allowed:
+        return source in allowed or source.lstrip("+") in allowed
+    return _ADDRESS.fullmatch(source) is not None
+
+
+def _moments(schedule: str, validity: str, now: float, default_validity: float) -> Moments | Refusal:
+    """(schedule_at, expires_at); schedule_at 0.0 for at once, a moment that is past included."""
+    if not schedule and not validity:
+        return 0.0, now + default_validity
+    try:
+        starts_at = parse_absolute_or_relative(schedule, now, _BAD_SCHEDULE)
+    except BadTime:
+        return Refusal.BAD_SCHEDULE
+    if starts_at is None or starts_at <= now:
+        starts_at = now
+    elif starts_at > now + LONGEST_WAIT_S:
+        return Refusal.BAD_SCHEDULE
+    try:
+        expires_at = parse_absolute_or_relative(validity, now, _BAD_VALIDITY)
+    except BadTime:
+        return Refusal.BAD_VALIDITY
+    latest = starts_at + default_validity
+    if expires_at is None:
+        expires_at = latest
+    elif expires_at <= starts_at:
+        return Refusal.BAD_VALIDITY
+    return (starts_at if starts_at > now else 0.0), min(expires_at, latest)
+
+
+def replacement(pdu: ReplaceSm, now: float, default_validity: float) -> tuple[float | None, float | None] | Refusal:
+    """The new (schedule_at, expires_at) of a replace_sm; None: as it was. Source: SMPP 3.4, 4.10.1."""
+    if pdu.sm_default_msg_id:
+        return Refusal.CANNED_TEXT
+    if not pdu.short_message:
+        return Refusal.EMPTY_TEXT
+    moments = _moments(pdu.schedule_delivery_time, pdu.validity_period, now, default_validity)
+    if isinstance(moments, Refusal):
+        return moments
+    schedule_at, expires_at = moments
+    return schedule_at if pdu.schedule_delivery_time else None, expires_at if pdu.validity_period else None
+
+
+def deliver_sm(item: Receipt | Mo, peer_version: int) -> DeliverSm:
+    """What an ESME is sent. peer_version: interface_version of its bind; before 3.4 there are no TLVs."""
+    return _receipt(item, peer_version) if isinstance(item, Receipt) else _mo(item, peer_version)
+
+
+def _receipt(receipt: Receipt, peer_version: int) -> DeliverSm:
+    """Source: SMPP 3.4, Appendix B (the text) and 4.6.1 (the TLVs). 3.4 knows no state SCHEDULED."""
+    state = State.ENROUTE if receipt.state == State.SCHEDULED else receipt.state
+    tlvs: list[tuple[int, bytes]] = []
+    if peer_version >= VERSION_3_4:
+        tlvs.append((Tag.RECEIPTED_MESSAGE_ID, receipt.message_id.encode("latin-1") + b"\0"))
+        tlvs.append((Tag.MESSAGE_STATE, bytes((state,))))
+        if receipt.user_message_reference:
+            tlvs.append((Tag.USER_MESSAGE_REFERENCE, receipt.user_message_reference))
+        if receipt.network_error_code:
+            tlvs.append((Tag.NETWORK_ERROR_CODE, receipt.network_error_code))
+        if receipt.channel:
+            tlvs.append((CHANNEL_TAG, receipt.channel.encode()))
+    return DeliverSm(
+        service_type=receipt.service_type,
+        source_addr_ton=receipt.source_ton,
+        source_addr_npi=receipt.source_npi,
+        source_addr=receipt.source,
+        dest_addr_ton=receipt.dest_ton,
+        dest_addr_npi=receipt.dest_npi,
+        destination_addr=receipt.dest,
+        esm_class=EsmClass.INTERMEDIATE_NOTIFICATION if receipt.intermediate else EsmClass.DELIVERY_RECEIPT,
+        short_message=receipt_text.write(
+            receipt.message_id,
+            STAT[state],
+            receipt.err,
+            receipt.submitted_at,
+            receipt.done_at,
+            state == State.DELIVERED,
+        ),
+        tlvs=tuple(tlvs),
+    )
+
+
+def _mo(text: Mo, peer_version: int) -> DeliverSm:
+    """A text that is too long for short_message goes as message_payload; a peer without TLVs gets its beginning."""
+    in_payload = len(text.user_data) > MAX_SHORT_MESSAGE_OCTETS and peer_version >= VERSION_3_4
+    return DeliverSm(
+        service_type=text.service_type,
+        source_addr_ton=text.source_ton,
+        source_addr_npi=text.source_npi,
+        source_addr=text.source,
+        dest_addr_ton=text.dest_ton,
+        dest_addr_npi=text.dest_npi,
+        destination_addr=text.dest,
+        esm_class=text.esm_class,
+        protocol_id=text.protocol_id,
+        data_coding=text.data_coding,
+        short_message=b"" if in_payload else text.user_data[:MAX_SHORT_MESSAGE_OCTETS],
+        tlvs=((_PAYLOAD, text.user_data),) if in_payload else (),
+    )

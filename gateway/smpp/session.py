@@ -1,0 +1,502 @@
+"""One SMPP session without I/O, for both roles: bytes and the time go in, events and bytes come out.
+
+The shell around it writes `output()` after every call, closes the transport on `Over`, and calls `tick` when
+`deadline()` has come (one in the past, 0.0, means at once). Times are seconds of any clock that does not go back.
+
+Source: SMPP 3.4, 2.2 (states), 2.7 (timers), 2.9 (window), 3.2 and 4.3 (errors).
+"""
+
+import math
+from collections import deque
+
+from msgspec import Struct, structs
+
+from . import pdu as pdus
+from .constants import MAX_SEQUENCE_NUMBER, RESPONSE_BIT, VERSION_3_4, CommandStatus, Tag
+from .errors import BadLength, BadPdu, LocalProtocolError, UnknownCommand
+from .events import Answered, BindRefused, BindRequested, Bound, Event, Over, Received, Rejected, Unanswered
+from .framing import Framer
+from .pdu import Bind, BindResp, Pdu, decode, encode, error_response, tlv
+from .states import BOUND, DATA_REQUESTS, DATA_RESPONSES, STATE_AFTER_BIND, Role, SessionState, legal
+
+__all__ = ["Role", "Session", "SessionSettings", "SessionState"]
+
+UNBIND_TIMEOUT_S = 5.0
+REFUSED_BIND_LINGER_S = 1.0
+MAX_MALFORMED = 20
+MALFORMED_PERIOD_S = 60.0
+MAX_HELD_OCTETS = 256 * 1024
+MAX_WRONG_TYPES = 2
+
+_CLASSES = {cls.command_id: cls for cls in pdus.PDU_CLASSES}
+_EMPTY: frozenset[type[Pdu]] = frozenset()
+# The context of requests the session makes for itself: nobody is told of their answers.
+_OWN = object()
+
+
+class SessionSettings(Struct, frozen=True):
+    """Durations in seconds, enquire_link and inactivity_timeout 0 for never. window: unanswered data requests of ours.
+
+    max_pdu: the largest command_length accepted, in octets.
+    """
+
+    session_init_timeout: float = 10.0
+    enquire_link: float = 30.0
+    response_timeout: float = 30.0
+    inactivity_timeout: float = 0.0
+    window: int = 100
+    max_pdu: int = 70_000
+    pdu_read_timeout: float = 15.0
+
+
+class Session:
+    """state: SessionState. peer_version: the peer's interface_version, 0 before the bind.
+
+    An SMSC that sends no sc_interface_version is taken to speak the version our bind named.
+    pending: legal requests of the peer that wait for `respond`.
+    """
+
+    def __init__(self, role: Role, settings: SessionSettings, now: float, *, first_sequence_number: int = 1) -> None:
+        self.role = role
+        self.settings = settings
+        self.peer_version = 0
+        self.pending = 0
+        self._peer_role = Role.ESME if role is Role.SMSC else Role.SMSC
+        self._framer = Framer(settings.max_pdu)
+        self._out: list[bytes] = []
+        self._next_sequence_number = first_sequence_number
+        # Ours, unanswered: sequence_number -> (context, response class, deadline), oldest first.
+        self._outstanding: dict[int, tuple[object, type[Pdu], float]] = {}
+        self._control: dict[int, tuple[object, type[Pdu], float]] = {}
+        self._bind: Bind | None = None  # the peer's, waiting for accept_bind or refuse_bind
+        self._held: list[bytes] = []  # PDUs behind such a bind
+        self._bind_version = 0  # of the bind we sent
+        self._last_received_at = now
+        self._last_message_at = now
+        self._partial_at = math.inf  # since when a PDU is incomplete
+        self._init_by = now + settings.session_init_timeout
+        self._unbind_by = math.inf  # our unbind leaves at the latest
+        self._close_at = math.inf
+        self._ending = ""  # why the session is over, while Over is not yet reported
+        self._peer_unbind: int | None = None  # sequence_number of the peer's unbind, while unanswered
+        self._malformed_at: deque[float] = deque()
+        self._wrong_types = 0
+        self._enter(SessionState.OPEN)
+
+    def _enter(self, state: SessionState) -> None:
+        self.state = state
+        self._sendable = legal(self.role, state)
+        self._receivable = legal(self._peer_role, state)
+        self._answerable = frozenset(cls for cls in self._receivable if cls in DATA_REQUESTS)
+
+    @property
+    def outstanding(self) -> int:
+        """Data requests of ours that are unanswered."""
+        return len(self._outstanding)
+
+    @property
+    def free(self) -> int:
+        """How many more data requests may be made now; 0 when not bound."""
+        return max(0, self.settings.window - len(self._outstanding)) if self.state in BOUND else 0
+
+    # What we send
+
+    def request(self, pdu: Pdu, now: float, context: object = None) -> int:
+        """Send a request of ours and return its sequence_number; `context` comes back with its answer.
+
+        Raises LocalProtocolError, with nothing sent, when the request is not allowed in this state, the window is full
+        or a field does not fit. unbind has its own method.
+        """
+        cls = type(pdu)
+        if cls not in self._sendable and not (cls is pdus.EnquireLink and self.state is not SessionState.CLOSED):
+            raise LocalProtocolError(f"{cls.__name__} in {self.state.name}")
+        data_response = DATA_REQUESTS.get(cls)
+        if data_response is not None and len(self._outstanding) >= self.settings.window:
+            raise LocalProtocolError("the window is full")
+        if cls in STATE_AFTER_BIND and self._bind_version:
+            raise LocalProtocolError("a bind is already under way")
+        sequence_number = self._next_sequence_number
+        while sequence_number in self._outstanding or sequence_number in self._control:
+            sequence_number = sequence_number % MAX_SEQUENCE_NUMBER + 1
+        self._out.append(encode(self._without_tlvs(pdu) if pdu.tlvs else pdu, sequence_number))
+        self._next_sequence_number = sequence_number % MAX_SEQUENCE_NUMBER + 1
+        if data_response is not None:
+            self._outstanding[sequence_number] = (context, data_response, now + self.settings.response_timeout)
+            self._last_message_at = now
+        elif isinstance(pdu, Bind):
+            self._bind_version = pdu.interface_version or 1
+            self._control[sequence_number] = (_OWN, pdus.RESPONSES[cls], math.inf)
+            self._init_by = now + self.settings.session_init_timeout
+        elif cls is pdus.EnquireLink:
+            self._control[sequence_number] = (context, pdus.EnquireLinkResp, now + self.settings.response_timeout)
+        return sequence_number
+
+    def respond(self, response: Pdu) -> None:
+        """Answer a Received request under the sequence_number set in `response`; without effect once the link is gone.
+
+        May finish an unbind that waited for it: look at deadline() again afterwards.
+        """
+        if self.state is SessionState.CLOSED or self._ending:
+            return
+        self._out.append(encode(self._without_tlvs(response) if response.tlvs else response))
+        if self.pending:
+            self.pending -= 1
+        if self._peer_unbind is not None and not self.pending:
+            self._answer_unbind()
+
+    def accept_bind(self, request: Bind, system_id: str, now: float) -> None:
+        """SMSC role: the session is bound. PDUs that came behind the bind are read in the next tick, due at once."""
+        if not self._is_waiting(request):
+            return
+        tlvs = ((int(Tag.SC_INTERFACE_VERSION), bytes([VERSION_3_4])),)
+        response = pdus.RESPONSES[type(request)](
+            sequence_number=request.sequence_number,
+            tlvs=tlvs if request.interface_version >= VERSION_3_4 else (),
+        )
+        self._out.append(encode(structs.replace(response, system_id=system_id)))
+        self._bind = None
+        self.peer_version = request.interface_version
+        self._last_message_at = now
+        self._enter(STATE_AFTER_BIND[type(request)])
+
+    def refuse_bind(self, request: Bind, command_status: int, now: float) -> None:
+        """SMSC role: answer the bind with an error and end the session one second later."""
+        if not self._is_waiting(request):
+            return
+        self._out.append(error_response(request.command_id, request.sequence_number, command_status))
+        self._bind = None
+        self._held.clear()
+        self._enter(SessionState.UNBINDING)
+        self._close_at = now + REFUSED_BIND_LINGER_S
+
+    def _is_waiting(self, request: Bind) -> bool:
+        if self.state is SessionState.CLOSED or self._ending:
+            return False
+        if self._bind is not request:
+            raise LocalProtocolError("this bind request is not waiting for an answer")
+        return True
+
+    def unbind(self, now: float) -> None:
+        """End politely: no new requests either way; unbind once everything is answered or response_timeout is over."""
+        if self.state in BOUND:
+            self._enter(SessionState.UNBINDING)
+            self._unbind_by = now + self.settings.response_timeout
+            self._unbind_if_ready(now)
+        elif self.state is SessionState.OPEN:
+            self._ending = self._ending or "ended before a bind"
+
+    def output(self) -> bytes:
+        """What is to be written now; the next call returns what came after."""
+        out = b"".join(self._out)
+        self._out.clear()
+        return out
+
+    def _without_tlvs(self, pdu: Pdu) -> Pdu:
+        """Peers before 3.4 get no TLVs; only text cannot be left out."""
+        if self.state not in BOUND or self.peer_version >= VERSION_3_4:
+            return pdu
+        if tlv(pdu, Tag.MESSAGE_PAYLOAD) is not None:
+            raise LocalProtocolError("message_payload for a peer that knows no TLVs")
+        return structs.replace(pdu, tlvs=())
+
+    def _request_own(self, pdu: Pdu, now: float) -> None:
+        sequence_number = self._next_sequence_number
+        while sequence_number in self._outstanding or sequence_number in self._control:
+            sequence_number = sequence_number % MAX_SEQUENCE_NUMBER + 1
+        self._next_sequence_number = sequence_number % MAX_SEQUENCE_NUMBER + 1
+        self._control[sequence_number] = (_OWN, pdus.RESPONSES[type(pdu)], now + self.settings.response_timeout)
+        self._out.append(encode(pdu, sequence_number))
+
+    def _unbind_is_ready(self) -> bool:
+        return self._unbind_by < math.inf and not self._outstanding and not self.pending
+
+    def _unbind_if_ready(self, now: float) -> None:
+        if self._unbind_is_ready() or self._unbind_by <= now:
+            self._unbind_by = math.inf
+            self._close_at = now + UNBIND_TIMEOUT_S
+            self._request_own(pdus.Unbind(), now)
+
+    def _answer_unbind(self) -> None:
+        assert self._peer_unbind is not None
+        self._out.append(encode(pdus.UnbindResp(sequence_number=self._peer_unbind)))
+        self._peer_unbind = None
+        self._ending = "the peer unbound"
+
+    # What we receive
+
+    def receive(self, data: bytes, now: float) -> list[Event]:
+        """Take what the connection delivered; returns what it means, in order."""
+        if self.state is SessionState.CLOSED:
+            return []
+        events: list[Event] = []
+        broken: BadLength | None = None
+        if data:
+            self._last_received_at = now
+        try:
+            frames = self._framer.feed(data)
+        except BadLength as bad:
+            frames, broken = bad.frames, bad
+        if not self._framer.partial:
+            self._partial_at = math.inf
+        elif frames or self._partial_at == math.inf:
+            self._partial_at = now
+        if self._held:
+            frames = self._held + frames
+            self._held = []
+        if frames:
+            self._take(frames, events, now)
+        if events:
+            self._last_message_at = now
+        if broken is not None and not self._ending:
+            self._nack(broken.sequence_number, CommandStatus.ESME_RINVCMDLEN)
+            self._ending = "impossible command_length"
+        if self._ending:
+            events += self._end()
+        else:
+            self._unbind_if_ready(now)
+        return events
+
+    def _take(self, frames: list[bytes], events: list[Event], now: float) -> None:
+        """Read complete PDUs until one ends the session, or is a bind, behind which the others must wait."""
+        for position, frame in enumerate(frames):
+            if self._bind is not None:
+                self._hold(frames[position:])
+                return
+            try:
+                pdu = decode(frame)
+            except BadPdu as bad:
+                self._take_bad(bad, events, now)
+            else:
+                cls = type(pdu)
+                if cls in self._answerable:
+                    self.pending += 1
+                    events.append(Received(pdu))
+                    continue
+                if cls in DATA_RESPONSES:
+                    entry = self._outstanding.get(pdu.sequence_number)
+                    if entry is not None and entry[1] is cls:
+                        del self._outstanding[pdu.sequence_number]
+                        events.append(Answered(entry[0], pdu))
+                        continue
+                self._take_other(pdu, events, now)
+            if self._ending:
+                return
+
+    def _hold(self, frames: list[bytes]) -> None:
+        self._held = frames
+        if sum(map(len, frames)) > MAX_HELD_OCTETS:
+            self._ending = "too much sent before the bind was answered"
+
+    def _take_other(self, pdu: Pdu, events: list[Event], now: float) -> None:
+        """Everything but legal data requests and the answers to ours."""
+        sequence_number = pdu.sequence_number
+        match pdu:
+            case pdus.EnquireLink():
+                self._out.append(encode(pdus.EnquireLinkResp(sequence_number=sequence_number)))
+            case pdus.Unbind():
+                self._take_unbind(sequence_number, now)
+            case Bind() if pdus.BindTransceiver in self._receivable:
+                self._bind = pdu
+                events.append(BindRequested(pdu))
+            case pdus.Outbind() | pdus.AlertNotification() if type(pdu) in self._receivable:
+                events.append(Received(pdu))
+            case pdus.Outbind() | pdus.AlertNotification():
+                events.append(Rejected(pdu.command_id, 0))
+            case pdus.GenericNack():
+                self._take_nack(pdu, events)
+            case _ if pdu.command_id & RESPONSE_BIT:
+                self._take_response(pdu, events)
+            case _:
+                self._refuse_here(type(pdu), sequence_number, events)
+
+    def _take_unbind(self, sequence_number: int, now: float) -> None:
+        self._peer_unbind = sequence_number
+        if not self.pending:
+            self._answer_unbind()
+        else:
+            self._enter(SessionState.UNBINDING)
+            self._unbind_by = math.inf
+            self._close_at = min(self._close_at, now + UNBIND_TIMEOUT_S)
+
+    def _take_nack(self, nack: Pdu, events: list[Event]) -> None:
+        entry = self._outstanding.pop(nack.sequence_number, None)
+        if entry is not None:
+            events.append(Answered(entry[0], nack))
+            return
+        entry = self._control.pop(nack.sequence_number, None)
+        if entry is None:
+            self._ending = "generic_nack for none of our requests: the peer has lost the boundaries"
+            return
+        self._control_answered(entry, nack, events)
+
+    def _take_response(self, response: Pdu, events: list[Event]) -> None:
+        sequence_number = response.sequence_number
+        entry = self._outstanding.pop(sequence_number, None)
+        if entry is not None:
+            # Of the wrong type, or _take would have had it. Only that it failed is known: a temporary error.
+            failed = entry[1](sequence_number=sequence_number, command_status=int(CommandStatus.ESME_RSYSERR))
+            events.append(Answered(entry[0], failed))
+            self._wrong_types += 1
+            if self._wrong_types >= MAX_WRONG_TYPES:
+                self._ending = "responses of the wrong type"
+            return
+        entry = self._control.get(sequence_number)
+        if entry is None or entry[1] is not type(response):
+            events.append(Rejected(response.command_id, 0))
+            return
+        del self._control[sequence_number]
+        self._control_answered(entry, response, events)
+
+    def _control_answered(self, entry: tuple[object, type[Pdu], float], response: Pdu, events: list[Event]) -> None:
+        """The answer to a bind, unbind or enquire_link of ours, or the generic_nack that takes its place."""
+        context, expected, _ = entry
+        if expected is pdus.UnbindResp:
+            self._ending = "unbound"
+        elif expected is pdus.EnquireLinkResp:
+            if context is not _OWN:
+                events.append(Answered(context, response))
+        elif isinstance(response, BindResp) and not response.command_status:
+            version = tlv(response, Tag.SC_INTERFACE_VERSION)
+            self.peer_version = version[0] if version else self._bind_version
+            self._enter(next(s for bind, s in STATE_AFTER_BIND.items() if pdus.RESPONSES[bind] is expected))
+            events.append(Bound(response))
+        else:
+            status = response.command_status or int(CommandStatus.ESME_RBINDFAIL)
+            events.append(BindRefused(status))
+            self._ending = f"bind refused with status 0x{status:x}"
+
+    def _take_bad(self, bad: BadPdu, events: list[Event], now: float) -> None:
+        """Answer a PDU that cannot be read; too many of them end the session."""
+        cls = _CLASSES.get(bad.command_id)
+        if isinstance(bad, UnknownCommand) or cls is None:
+            answered = not bad.command_id & RESPONSE_BIT
+            if answered:
+                self._nack(bad.sequence_number, CommandStatus.ESME_RINVCMDID)
+            events.append(Rejected(bad.command_id, bad.status if answered else 0))
+            return
+        if cls not in pdus.RESPONSES:
+            events.append(Rejected(bad.command_id, 0))
+        elif cls not in self._receivable:
+            self._refuse_here(cls, bad.sequence_number, events)
+        else:
+            self._out.append(error_response(bad.command_id, bad.sequence_number, bad.status))
+            events.append(Rejected(bad.command_id, bad.status))
+        self._malformed_at.append(now)
+        while self._malformed_at[0] <= now - MALFORMED_PERIOD_S:
+            self._malformed_at.popleft()
+        if len(self._malformed_at) > MAX_MALFORMED and not self._ending:
+            self.unbind(now)
+
+    def _refuse_here(self, cls: type[Pdu], sequence_number: int, events: list[Event]) -> None:
+        """A request that is not allowed in this state; before a bind that ends the session."""
+        again = cls in STATE_AFTER_BIND and self.role is Role.SMSC and self.state in BOUND
+        status = int(CommandStatus.ESME_RALYBND if again else CommandStatus.ESME_RINVBNDSTS)
+        self._out.append(error_response(cls.command_id, sequence_number, status))
+        events.append(Rejected(cls.command_id, status))
+        if self.state is SessionState.OPEN:
+            self._ending = "a request before any bind"
+
+    def _nack(self, sequence_number: int, status: CommandStatus) -> None:
+        self._out.append(encode(pdus.GenericNack(sequence_number=sequence_number, command_status=int(status))))
+
+    # Time, and the end
+
+    def deadline(self) -> float:
+        """When tick must be called next: 0.0 for at once, infinity for never."""
+        if self.state is SessionState.CLOSED:
+            return math.inf
+        if self._ending or (self._held and self._bind is None) or self._unbind_is_ready():
+            return 0.0
+        return min(
+            self._close_at,
+            self._unbind_by,
+            self._init_deadline(),
+            self._dead_deadline(),
+            self._partial_at + self.settings.pdu_read_timeout,
+            self._probe_deadline(),
+            self._inactivity_deadline(),
+            next((at for _, _, at in self._outstanding.values()), math.inf),
+            min((at for _, _, at in self._control.values()), default=math.inf),
+        )
+
+    def tick(self, now: float) -> list[Event]:
+        """Do what is due: probes, timeouts, and what another call had to leave to it."""
+        if self.state is SessionState.CLOSED:
+            return []
+        events: list[Event] = []
+        if self._held and self._bind is None and not self._ending:
+            events += self.receive(b"", now)
+            if events and isinstance(events[-1], Over):
+                return events
+        if not self._ending:
+            self._end_if_due(now)
+        if self._ending:
+            return events + self._end()
+        self._expire(events, now)
+        if self._inactivity_deadline() <= now:
+            self.unbind(now)
+        self._unbind_if_ready(now)
+        if self._probe_deadline() <= now:
+            self._request_own(pdus.EnquireLink(), now)
+        return events
+
+    def _end_if_due(self, now: float) -> None:
+        if self._close_at <= now:
+            if self._peer_unbind is not None:
+                self._answer_unbind()
+            self._ending = self._ending or "the unbind or refused bind is over"
+        elif self._partial_at + self.settings.pdu_read_timeout <= now:
+            self._nack(self._framer.partial_sequence_number, CommandStatus.ESME_RINVCMDLEN)
+            self._ending = "a PDU stayed incomplete"
+        elif self._init_deadline() <= now:
+            self._ending = "no bind in time"
+        elif any(at <= now for _, response, at in self._control.values() if response is pdus.EnquireLinkResp):
+            self._ending = "enquire_link unanswered"
+        elif self._dead_deadline() <= now:
+            self._ending = "nothing received"
+
+    def _expire(self, events: list[Event], now: float) -> None:
+        """Give up data requests whose time is over; they are in the order of their deadlines."""
+        while self._outstanding:
+            sequence_number, (context, _, at) = next(iter(self._outstanding.items()))
+            if at > now:
+                return
+            del self._outstanding[sequence_number]
+            events.append(Unanswered(context))
+
+    def _init_deadline(self) -> float:
+        return self._init_by if self.state is SessionState.OPEN and self._bind is None else math.inf
+
+    def _dead_deadline(self) -> float:
+        if not self.settings.enquire_link:
+            return math.inf
+        return self._last_received_at + 2 * self.settings.enquire_link + self.settings.response_timeout
+
+    def _probe_deadline(self) -> float:
+        if self.state not in BOUND or not self.settings.enquire_link:
+            return math.inf
+        if any(response is pdus.EnquireLinkResp for _, response, _ in self._control.values()):
+            return math.inf
+        return self._last_received_at + self.settings.enquire_link
+
+    def _inactivity_deadline(self) -> float:
+        if self.state not in BOUND or not self.settings.inactivity_timeout:
+            return math.inf
+        return self._last_message_at + self.settings.inactivity_timeout
+
+    def lost(self, now: float) -> list[Event]:
+        """The transport is gone; [] when the session was over before."""
+        if self.state is SessionState.CLOSED:
+            return []
+        self._ending = self._ending or "connection lost"
+        return self._end()
+
+    def _end(self) -> list[Event]:
+        requests = [*self._outstanding.values(), *self._control.values()]
+        self._outstanding.clear()
+        self._control.clear()
+        self._held.clear()
+        self._bind = None
+        self.pending = 0
+        self._enter(SessionState.CLOSED)
+        return [*(Unanswered(context) for context, _, _ in requests if context is not _OWN), Over(self._ending)]

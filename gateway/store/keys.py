@@ -1,0 +1,82 @@
+"""Every key in the store, its shape and how long it lives.
+
+    m:{id}                      string  the packed message, see records.py          until final, then store.retention
+    e:{id}                      string  its events, packed one behind the other      as m:
+    q:{channel}:{priority}      list    "id ordinal" of messages waiting for it     entries checked when they are taken
+    hand:{node}:{channel}       set     ids in the hands of a node's channel        emptied by the attempt's outcome
+    due                         zset    id -> when its next step is due             every message that is not final
+    u:{channel}:{remote_id}     string  our id                                      validity + 48 h
+    park:{channel}:{remote_id}  string  a report that named no message yet          10 min
+    hold:{channel}:{from}:{to}  list    ids that were written and never answered    validity + 1 h
+    stray:{channel}:{from}:{to} list    remote ids of parked reports                10 min
+    set:{part key}              hash    part number -> "digest id [id ...]"         parts_timeout * 4
+    set:{part key}:done         hash    the same of a set that was joined           parts_timeout
+    r:{account}                 stream  receipts and replies waiting for a bind     receipts_kept
+    t:{msisdn}                  list    who wrote to this number, newest first      30 days
+    p:{person}                  string  WhatsApp evidence, see bridge/presence.py   given by the writer
+    mo:{channel}:{remote_id}    string  an inbound text that was taken              1 day
+    nodes                       integer incarnations given out                      for ever
+    pombo:events                stream  the event feed                              store.events
+"""
+
+from __future__ import annotations
+
+DUE = "due"
+FEED = "pombo:events"
+INCARNATIONS = "nodes"
+PARKED_S = 600
+LAST_WRITERS_S = 30 * 86400
+LAST_WRITERS = 50  # kept per number
+REMOTE_ID_AFTER_EXPIRY_S = 48 * 3600
+
+
+def message(message_id: str) -> str:
+    return f"m:{message_id}"
+
+
+def events(message_id: str) -> str:
+    return f"e:{message_id}"
+
+
+def queue(channel: str, priority: int) -> str:
+    return f"q:{channel}:{priority}"
+
+
+def hand(node: str, channel: str) -> str:
+    return f"hand:{node}:{channel}"
+
+
+def remote(channel: str, remote_id: str) -> str:
+    return f"u:{channel}:{remote_id}"
+
+
+def parked(channel: str, remote_id: str) -> str:
+    return f"park:{channel}:{remote_id}"
+
+
+def held(channel: str, source: str, dest: str) -> str:
+    return f"hold:{channel}:{source}:{dest}"
+
+
+def stray(channel: str, source: str, dest: str) -> str:
+    return f"stray:{channel}:{source}:{dest}"
+
+
+def part_set(key: str) -> str:
+    return f"set:{key}"
+
+
+def receipts(account: str) -> str:
+    return f"r:{account}"
+
+
+def writers(msisdn: str) -> str:
+    return f"t:{msisdn}"
+
+
+def person(key: str) -> str:
+    return f"p:{key}"
+
+
+def inbound(channel: str, remote_id: str) -> str:
+    return f"mo:{channel}:{remote_id}"

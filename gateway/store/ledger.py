@@ -1,0 +1,178 @@
+"""Changes of messages, gathered into batches: while one is at the store the next one gathers, so an idle store takes
+one message at once and a busy one takes many in a call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from gateway.messages.message import Message
+from gateway.store import records
+from gateway.store.records import Event, FeedEvent
+from gateway.store.valkey import WANTED, Keep, Store
+
+AT_MOST = 256  # changes in one call: longer scripts would keep others waiting
+IN_FLIGHT = 3
+Command = Sequence[Any]  # a server command; octets as records.octets()
+log = Logger("ledger")
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Change:
+    """One message as it is to be from now on, and what follows from that.
+
+    done(answers): it is kept; `answers` are those of XADD, PART, GETDEL and LPOP commands in order, None when the
+    change had been made before a lost link and the answers are not known any more.
+    again(message): somebody else was faster; the message as it is now (None: it is gone), for another try.
+    failed(): the store refused it and nothing was kept (only with Keep.OVER_LINKS).
+    """
+
+    __slots__ = ("again", "commands", "done", "events", "expected", "failed", "message", "record", "trace_ids", "ttl")
+
+    def __init__(
+        self,
+        message: Message,
+        events: Sequence[tuple[float, str, str, str]],
+        commands: Sequence[Command] = (),
+        *,
+        ttl: int = 0,
+        done: Callable[[Sequence[Any] | None], None] | None = None,
+        again: Callable[[Message | None], None] | None = None,
+        failed: Callable[[], None] | None = None,
+        trace_ids: Sequence[str] | None = None,
+    ) -> None:
+        """Takes the message as it is at this moment; its revision is raised."""
+        self.message, self.events, self.commands, self.ttl = message, events, commands, ttl
+        self.done, self.again, self.failed = done, again, failed
+        self.trace_ids = (message.parts or (message.id,)) if trace_ids is None else trace_ids
+        self.expected = message.rev
+        message.rev += 1
+        self.record = records.pack(message)
+
+
+class Ledger:
+    """Writes changes. Several changes given to one `together` are kept or lost as one."""
+
+    def __init__(self, store: Store, node: str, feed_length: int, later: Callable[[Callable[[], None]], Any], keep: Keep) -> None:
+        """later(f): run f in the next turn of the reactor. feed_length: events the feed keeps, roughly."""
+        self._store, self._node, self._feed_length, self._later, self._keep = store, node, feed_length, later, keep
+        self._waiting: list[list[Change]] = []
+        self._flights = 0
+        self._scheduled = False
+        self._mean_events = 16.0  # in one entry of the feed
+        self.idle: Callable[[], None] = lambda: None
+
+    @property
+    def backlog(self) -> int:
+        """Groups of changes that no call holds yet."""
+        return len(self._waiting)
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._waiting or self._flights)
+
+    def commit(self, change: Change) -> None:
+        self.together([change])
+
+    def together(self, changes: list[Change]) -> None:
+        """Queue changes that go in one call."""
+        self._waiting.append(changes)
+        if not self._scheduled:
+            self._scheduled = True
+            self._later(self._flush)
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        while self._waiting and self._flights < IN_FLIGHT:
+            batch: list[Change] = []
+            taken = 0
+            for group in self._waiting:
+                if batch and len(batch) + len(group) > AT_MOST:
+                    break
+                batch += group
+                taken += 1
+            del self._waiting[:taken]
+            self._send(batch)
+
+    def _send(self, batch: list[Change]) -> None:
+        self._flights += 1
+        items, count = [], 0
+        for change in batch:
+            feed, n = self._feed(change)
+            count += n
+            items.append(
+                (
+                    change.message.id,
+                    records.octets(change.expected.to_bytes(4, "big")) if change.expected else "",
+                    records.octets(change.record),
+                    change.ttl,
+                    records.octets(records.pack_events([Event(*event) for event in change.events])),
+                    change.trace_ids,
+                    records.octets(feed),
+                    n,
+                    change.commands,
+                )
+            )
+        if count:
+            self._mean_events += (count - self._mean_events) * 0.05
+        entries = max(16, int(self._feed_length / max(1.0, self._mean_events)))
+        self._store.call("commit", _encode(items), str(entries), WANTED, keep=self._keep).addCallbacks(
+            self._answered, self._failed, callbackArgs=(batch,), errbackArgs=(batch,)
+        ).addErrback(lambda failure: log.failure("a batch was kept but its sequel failed", failure=failure))
+
+    def _feed(self, change: Change) -> tuple[bytes, int]:
+        """The events as maps, one behind the other, and how many they are."""
+        message, node = change.message, self._node
+        out = []
+        state = message.state.name.lower()
+        price = message.cost if message.cost != "0" else ""
+        for message_id in change.trace_ids:
+            for at, event, channel, detail in change.events:
+                out.append(
+                    _encode(
+                        FeedEvent(
+                            message_id, at, event, message.account, message.dest, node, state, channel,
+                            message.segments, price, detail,
+                        )
+                    )
+                )  # fmt: skip
+        return b"".join(out), len(out)
+
+    def _answered(self, answers: list[Any], batch: list[Change]) -> None:
+        self._flights -= 1
+        for change, answer in zip(batch, answers, strict=True):
+            try:
+                if answer == 1:
+                    if change.done is not None:
+                        change.done(())
+                elif answer == 2:
+                    if change.done is not None:
+                        change.done(None)
+                elif answer[0] == 1:
+                    if change.done is not None:
+                        change.done(answer[1:])
+                elif change.again is not None:
+                    change.again(records.unpack(answer[1]) if answer[1] else None)
+            except Exception:
+                log.failure("the sequel of a change failed; message_id={message_id}", message_id=change.message.id)
+        self._go_on()
+
+    def _failed(self, failure: Failure, batch: list[Change]) -> None:
+        self._flights -= 1
+        for change in batch:
+            if change.failed is not None:
+                change.failed()
+        if all(change.failed is None for change in batch):
+            log.error("the store did not keep a batch: {why}", why=failure.getErrorMessage()[:120])
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._waiting:
+            if not self._scheduled:
+                self._flush()
+        elif not self._flights:
+            self.idle()

@@ -1,0 +1,41 @@
+-- Which messages do reports speak of? ARGV[1]: msgpack list of
+--   {keys, dest, hold, parked, stray, remote_id, report, ttl}
+--   keys    u:{channel}:{id}: the exact id first, then its other forms
+--   dest    last digits that a message found by another form must be for
+--   hold    list of messages that were written and never answered, for these addresses; "" asks none
+--   parked  where the report waits when nothing is found; "" does not park it
+-- Returns for each {record, 1 exact or 2 other form or 3 held} or false.
+local items = cmsgpack.unpack(ARGV[1])
+local out = {}
+for i = 1, #items do
+  local it = items[i]
+  local found = false
+  for j = 1, #it[1] do
+    local id = redis.call('GET', it[1][j])
+    local record = id and redis.call('GET', 'm:' .. id)
+    if record and (j == 1 or it[2] == '' or string.find(record, it[2], 1, true)) then
+      found = { record, j == 1 and 1 or 2 }
+      break
+    end
+  end
+  if not found and it[3] ~= '' then
+    local id = redis.call('LPOP', it[3])
+    while id do
+      local record = redis.call('GET', 'm:' .. id)
+      if record and string.byte(record, 5) == 0 then
+        found = { record, 3 }
+        break
+      end
+      id = redis.call('LPOP', it[3])
+    end
+  end
+  if not found and it[4] ~= '' then
+    redis.call('SET', it[4], it[7], 'EX', it[8])
+    if it[5] ~= '' then
+      redis.call('RPUSH', it[5], it[6])
+      redis.call('EXPIRE', it[5], it[8])
+    end
+  end
+  out[i] = found
+end
+return out

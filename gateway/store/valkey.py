@@ -1,0 +1,288 @@
+"""The link to the store: batches in, answers out, one script call each.
+
+Scripts are written so that a call may be repeated: whoever lost the link in the middle sends the same call again and
+learns that it was done before. So calls that must not be lost are kept here until the store has answered them, however
+long it is away; calls that need not be are failed with StoreAway.
+
+The only file that knows txredisapi, which carries no types.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+import txredisapi
+from twisted.internet import defer, endpoints, protocol, ssl, task
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from gateway.store.embedded import EmbeddedServer, StoreUnavailable
+
+SCRIPTS = ("commit", "lease", "due", "find", "answered", "receive", "keep", "revoke", "overview")
+STALL_S = 3.0  # without an answer for so long, the store counts as not writable
+CONNECT_S = 5.0
+BACKOFF_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
+WANTED = msgspec.msgpack.encode({"XADD": True, "PART": True, "GETDEL": True, "LPOP": True})
+log = Logger("store")
+
+
+class StoreAway(Exception):
+    """The store did not take this call: no link, or it refuses writes."""
+
+
+class Keep(IntEnum):
+    """How long a call that the store has not answered is repeated."""
+
+    NO = 0  # fails with the link, and when the store refuses writes
+    OVER_LINKS = 1  # repeated over lost links; fails when the store refuses writes, for then nothing was kept
+    ALWAYS = 2
+
+
+class _Call:
+    __slots__ = ("args", "deferred", "keep", "sent_at")
+
+    def __init__(self, args: tuple[Any, ...], keep: Keep) -> None:
+        self.args, self.keep = args, keep
+        self.deferred: defer.Deferred[Any] = defer.Deferred()
+        self.sent_at = 0.0
+
+
+class _Protocol(txredisapi.RedisProtocol):  # type: ignore[misc]
+    """One connection. txredisapi counts on a factory of its own; this needs none of what that one does."""
+
+    def __init__(self, password: str | None, dbid: int | None, username: str | None, lost: Callable[[], None]) -> None:
+        super().__init__(charset=None, password=password, dbid=dbid, username=username, convertNumbers=False)
+        self._lost = lost
+        self.factory = self
+
+    def stopTrying(self) -> None:
+        """What txredisapi calls when AUTH failed."""
+
+    def connectionError(self, why: object) -> None:
+        """Likewise; the failed commands tell."""
+
+    def connectionMade(self) -> Any:
+        if hasattr(self.transport, "setTcpNoDelay"):
+            self.transport.setTcpNoDelay(True)
+        return super().connectionMade()
+
+    def connectionLost(self, why: Failure | None = None) -> None:
+        super().connectionLost(why)
+        self._lost()
+
+
+class Store:
+    """A link that mends itself. Not writable while it is away, while it stalls, and while the store refuses writes."""
+
+    def __init__(self, url: str, reactor: Any, *, embedded: EmbeddedServer | None, node: str) -> None:
+        self._url, self._reactor, self._embedded, self._node = url, reactor, embedded, node
+        self._shas: dict[str, str] = {}
+        self._texts = {
+            name: (Path(__file__).parent / "scripts" / f"{name}.lua").read_text(encoding="utf-8") for name in SCRIPTS
+        }
+        self._link: _Protocol | None = None
+        self._pending: deque[_Call] = deque()
+        self._stopping = False
+        self._tries = 0
+        self._refusal = "not connected yet"
+        self._beat: task.LoopingCall | None = None
+        self.on_back: Callable[[], None] = lambda: None  # called after every new link but the first
+
+    # -- state
+
+    @property
+    def why_not_writable(self) -> str:
+        """"" while the store takes writes, else why not, for `/readyz`."""
+        if self._link is None:
+            return self._refusal or "not connected"
+        if self._pending:
+            waited = self._reactor.seconds() - self._pending[0].sent_at
+            if waited > STALL_S:
+                return f"no answer for {waited:.0f} s"
+        return self._refusal
+
+    @property
+    def writable(self) -> bool:
+        return not self.why_not_writable
+
+    # -- life
+
+    async def start(self) -> None:
+        """Returns once the first link is up and the scripts are loaded. StoreUnavailable when it can never be."""
+        if self._embedded is not None:
+            self._embedded.lock()
+        while self._link is None:
+            try:
+                await self._connect()
+            except StoreUnavailable:
+                raise
+            except Exception as error:
+                self._refusal = _reason(error)
+                if self._tries in (20, 200):
+                    log.warn("the store cannot be reached yet: {why}", why=self._refusal)
+                await self._pause()
+        self._beat = task.LoopingCall(self._heartbeat)
+        self._beat.clock = self._reactor
+        self._beat.start(1.0, now=False)
+
+    async def stop(self) -> None:
+        """Close the link; an embedded server is shut down with it, its data on disk."""
+        self._stopping = True
+        if self._beat is not None and self._beat.running:
+            self._beat.stop()
+        link, self._link = self._link, None
+        if link is not None:
+            if self._embedded is not None:
+                link.execute_command("SHUTDOWN", "NOSAVE").addErrback(lambda _: None)
+            link.transport.loseConnection()
+        if self._embedded is not None:
+            self._embedded.stop()
+        for call in self._pending:
+            call.deferred.errback(StoreAway("stopping"))
+        self._pending.clear()
+
+    async def _pause(self) -> None:
+        delay = BACKOFF_S[min(self._tries, len(BACKOFF_S) - 1)]
+        self._tries += 1
+        await task.deferLater(self._reactor, delay, lambda: None)
+
+    async def _connect(self) -> None:
+        if self._embedded is not None:
+            how = self._embedded.ensure()
+            if how != "running":
+                log.info("embedded store {how}", how=how)
+        endpoint, password, dbid, username = self._endpoint()
+        link = _Protocol(password, dbid, username, self._link_lost)
+        await endpoint.connect(protocol.Factory.forProtocol(lambda: link))
+        ready = link.whenConnected()
+        ready.addTimeout(CONNECT_S, self._reactor)
+        await ready
+        for name, text in self._texts.items():  # a server that still reads its files refuses this, and we try again
+            answer = await link.execute_command("SCRIPT", "LOAD", text)
+            self._shas[name] = answer.decode()
+        self._link, self._tries, self._refusal = link, 0, ""
+        waiting, self._pending = self._pending, deque()
+        for call in waiting:
+            self._write(call)
+
+    def _endpoint(self) -> tuple[IStreamClientEndpoint, str | None, int | None, str | None]:
+        if self._embedded is not None:
+            return endpoints.UNIXClientEndpoint(self._reactor, self._embedded.socket, timeout=CONNECT_S), None, None, None
+        url = urlsplit(self._url)
+        if url.scheme == "unix":
+            return endpoints.UNIXClientEndpoint(self._reactor, unquote(url.path), timeout=CONNECT_S), None, None, None
+        if url.scheme not in ("redis", "rediss"):
+            raise StoreUnavailable(f"store.url: {url.scheme}:// is not built yet; use embedded, redis://, rediss:// or unix://")
+        host, port = url.hostname or "127.0.0.1", url.port or 6379
+        point: IStreamClientEndpoint = endpoints.HostnameEndpoint(self._reactor, host, port, timeout=CONNECT_S)
+        if url.scheme == "rediss":
+            point = endpoints.wrapClientTLS(ssl.optionsForClientTLS(host), point)
+        dbid = int(url.path.strip("/") or 0) or None
+        return point, unquote(url.password) if url.password else None, dbid, url.username or None
+
+    def _link_lost(self) -> None:
+        if self._link is None or self._stopping:
+            return
+        self._link, self._refusal = None, "link lost"
+        log.warn("store link lost; reconnecting")
+        defer.ensureDeferred(self._reconnect()).addErrback(
+            lambda failure: log.failure("store reconnect ended", failure=failure)
+        )
+
+    async def _reconnect(self) -> None:
+        while self._link is None and not self._stopping:
+            try:
+                await self._connect()
+            except Exception as error:
+                self._refusal = _reason(error)
+                await self._pause()
+        if not self._stopping:
+            log.info("store is back")
+            self.on_back()
+
+    def _heartbeat(self) -> None:
+        """One small write a second: a full disk or memory shows before a customer's message meets it."""
+        self.command("SET", f"alive:{self._node}", str(int(self._reactor.seconds())), "EX", "30").addErrback(
+            lambda _: None
+        )
+
+    # -- calls
+
+    def call(self, script: str, *args: str | bytes, keep: Keep = Keep.ALWAYS) -> defer.Deferred[Any]:
+        """Run a script of SCRIPTS."""
+        return self._submit(_Call(("EVALSHA", script, "0", *args), keep))
+
+    def command(self, *args: str | bytes, keep: Keep = Keep.NO) -> defer.Deferred[Any]:
+        """One plain command, for what is rare."""
+        return self._submit(_Call(args, keep))
+
+    def _submit(self, call: _Call) -> defer.Deferred[Any]:
+        if self._link is None and not call.keep:
+            call.deferred.errback(StoreAway(self._refusal))
+        else:
+            self._write(call)
+        return call.deferred
+
+    def _write(self, call: _Call) -> None:
+        link = self._link
+        call.sent_at = self._reactor.seconds()
+        self._pending.append(call)
+        if link is None:
+            return
+        args = call.args
+        if args[0] == "EVALSHA":
+            args = ("EVALSHA", self._shas[args[1]], *args[2:])
+        link.execute_command(*args).addCallbacks(self._answered, self._failed, callbackArgs=(call,), errbackArgs=(call,))
+
+    def _answered(self, answer: Any, call: _Call) -> None:
+        self._forget(call)
+        self._refusal = ""
+        call.deferred.callback(answer)
+
+    def _failed(self, failure: Failure, call: _Call) -> None:
+        error = failure.value
+        if isinstance(error, txredisapi.ResponseError):
+            text = str(error)
+            self._forget(call)
+            if "NOSCRIPT" in text and self._link is not None:
+                self._link.transport.loseConnection()  # the next link loads them
+            elif not _refuses_writes(text):
+                call.deferred.errback(failure)  # a mistake of ours: repeating it does not help
+                return
+            else:
+                self._refusal = _reason(error)
+            if call.keep is Keep.ALWAYS and not self._stopping:
+                self._reactor.callLater(0.5, self._write, call)
+            else:
+                call.deferred.errback(StoreAway(_reason(error)))
+        elif not call.keep:  # the link was lost; kept calls stay in `_pending` and go again with the next one
+            self._forget(call)
+            call.deferred.errback(StoreAway("link lost"))
+
+    def _forget(self, call: _Call) -> None:
+        if self._pending and self._pending[0] is call:
+            self._pending.popleft()
+        else:
+            self._pending.remove(call)
+
+
+def _refuses_writes(text: str) -> bool:
+    return any(word in text for word in ("MISCONF", "OOM", "READONLY", "LOADING", "BUSY", "MASTERDOWN", "NOREPLICAS", "NOSCRIPT"))
+
+
+def _reason(error: BaseException) -> str:
+    """A short reason without data: server errors may quote arguments."""
+    text = str(error)
+    for word in ("MISCONF", "OOM", "READONLY", "LOADING", "BUSY", "MASTERDOWN", "NOREPLICAS", "NOAUTH", "WRONGPASS"):
+        if word in text:
+            return {"MISCONF": "cannot write to disk", "OOM": "out of memory", "LOADING": "still reading its files"}.get(
+                word, word
+            )
+    return type(error).__name__

@@ -1,0 +1,179 @@
+"""What the admin part shows and does, in terms of the node."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from twisted.internet import defer
+
+from config.schema import AccountSettings
+from config.units import duration
+from gateway.delivery.clockwork import Overview
+from gateway.delivery.intake import Intake
+from gateway.delivery.operations import Operations
+from gateway.delivery.ports import Channel
+from gateway.messages.address import ninth_digit_forms, parse_destination
+from gateway.messages.message import Message, Priority
+from gateway.smpp import charset, segments
+from gateway.store import keys, records
+from gateway.store.valkey import Keep, Store, StoreAway
+from gateway.web.pages import Refusal
+
+LONGEST_TEXT = 4096  # characters: what a WhatsApp message takes
+
+
+class NodeAdmin:
+    """Implements gateway.web.pages.Admin."""
+
+    def __init__(
+        self, *, node: str, store: Store, intake: Intake, operations: Operations, overview: Overview,
+        channels: Mapping[str, Channel], accounts: Callable[[], Mapping[str, AccountSettings]],
+        binds: Callable[[], Mapping[str, list[dict[str, str]]]], country: Callable[[], str],
+        default_validity: Callable[[], float], reload: Callable[[], tuple[list[str], list[str]]],
+    ) -> None:  # fmt: skip
+        self._node, self._store, self._intake, self._operations = node, store, intake, operations
+        self._overview, self._channels, self._accounts, self._binds = overview, channels, accounts, binds
+        self._country, self._default_validity, self.reload = country, default_validity, reload
+
+    def status(self) -> dict[str, Any]:
+        binds, seen, now = self._binds(), self._overview, time.time()
+        return {
+            "node": self._node,
+            "accounts": [
+                {
+                    "system_id": name,
+                    "binds": binds.get(name, []),
+                    "receipts_pending": seen.pending.get(name, 0),
+                }
+                for name in self._accounts()
+            ],
+            "channels": [
+                {
+                    "name": name,
+                    "kind": channel.kind,
+                    "up": bool(channel.up),
+                    "binds": channel.binds,
+                    "queue": sum(seen.depth.get(name, ())),
+                    "oldest_seconds": round(max(0.0, now - at), 1) if (at := seen.oldest_at.get(name, 0.0)) else 0,
+                    "inflight": channel.inflight,
+                    "quarantined": bool(getattr(channel, "quarantined", False)),
+                }
+                for name, channel in self._channels.items()
+            ],
+        }
+
+    # -- messages
+
+    async def message(self, message_id: str) -> dict[str, Any] | None:
+        try:
+            record, trace = await self._store.command(
+                "MGET", keys.message(message_id), keys.events(message_id), keep=Keep.OVER_LINKS
+            )
+        except StoreAway as error:
+            raise Refusal(503, f"the store is away: {error}") from None
+        if not record:
+            return None
+        message = records.unpack(record)
+        return None if message.parts else describe(message, records.unpack_events(trace or b""))
+
+    async def messages(self, number: str, limit: int) -> list[dict[str, Any]]:
+        msisdn = parse_destination(number, self._country()) or "".join(c for c in number if c.isdigit())
+        ids: dict[str, None] = {}
+        try:
+            for form in {msisdn, *ninth_digit_forms(msisdn)}:
+                for blob in await self._store.command("LRANGE", keys.writers(form), "0", "-1", keep=Keep.OVER_LINKS):
+                    ids[records.decode_writer(blob).id] = None
+        except StoreAway as error:
+            raise Refusal(503, f"the store is away: {error}") from None
+        found = [await self.message(message_id) for message_id in ids]
+        known = sorted((m for m in found if m), key=lambda m: (m["events"][0]["at"] if m["events"] else "", m["id"]))
+        return known[::-1][:limit]
+
+    async def submit(self, order: Mapping[str, Any]) -> str:
+        """One message as if the account had submitted it, without a receipt. Refusal says what is wrong."""
+        message = self._message_of(order)
+        answered: defer.Deferred[tuple[int, str]] = defer.Deferred()
+        self._intake.submit(message, lambda status, message_id: answered.callback((status, message_id)))
+        status, message_id = await answered
+        if status == 0:
+            return message_id
+        if status == 0x0B:
+            raise Refusal(422, "to: no route takes this number")
+        raise Refusal(503, "the store takes no messages now; try again later")
+
+    def _message_of(self, order: Mapping[str, Any]) -> Message:
+        unknown = set(order) - {"account", "to", "text", "from", "priority", "validity"}
+        if unknown:
+            raise Refusal(422, f"unknown: {', '.join(sorted(map(str, unknown)))[:100]}")
+        for key in ("account", "to", "text"):
+            if not isinstance(order.get(key), str) or not order[key]:
+                raise Refusal(422, f"{key}: a text is needed")
+        account = self._accounts().get(order["account"])
+        if account is None:
+            raise Refusal(422, "account: not one of smpp_server.accounts")
+        msisdn = parse_destination(order["to"], self._country())
+        if msisdn is None:
+            raise Refusal(422, "to: not a number that can be read")
+        source = order.get("from") or account.default_source or ""
+        if not isinstance(source, str) or len(source) > 20 or (account.sources and source not in account.sources):
+            raise Refusal(422, "from: not one of the account's sources")
+        if len(order["text"]) > LONGEST_TEXT:
+            raise Refusal(422, f"text: {LONGEST_TEXT} characters at most")
+        now = time.time()
+        data_coding, user_data = charset.choose(order["text"])
+        message = Message(
+            id="", account=account.system_id, source=source, source_ton=0 if source.isdigit() else 5,
+            source_npi=1 if source.isdigit() else 0, dest=order["to"], dest_ton=1, dest_npi=1, msisdn=msisdn,
+            service_type="", esm_class=0, protocol_id=0, priority_flag=self._priority(order), registered_delivery=0,
+            data_coding=data_coding, alphabet="gsm7", user_data=user_data, in_payload=len(user_data) > 140, tlvs=(),
+            part=None, segments=segments.count_segments(user_data, data_coding), schedule_at=0.0,
+            expires_at=now + self._validity(order),
+        )  # fmt: skip
+        return message
+
+    @staticmethod
+    def _priority(order: Mapping[str, Any]) -> int:
+        given = order.get("priority", "normal")
+        if given not in ("high", "normal", "low"):
+            raise Refusal(422, "priority: high, normal or low")
+        return {Priority.HIGH: 3, Priority.NORMAL: 1, Priority.LOW: 0}[Priority[given.upper()]]
+
+    def _validity(self, order: Mapping[str, Any]) -> float:
+        longest = self._default_validity()
+        if order.get("validity") is None:
+            return longest
+        try:
+            given = duration(str(order["validity"]))
+        except ValueError:
+            raise Refusal(422, "validity: a duration such as 30m") from None
+        return min(given, longest)
+
+
+def describe(message: Message, events: list[records.Event]) -> dict[str, Any]:
+    """A message as the admin part shows it; never the text."""
+    channel = message.decided_by or (message.attempts[-1].channel if message.attempts else None)
+    return {
+        "id": message.id,
+        "account": message.account,
+        "from": message.source,
+        "to": message.dest,
+        "state": message.state.name.lower(),
+        "channel": channel,
+        "route": message.route,
+        "segments": message.segments,
+        "price": message.cost,
+        "events": [_event(event) for event in sorted(events, key=lambda event: event.at)],
+    }
+
+
+def _event(event: records.Event) -> dict[str, str]:
+    at = datetime.fromtimestamp(event.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    shown = {"at": at, "event": event.event}
+    if event.channel:
+        shown["channel"] = event.channel
+    if event.detail:
+        shown["detail"] = event.detail
+    return shown

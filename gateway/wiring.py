@@ -1,0 +1,467 @@
+"""The only place that builds and connects objects, starts them in order and stops them in order."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from klein import Klein
+from twisted.application.service import Service
+from twisted.internet import defer, endpoints
+from twisted.logger import Logger
+from twisted.web.server import Site
+
+from bridge.channel import WhatsAppChannel
+from bridge.http import HttpClient
+from bridge.provider import HttpRequest
+from bridge.providers import PROVIDERS, provider_of
+from config.effects import without_effect
+from config.load import ConfigErrors, load
+from config.schema import AccountSettings, BridgeSettings, Config, SmscSettings
+from gateway.background import Background
+from gateway.delivery.clockwork import Clockwork
+from gateway.delivery.deliver import Delivery
+from gateway.delivery.dispatch import Dispatcher
+from gateway.delivery.inbound import Replies
+from gateway.delivery.intake import Intake
+from gateway.delivery.joining import Joining
+from gateway.delivery.operations import Operations
+from gateway.delivery.ports import Channel
+from gateway.delivery.receipts import ReceiptDesk
+from gateway.delivery.reports import Reports
+from gateway.messages.address import parse_destination
+from gateway.messages.ids import Ids
+from gateway.messages.message import Message, Priority
+from gateway.metrics import Gauge, Metrics
+from gateway.routing.routes import Route, When
+from gateway.server.bound import Bound
+from gateway.server.factory import SmppServer, threads_of
+from gateway.smpp import charset, segments
+from gateway.store import keys
+from gateway.store.embedded import EmbeddedServer
+from gateway.store.evidence import Evidence
+from gateway.store.ledger import Ledger
+from gateway.store.valkey import Keep, Store
+from gateway.store.wirelog import WireLog
+from gateway.web.admin import NodeAdmin
+from gateway.web.pages import Pages
+from smsc_client.channel import SmscChannel
+from smsc_client.remote_ids import id_forms
+
+DRAIN_S = 4.0
+log = Logger("node")
+
+
+def make_service(config: Config, path: str | os.PathLike[str], reactor: Any) -> Node:
+    """The whole gateway as one service. path: read again on reload."""
+    return Node(config, path, reactor)
+
+
+class Hub:
+    """ports.Results in one object: what channels hand in, each to whom it concerns."""
+
+    attempted: Callable[..., None]
+    reported: Callable[..., None]
+    inbound: Callable[..., None]
+    looked_up: Callable[..., None]
+    capacity_changed: Callable[[str], None]
+
+
+class Node(Service):
+    """One gateway process."""
+
+    def __init__(self, config: Config, path: str | os.PathLike[str], reactor: Any) -> None:
+        self._config, self._path, self._reactor = config, path, reactor
+        self.failed = False
+        self.setName("pombo")
+
+    # -- building
+
+    def _build(self) -> None:
+        config, reactor = self._config, self._reactor
+        clock = reactor.seconds
+        later = lambda call: reactor.callLater(0, call)  # noqa: E731
+        self.metrics = Metrics()
+        self.background = Background(lambda: self.metrics.count("pombo_background_failures"))
+        embedded = EmbeddedServer(config.store.directory, config.store.fsync) if config.store.url == "embedded" else None
+        self.store = Store(config.store.url, reactor, embedded=embedded, node=config.node)
+        self.hub = Hub()
+        outcomes = Ledger(self.store, config.node, config.store.events, later, Keep.ALWAYS)
+        accepted = Ledger(self.store, config.node, config.store.events, later, Keep.OVER_LINKS)
+        self._ledgers = (outcomes, accepted)
+        self.receipts = ReceiptDesk(self.store, reactor, clock, self.metrics, config.node, self._receipts_kept)
+        self.delivery = Delivery(
+            ledger=outcomes, clock=clock, metrics=self.metrics, receipts=self.receipts,
+            retention_s=int(config.store.retention),
+        )  # fmt: skip
+        self._ids = Ids(clock(), 0)  # its incarnation is given by the store at the start
+        self.joining = Joining(self.store, self.delivery, self._ids, clock, join_parts, self._spawn)
+        self.delivery.joined = self.joining
+        self.reports = Reports(self.store, self.delivery, self.metrics, id_forms)
+        self.reports.report_parts = self.joining.report_parts
+        self.operations = Operations(self.store, self.delivery, clock, self._normalize)
+        self.intake = Intake(
+            store=self.store, ledger=accepted, delivery=self.delivery, parts=self.joining, ids=self._ids, clock=clock,
+            metrics=self.metrics, text_of=text_of, is_text=is_text, parts_timeout_s=config.smpp_server.parts_timeout,
+            max_messages=config.store.max_messages, revoke=self._revoke,
+        )  # fmt: skip
+        self.replies = Replies(
+            self.store, self.receipts, lambda number: self._normalize(number) or number, charset.choose, self._owners,
+            self._spawn,
+        )  # fmt: skip
+        hub = self.hub
+        hub.attempted, hub.looked_up = self.delivery.attempted, self.delivery.looked_up
+        hub.capacity_changed = self.delivery.capacity_changed
+        hub.reported, hub.inbound = self.reports.reported, self.replies.inbound
+        self.bound = Bound(reactor)
+        self.bound.on_receiver = self.receipts.receiver_ready
+        self.receipts.esmes = self.bound
+        self.server = SmppServer(
+            reactor, config.smpp_server, config.country, bound=self.bound, intake=Door(self.intake, self.operations),
+            metrics=self.metrics, spawn=lambda work: self._spawn(work, "an ESME's request"),
+            in_thread=threads_of(reactor),
+        )  # fmt: skip
+        self._http = HttpClient(reactor)
+        self._evidence = Evidence(self.store, later)
+        self.intake.routes = routes_of(config)
+        self._pages = Pages(
+            self.metrics, self._admin(), token=_secret(config.http.admin_token), ready=self.why_not_ready,
+            webhooks=self._webhook_taker,
+        )  # fmt: skip
+        self._listeners: list[Any] = []
+        self.clockwork: Clockwork | None = None
+        self._wirelog: WireLog | None = None
+        self.metrics.gauges(self._gauges)
+
+    def _admin(self) -> NodeAdmin:
+        self._overview_box = _OverviewBox()
+        return NodeAdmin(
+            node=self._config.node, store=self.store, intake=self.intake, operations=self.operations,
+            overview=self._overview_box, channels=self.delivery.channels, accounts=self._accounts,  # type: ignore[arg-type]
+            binds=self.bound.status, country=lambda: self._config.country,
+            default_validity=lambda: self._config.smpp_server.default_validity, reload=self.reload,
+        )  # fmt: skip
+
+    def _spawn(self, work: Any, what: str, logger: Logger = log) -> object:
+        return self.background.spawn(work, what, logger)
+
+    def _accounts(self) -> Mapping[str, AccountSettings]:
+        return {account.system_id: account for account in self._config.smpp_server.accounts}
+
+    def _receipts_kept(self, account: str) -> float:
+        known = self._accounts().get(account)
+        return known.receipts_kept if known is not None else 7 * 86400.0
+
+    def _owners(self) -> Mapping[str, str]:
+        """Our source addresses and the only account that uses each."""
+        owners: dict[str, set[str]] = {}
+        for account in self._config.smpp_server.accounts:
+            for source in {*account.sources, account.default_source}:
+                if source:
+                    owners.setdefault(source, set()).add(account.system_id)
+        return {source: min(names) for source, names in owners.items() if len(names) == 1}
+
+    def _normalize(self, number: str) -> str | None:
+        return parse_destination(number, self._config.country)
+
+    def _revoke(self, message_id: str) -> None:
+        self.store.call("revoke", message_id).addErrback(lambda _: None)
+
+    # -- channels
+
+    def _make_channel(self, settings: SmscSettings | BridgeSettings) -> Channel | None:
+        assert self._wirelog is not None
+        if isinstance(settings, SmscSettings):
+            return SmscChannel(
+                settings, results=self.hub, mark=self._wirelog.mark, reactor=self._reactor, metrics=self.metrics,
+                random=random.random,
+            )  # fmt: skip
+        if settings.provider not in PROVIDERS:
+            log.error(
+                "bridge {name}: provider {provider} is not built in this version; its messages take the next channel",
+                name=settings.name, provider=settings.provider,
+            )  # fmt: skip
+            return None
+        return WhatsAppChannel(
+            settings, provider=provider_of(settings), http=self._http, evidence=self._evidence, results=self.hub,
+            mark=self._wirelog.mark, decode=text_of, clock=self._reactor, spawn=self.background.spawn,
+            country=self._config.country,
+        )  # fmt: skip
+
+    def _add_channel(self, settings: SmscSettings | BridgeSettings) -> Channel | None:
+        channel = self._make_channel(settings)
+        if channel is None:
+            return None
+        dispatcher = Dispatcher(channel, self.store, self._config.node, self.delivery.attempted)
+        self.delivery.channels[settings.name] = channel
+        self.delivery.dispatchers[settings.name] = dispatcher
+        return channel
+
+    def _webhook_taker(self, name: str) -> Callable[[HttpRequest], Any] | None:
+        channel = self.delivery.channels.get(name)
+        return getattr(channel, "receive_webhook", None)
+
+    # -- starting and stopping
+
+    def startService(self) -> Any:
+        super().startService()
+        started = defer.ensureDeferred(self._start())
+        started.addErrback(self._could_not_start)
+        return started
+
+    def _could_not_start(self, failure: Any) -> None:
+        self.failed = True
+        log.critical("the gateway cannot start: {why}", why=failure.getErrorMessage())
+        if not failure.check(OSError) and type(failure.value).__name__ not in ("StoreUnavailable", "CannotListenError"):
+            log.failure("the gateway cannot start", failure=failure)
+        self._reactor.callLater(0, self._reactor.stop)
+
+    async def _start(self) -> None:
+        self._build()
+        config = self._config
+        for sentence in without_effect(config):
+            log.warn("{sentence}", sentence=sentence)
+        await self._listen_http()
+        directory = Path(config.store.directory)
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        await self.store.start()
+        incarnation = await self.store.command("INCR", keys.INCARNATIONS, keep=Keep.ALWAYS)
+        self._ids.__init__(self._reactor.seconds(), int(incarnation))  # type: ignore[misc]
+        self._wirelog = WireLog(directory / f"wire-{config.node}")
+        for settings in (*config.smsc_client, *config.bridge):
+            self._add_channel(settings)
+        resending = {s.name for s in config.smsc_client if s.unanswered == "resend"}
+        self.clockwork = Clockwork(
+            store=self.store, delivery=self.delivery, joining=self.joining, intake=self.intake, reactor=self._reactor,
+            was_written=self._wirelog.was_written, resends=resending.__contains__,
+            accounts=lambda: list(self._accounts()),
+        )  # fmt: skip
+        self._overview_box.overview = self.clockwork.overview
+        await self.clockwork.recover()
+        self.store.on_back = self._store_back
+        for channel in self.delivery.channels.values():
+            await channel.start()
+        self.clockwork.start()
+        await self.server.start(self._reactor)
+        if hasattr(signal, "SIGHUP") and self._reactor is _global_reactor():
+            signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._reload_by_signal))
+        log.info("ready: node {node}", node=config.node)
+
+    async def _listen_http(self) -> None:
+        for description in self._config.http.listen:
+            site = _QuietSite(_resource(self._pages))
+            site.displayTracebacks = False
+            self._listeners.append(await endpoints.serverFromString(self._reactor, description).listen(site))
+
+    def _store_back(self) -> None:
+        """The link to the store is new: nothing that was on its way may be forgotten."""
+        self.receipts.store_back()
+        for dispatcher in self.delivery.dispatchers.values():
+            dispatcher.something_waits()
+        self._reactor.callLater(1.0, self._recover_when_idle)
+
+    def _recover_when_idle(self) -> None:
+        if self.clockwork is None or not self.running:
+            return
+        if any(ledger.busy for ledger in self._ledgers) or self.intake.busy:
+            self._reactor.callLater(0.5, self._recover_when_idle)
+        else:
+            self._spawn(self.clockwork.recover(), "recovery after the store was away")
+
+    def stopService(self) -> Any:
+        super().stopService()
+        return defer.ensureDeferred(self._stop())
+
+    async def _stop(self) -> None:
+        """Binds end first, then what was accepted is handed on or back, then the store closes."""
+        if not hasattr(self, "intake"):
+            return
+        self.intake.stopping = True
+        await self.server.stop()
+        for dispatcher in self.delivery.dispatchers.values():
+            dispatcher.stopping = True
+        stops = [defer.ensureDeferred(channel.stop()) for channel in self.delivery.channels.values()]
+        await defer.DeferredList(stops, consumeErrors=True)
+        await self.background.drain(DRAIN_S, self._reactor)
+        await self._settled()
+        if self.clockwork is not None:
+            self.clockwork.stop()
+        for port in self._listeners:
+            await defer.maybeDeferred(port.stopListening)
+        await defer.maybeDeferred(self._http.close)
+        await self.store.stop()
+        if self._wirelog is not None:
+            self._wirelog.close()
+        log.info("stopped")
+
+    async def _settled(self) -> None:
+        """Wait until all changes are kept, but not for ever: what is not kept is found again by recovery."""
+        deadline = self._reactor.seconds() + DRAIN_S
+        while (any(ledger.busy for ledger in self._ledgers) or self.receipts.busy) and self.store.writable:
+            if self._reactor.seconds() > deadline:
+                return
+            pause: defer.Deferred[None] = defer.Deferred()
+            self._reactor.callLater(0.02, pause.callback, None)
+            await pause
+
+    # -- reload
+
+    def _reload_by_signal(self) -> None:
+        self.reload()
+
+    def reload(self) -> tuple[list[str], list[str]]:
+        """Read the file again and apply it: (what changed, errors). A bad file changes nothing."""
+        try:
+            new = load(self._path, os.environ)
+        except ConfigErrors as wrong:
+            log.error("the configuration was not reloaded: {n} problems, the first: {first}", n=len(wrong.errors), first=wrong.errors[0])
+            return [], list(wrong.errors)
+        old, changed = self._config, []
+        for name in ("node", "store", "http", "log"):
+            if getattr(old, name) != getattr(new, name):
+                log.warn("{name} changed; it takes effect with the next start", name=name)
+        self._config = new
+        if old.smpp_server != new.smpp_server or old.country != new.country:
+            self.server.reload(new.smpp_server, new.country)
+            self.intake.parts_timeout_s = new.smpp_server.parts_timeout
+            changed.append("smpp_server")
+        before = {s.name: s for s in (*old.smsc_client, *old.bridge)}
+        after = {s.name: s for s in (*new.smsc_client, *new.bridge)}
+        for name in [*before, *(n for n in after if n not in before)]:
+            if before.get(name) != after.get(name):
+                changed.append(name)
+                self._spawn(self._exchange(name, after.get(name)), f"reload of channel {name}")
+        if old.routes != new.routes:
+            changed.append("routes")
+        self.intake.routes = routes_of(new)
+        log.info("configuration reloaded: {changed}", changed=", ".join(changed) or "nothing changed")
+        return changed, []
+
+    async def _exchange(self, name: str, settings: SmscSettings | BridgeSettings | None) -> None:
+        """A channel whose settings changed: the old one hands back what it holds, the new one takes over."""
+        old = self.delivery.channels.get(name)
+        if isinstance(old, SmscChannel) and isinstance(settings, SmscSettings) and old.reconfigure(settings):
+            return
+        if old is not None:
+            self.delivery.dispatchers[name].stopping = True
+            await old.stop()
+        if settings is None:
+            self.delivery.channels.pop(name, None)
+            self.delivery.dispatchers.pop(name, None)
+            return
+        channel = self._add_channel(settings)
+        if channel is not None:
+            await channel.start()
+
+    # -- looking
+
+    def why_not_ready(self) -> dict[str, str]:
+        reasons = {}
+        if not hasattr(self, "store") or self.store.why_not_writable:
+            reasons["store"] = self.store.why_not_writable
+        if not self.server.listening:
+            reasons["smpp"] = "the SMPP listener is not up"
+        return reasons
+
+    def _gauges(self) -> Sequence[Gauge]:
+        seen, gauges = self._overview_box, list[Gauge]()
+        binds = self.bound.status()
+        now = self._reactor.seconds()
+        for account in self._accounts():
+            gauges.append(("pombo_binds", ("server", account), float(len(binds.get(account, ())))))
+            gauges.append(("pombo_receipts_pending", (account,), float(seen.pending.get(account, 0))))
+        for name, channel in self.delivery.channels.items():
+            gauges.append(("pombo_binds", ("client", name), float(channel.binds)))
+            gauges.append(("pombo_channel_up", (name,), float(bool(channel.up))))
+            gauges.append(("pombo_inflight", (name,), float(channel.inflight)))
+            at = seen.oldest_at.get(name, 0.0)
+            gauges.append(("pombo_queue_oldest_seconds", (name,), max(0.0, now - at) if at else 0.0))
+            for priority, depth in zip(Priority, seen.depth.get(name, (0, 0, 0)), strict=True):
+                gauges.append(("pombo_queue_depth", (name, priority.name.lower()), float(depth)))
+        return gauges
+
+
+class _OverviewBox:
+    """The overview, before and after there is one."""
+
+    overview: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.overview, name) if self.overview is not None else {}
+
+
+class _QuietSite(Site):
+    """No line per request: a URL may hold a number."""
+
+    noisy = False
+
+    def log(self, request: Any) -> None:
+        pass
+
+
+class Door:
+    """gateway.server.ports.Intake: submit and what may be done with a message afterwards."""
+
+    def __init__(self, intake: Intake, operations: Operations) -> None:
+        self.submit = intake.submit
+        self.query, self.cancel, self.replace = operations.query, operations.cancel, operations.replace
+
+
+def routes_of(config: Config) -> tuple[Route, ...]:
+    """The configuration's routes as values of gateway.routing."""
+    import re
+
+    def when_of(when: Any) -> When | None:
+        if when is None:
+            return None
+        return When(
+            account=when.account, to=when.to, sources=when.from_,
+            text=re.compile(when.text) if when.text is not None else None, data_coding=when.data_coding,
+            hours=when.hours, days=when.days,
+        )  # fmt: skip
+
+    return tuple(
+        Route(
+            name=route.name, channels=route.channels, fallback_after=route.fallback_after or 0.0,
+            success=route.success, priority=Priority[route.priority.upper()], when=when_of(route.when),
+        )
+        for route in config.routes
+    )  # fmt: skip
+
+
+def text_of(message: Message) -> str | None:
+    """The text of a message as its ESME meant it; None when it is none."""
+    if not is_text(message):
+        return None
+    return segments.text_of(message.esm_class, message.data_coding, message.user_data, message.alphabet)
+
+
+def is_text(message: Message) -> bool:
+    return charset.is_text(message.data_coding) and not segments.has_port_or_special(
+        message.esm_class, message.user_data, message.tlvs
+    )
+
+
+def join_parts(parts: Sequence[Message]) -> str:
+    """The text of parts in order."""
+    raw = [segments.RawPart(part.esm_class, part.data_coding, part.user_data) for part in parts]
+    return segments.join(raw, parts[0].alphabet)
+
+
+def _secret(value: Any) -> str | None:
+    return value.get_secret_value() if value is not None else None
+
+
+def _resource(pages: Pages) -> Any:
+    app: Klein = pages.app
+    return app.resource()
+
+
+def _global_reactor() -> Any:
+    from twisted.internet import reactor
+
+    return reactor

@@ -1,0 +1,111 @@
+"""A message as the submit_sm (one, or several for a text that has to be split) that carries it to the operator."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from config.schema import SmscSettings
+from gateway.messages.message import Message
+from gateway.smpp import relay, segments, times
+from gateway.smpp.pdu import SubmitSm
+from smsc_client.references import References
+
+REGISTERED_DELIVERY = 1  # both outcomes, always: what the ESME asked for decides only what the ESME hears
+
+_validity = lru_cache(maxsize=4096)(times.relative)
+
+
+class Outbound:
+    """Builds submit_sm for one channel. Called once per message: everything that can be decided beforehand is."""
+
+    def __init__(self, settings: SmscSettings, references: References) -> None:
+        self._settings = settings
+        self._references = references
+        self._alphabet = settings.default_alphabet
+        self._transliterate = settings.transliterate
+        self._dest_ton, self._dest_npi = settings.dest_ton, settings.dest_npi
+        self._source = settings.source
+        given = settings.model_fields_set
+        fixed = settings.source is not None
+        self._source_ton = settings.source_ton if fixed or "source_ton" in given else None
+        self._source_npi = settings.source_npi if fixed or "source_npi" in given else None
+
+    def submit_sm(self, message: Message, now: float) -> SubmitSm | list[SubmitSm]:
+        """The PDU of a message, or the list of PDUs of a text that takes several.
+
+        The user data is relayed octet for octet unless the channel's alphabet differs or transliterates. The
+        validity_period is what is left of it, in relative form.
+        """
+        if (
+            (message.data_coding == 0 and message.alphabet != self._alphabet)
+            or self._transliterate
+            or message.in_payload
+            or message.part is not None
+        ):
+            return self._parts(message, now)
+        return self._pdu(message, now, message.esm_class, message.data_coding, message.user_data, message.tlvs)
+
+    def _pdu(
+        self,
+        message: Message,
+        now: float,
+        esm_class: int,
+        data_coding: int,
+        short_message: bytes,
+        tlvs: tuple[tuple[int, bytes], ...],
+    ) -> SubmitSm:
+        source, ton, npi = self._source, self._source_ton, self._source_npi
+        return SubmitSm(
+            service_type=message.service_type,
+            source_addr_ton=message.source_ton if ton is None else ton,
+            source_addr_npi=message.source_npi if npi is None else npi,
+            source_addr=message.source if source is None else source,
+            dest_addr_ton=self._dest_ton,
+            dest_addr_npi=self._dest_npi,
+            destination_addr=message.msisdn,
+            esm_class=esm_class,
+            protocol_id=message.protocol_id,
+            priority_flag=message.priority_flag,
+            validity_period=_validity(int(message.expires_at - now)),
+            registered_delivery=REGISTERED_DELIVERY,
+            data_coding=data_coding,
+            short_message=short_message,
+            tlvs=tlvs,
+        )
+
+    def _parts(self, message: Message, now: float) -> SubmitSm | list[SubmitSm]:
+        settings = self._settings
+        user_data, tlvs, reference = message.user_data, message.tlvs, 0
+        if message.part is not None:
+            user_data, tlvs = self._apart(message, now)
+        else:
+            reference = self._references.new(message.msisdn, now) if len(user_data) > 70 else 0
+        parts = relay.outgoing_parts(
+            user_data,
+            message.esm_class,
+            message.data_coding,
+            message.alphabet,
+            self._alphabet,
+            transliterate=self._transliterate,
+            in_payload=message.in_payload,
+            long_messages=settings.long_messages,
+            ref=reference,
+            tlvs=tlvs,
+        )
+        pdus = [
+            self._pdu(message, now, part.esm_class, part.data_coding, part.short_message, part.tlvs) for part in parts
+        ]
+        return pdus[0] if len(pdus) == 1 else pdus
+
+    def _apart(self, message: Message, now: float) -> tuple[bytes, tuple[tuple[int, bytes], ...]]:
+        """The user data and TLVs of a part, under another reference where the submitted one is taken at that number."""
+        assert message.part is not None
+        concat = segments.concat_of(message.esm_class, message.user_data, message.tlvs)
+        if concat is None:
+            return message.user_data, message.tlvs
+        reference = self._references.of(message.part.key, message.msisdn, concat.ref, now)
+        if reference == concat.ref:
+            return message.user_data, message.tlvs
+        if concat.kind == "sar":
+            return message.user_data, segments.renumber_tlvs(message.tlvs, reference)
+        return segments.renumber(message.esm_class, message.user_data, reference), message.tlvs

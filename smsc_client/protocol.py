@@ -1,0 +1,136 @@
+"""The Twisted end of one ESME session: bytes to `Session`, its output and its timers back. Decides nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+
+from gateway.smpp.events import Event, Over
+from gateway.smpp.pdu import Bind, Pdu
+from gateway.smpp.session import Role, Session, SessionSettings
+from smsc_client.clock import Clock, Timer, cancel
+
+EARLY_S = 0.001  # timers may fire so much too early
+CLOSE_S = 5.0  # what is still unsent then is thrown away with the connection
+
+
+class EsmeProtocol(Protocol):
+    """Binds as soon as it is connected. `happened` gets every batch of events, the last one holding Over.
+
+    flush() has to be called after requests and responses made from outside `happened`.
+    """
+
+    def __init__(
+        self,
+        settings: SessionSettings,
+        bind: Bind,
+        password: str,
+        clock: Clock,
+        *,
+        made: Callable[[EsmeProtocol], None],
+        happened: Callable[[EsmeProtocol, list[Event]], None],
+        gone: Callable[[EsmeProtocol], None],
+    ) -> None:
+        """bind: without its password, which stays out of PDUs. made, gone: the transport is open, is closed."""
+        self._bind, self._password = bind, password
+        self._clock = clock
+        self._made, self._happened, self._gone = made, happened, gone
+        self._timer: Timer | None = None
+        self._timer_at = math.inf
+        self._closing: Timer | None = None
+        self._lost = False
+        self._transport: Any = None
+        self.session = Session(Role.ESME, settings, clock.seconds())
+
+    def connectionMade(self) -> None:
+        self._transport = self.transport
+        for option in ("setTcpNoDelay", "setTcpKeepAlive"):
+            setter = getattr(self._transport, option, None)  # a unix socket has neither
+            if setter is not None:
+                setter(True)
+        self._made(self)
+        self.session.request(self._bind, self._clock.seconds())
+        self._write(_with_password(self.session.output(), self._bind, self._password))
+        self.flush()
+
+    def dataReceived(self, data: bytes) -> None:
+        self._handle(self.session.receive(data, self._clock.seconds()))
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._lost = True
+        cancel(self._timer)
+        cancel(self._closing)
+        self._timer = self._closing = None
+        events = self.session.lost(self._clock.seconds())
+        if events:
+            self._happened(self, events)
+        self._gone(self)
+
+    def respond(self, response: Pdu) -> None:
+        """Answer a request of the SMSC; without effect when the session is over."""
+        self.session.respond(response)
+
+    def unbind(self) -> None:
+        """End politely: see Session.unbind."""
+        self.session.unbind(self._clock.seconds())
+        self.flush()
+
+    def abort(self) -> None:
+        if not self._lost and self._transport is not None:
+            self._transport.abortConnection()
+
+    def flush(self) -> None:
+        """Write what the session has to say, in one piece, and set its timer."""
+        output = self.session.output()
+        if output:
+            self._write(output)
+        at = self.session.deadline()
+        if at != self._timer_at:
+            self._arm(at)
+
+    def _write(self, data: bytes) -> None:
+        if not self._lost:
+            self._transport.write(data)
+
+    def _handle(self, events: list[Event]) -> None:
+        if events:
+            self._happened(self, events)
+        self.flush()
+        if events and type(events[-1]) is Over:
+            self._close()
+
+    def _close(self) -> None:
+        if self._lost or self._closing is not None:
+            return
+        self._closing = self._clock.callLater(CLOSE_S, self.abort)
+        self._transport.loseConnection()
+
+    def _arm(self, at: float) -> None:
+        """A timer that fires too early is left alone: it looks again when it fires."""
+        if self._lost or at == math.inf:
+            cancel(self._timer)
+            self._timer, self._timer_at = None, math.inf
+        elif at < self._timer_at:
+            cancel(self._timer)
+            self._timer = self._clock.callLater(max(0.0, at - self._clock.seconds()), self._tick)
+            self._timer_at = at
+
+    def _tick(self) -> None:
+        self._timer, self._timer_at = None, math.inf
+        now, at = self._clock.seconds(), self.session.deadline()
+        if at <= now + EARLY_S:
+            self._handle(self.session.tick(max(now, at)))
+        else:
+            self.flush()
+
+
+def _with_password(frame: bytes, bind: Bind, password: str) -> bytes:
+    """The encoded bind with its password, which may be longer than SMPP 3.4 allows: some operators give such ones."""
+    at = 16 + len(bind.system_id) + 1
+    secret = password.encode("latin-1", "replace")
+    length = (len(frame) + len(secret)).to_bytes(4, "big")
+    return length + frame[4:at] + secret + frame[at:]

@@ -1,0 +1,165 @@
+"""What an operator sends us: receipts and texts, as deliver_sm or data_sm.
+
+Which of the two it is, esm_class and TLVs say, never the text: otherwise anybody with a telephone could write
+"id:... stat:DELIVRD". Sources: SMPP 3.4, 5.2.12 and Appendix B.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from twisted.logger import Logger
+
+from gateway.messages.outcome import Inbound, Report, Status
+from gateway.messages.states import State
+from gateway.smpp import receipt_text, segments
+from gateway.smpp.constants import CommandStatus, EsmClass, Tag
+from gateway.smpp.pdu import DataSm, DataSmResp, DeliverSm, DeliverSmResp, Pdu
+from smsc_client.protocol import EsmeProtocol
+from smsc_client.remote_ids import id_forms
+
+__all__ = ["Incoming", "id_forms", "read"]
+
+_RECEIPT = EsmClass.DELIVERY_RECEIPT
+_INTERMEDIATE = EsmClass.INTERMEDIATE_NOTIFICATION
+_STILL_UNDER_WAY = frozenset({State.SCHEDULED, State.ENROUTE, State.ACCEPTED})
+_SKIPPED = 9  # of SMPP 5.0; 3.4 has no such state, REJECTED says the same to an ESME
+
+_RECEIPTED_MESSAGE_ID = int(Tag.RECEIPTED_MESSAGE_ID)
+_MESSAGE_STATE = int(Tag.MESSAGE_STATE)
+_NETWORK_ERROR_CODE = int(Tag.NETWORK_ERROR_CODE)
+_MESSAGE_PAYLOAD = int(Tag.MESSAGE_PAYLOAD)
+
+_RMSGQFUL = int(CommandStatus.ESME_RMSGQFUL)
+_RSYSERR = int(CommandStatus.ESME_RSYSERR)
+
+
+class Results(Protocol):
+    """What is needed of delivery's Results."""
+
+    def reported(self, channel: str, reports: Sequence[Report], done: Callable[[bool], None]) -> None: ...
+    def inbound(self, channel: str, texts: Sequence[Inbound], done: Callable[[bool], None]) -> None: ...
+
+
+class Incoming:
+    """Hands on what a read brought, and answers it once it is kept."""
+
+    def __init__(self, channel: str, results: Results, log: Logger) -> None:
+        self._channel, self._results, self._log = channel, results, log
+
+    def take(self, protocol: EsmeProtocol, pdus: Sequence[Pdu], now: float) -> None:
+        """pdus: requests of one read; those that carry no message (alert_notification, outbind) are passed over."""
+        reports: list[Report] = []
+        texts: list[Inbound] = []
+        of_reports: list[DeliverSm | DataSm] = []
+        of_texts: list[DeliverSm | DataSm] = []
+        for pdu in pdus:
+            if not isinstance(pdu, DeliverSm | DataSm):
+                continue
+            try:
+                news = read(pdu, self._channel, now)
+            except Exception:  # whatever it holds, it costs one answer
+                self._log.failure("{channel}: a message from the operator could not be read", channel=self._channel)
+                _respond(protocol, (pdu,), _RSYSERR)
+                continue
+            if type(news) is Report:
+                reports.append(news)
+                of_reports.append(pdu)
+            elif type(news) is Inbound:
+                texts.append(news)
+                of_texts.append(pdu)
+        if reports:
+            self._results.reported(self._channel, reports, _answer(protocol, of_reports))
+        if texts:
+            self._results.inbound(self._channel, texts, _answer(protocol, of_texts))
+
+
+def _answer(protocol: EsmeProtocol, pdus: Sequence[DeliverSm | DataSm]) -> Callable[[bool], None]:
+    return lambda kept: _respond(protocol, pdus, 0 if kept else _RMSGQFUL)
+
+
+def _respond(protocol: EsmeProtocol, pdus: Sequence[DeliverSm | DataSm], command_status: int) -> None:
+    for pdu in pdus:
+        response = DeliverSmResp if type(pdu) is DeliverSm else DataSmResp
+        protocol.respond(response(sequence_number=pdu.sequence_number, command_status=command_status))
+    protocol.flush()
+
+
+def read(pdu: DeliverSm | DataSm, channel: str, now: float) -> Report | Inbound:
+    """A receipt if esm_class says so or receipted_message_id is there; anything else is a text to us (MO)."""
+    tlvs = dict(reversed(pdu.tlvs)) if pdu.tlvs else {}
+    if pdu.esm_class & (_RECEIPT | _INTERMEDIATE) or _RECEIPTED_MESSAGE_ID in tlvs:
+        return _report(pdu, tlvs, channel, now)
+    return Inbound(
+        channel=channel,
+        msisdn=_digits(pdu.source_addr),
+        to=pdu.destination_addr,
+        user_data=_user_data(pdu, tlvs),
+        data_coding=pdu.data_coding,
+        esm_class=pdu.esm_class,
+        at=now,
+    )
+
+
+def _report(pdu: DeliverSm | DataSm, tlvs: dict[int, bytes], channel: str, now: float) -> Report:
+    user_data = _user_data(pdu, tlvs)
+    if pdu.esm_class & EsmClass.UDHI:
+        user_data = user_data[segments.split_udh(pdu.esm_class, user_data)[1] :]
+    text = receipt_text.parse(user_data) if user_data else None
+    by_tlv = _clean(tlvs.get(_RECEIPTED_MESSAGE_ID, b"").decode("latin-1"))
+    by_text = _clean(text.message_id) if text and text.message_id else ""
+    state = _state(text, tlvs)
+    if pdu.esm_class & _INTERMEDIATE or state in _STILL_UNDER_WAY:
+        status = Status.SENT
+    else:
+        status = Status.DELIVERED if state is State.DELIVERED else Status.FAILED
+    return Report(
+        channel=channel,
+        remote_id=by_tlv or by_text,
+        status=status,
+        state=state,
+        err=_err(text, tlvs),
+        source=pdu.destination_addr,
+        dest=pdu.source_addr,
+        at=now,
+        other_ids=(by_text,) if by_tlv and by_text and by_text != by_tlv else (),
+    )
+
+
+def _user_data(pdu: DeliverSm | DataSm, tlvs: dict[int, bytes]) -> bytes:
+    if isinstance(pdu, DeliverSm) and pdu.short_message:
+        return pdu.short_message
+    return tlvs.get(_MESSAGE_PAYLOAD, b"")
+
+
+def _state(text: receipt_text.ReceiptText | None, tlvs: dict[int, bytes]) -> State:
+    """The text's stat where it is a known word, else message_state, else UNKNOWN."""
+    number = text.state if text is not None else None
+    if number is None and (octets := tlvs.get(_MESSAGE_STATE)):
+        number = int.from_bytes(octets, "big")
+    if number == _SKIPPED:
+        return State.REJECTED
+    try:
+        return State(number) if number is not None else State.UNKNOWN
+    except ValueError:
+        return State.UNKNOWN
+
+
+def _err(text: receipt_text.ReceiptText | None, tlvs: dict[int, bytes]) -> str:
+    """The operator's own code: from the text, else from network_error_code (type, then two octets)."""
+    if text is not None and text.err:
+        return text.err
+    code = tlvs.get(_NETWORK_ERROR_CODE, b"")
+    return str(int.from_bytes(code[1:3], "big")) if len(code) == 3 else ""
+
+
+def _clean(remote_id: str) -> str:
+    return remote_id.strip("\0 \t\r\n\"'")
+
+
+def _digits(address: str) -> str:
+    """The digits of a person's number; an address without any (a name) as it is."""
+    digits = re.sub("[^0-9]", "", address)
+    return digits or address

@@ -1,0 +1,166 @@
+"""What stands around a WhatsApp channel, in memory: time, background work, a network, a store, delivery."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from bridge.provider import HttpOutcome, HttpRequest, HttpResponse
+from gateway.messages.message import Message
+from gateway.messages.outcome import AttemptResult, Inbound, Lookup, Report
+from gateway.messages.states import State
+
+START = 1_750_000_000.0
+PERSON = "5511987650001"
+
+
+class Spawned:
+    """Runs coroutines at once; what escapes from one fails the test that looks at `check`."""
+
+    def __init__(self) -> None:
+        self.failures: list[Failure] = []
+
+    def __call__(self, work: Coroutine[Any, Any, Any], what: str, log: Logger, /) -> object:
+        return Deferred.fromCoroutine(work).addErrback(self.failures.append)
+
+    def check(self) -> None:
+        for failure in self.failures:
+            failure.raiseException()
+
+
+class FakeStore:
+    """The evidence port over a dictionary. `slow`: reads wait until `release`."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, bytes] = {}
+        self.reads: list[list[str]] = []
+        self.writes: list[tuple[str, float]] = []
+        self.broken = False
+
+    async def read(self, people: Sequence[str]) -> list[bytes | None]:
+        self.reads.append(list(people))
+        if self.broken:
+            raise ConnectionError("the store is away")
+        return [self.values.get(person) for person in people]
+
+    def write(self, person: str, value: bytes, ttl_s: float) -> None:
+        self.writes.append((person, ttl_s))
+        self.values[person] = value
+
+
+Answer = HttpOutcome | Callable[[HttpRequest], HttpOutcome] | None
+
+
+class FakeHttp:
+    """A network that answers by the path: a value, a function of the request, or None: later, by `answer_next`."""
+
+    def __init__(self) -> None:
+        self.requests: list[HttpRequest] = []
+        self.timeouts: list[float] = []
+        self.answers: dict[str, Answer] = {}
+        self.waiting: list[tuple[str, Deferred[HttpOutcome]]] = []
+
+    async def send(self, request: HttpRequest, timeout: float) -> HttpOutcome:
+        self.requests.append(request)
+        self.timeouts.append(timeout)
+        path = next(path for path in self.answers if path in request.url)
+        answer = self.answers[path]
+        if answer is None:
+            later: Deferred[HttpOutcome] = Deferred()
+            self.waiting.append((path, later))
+            return await later
+        return answer(request) if callable(answer) else answer
+
+    def to(self, path: str) -> list[HttpRequest]:
+        return [request for request in self.requests if path in request.url]
+
+    def bodies(self, path: str) -> list[Any]:
+        return [json.loads(request.body) for request in self.to(path)]
+
+    def answer_next(self, path: str, outcome: HttpOutcome) -> None:
+        index = next(index for index, (waiting, _) in enumerate(self.waiting) if waiting == path)
+        self.waiting.pop(index)[1].callback(outcome)
+
+
+class FakeDelivery:
+    """Results, as delivery would take them. `keeps`: what `done` is called with; None: not at all."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[tuple[Message, AttemptResult]]] = []
+        self.reports: list[Report] = []
+        self.texts: list[Inbound] = []
+        self.lookups: list[tuple[str, Lookup]] = []
+        self.changes = 0
+        self.keeps: bool | None = True
+
+    def attempted(self, channel: str, results: Sequence[tuple[Message, AttemptResult]]) -> None:
+        self.batches.append(list(results))
+
+    def reported(self, channel: str, reports: Sequence[Report], done: Callable[[bool], None]) -> None:
+        self.reports += reports
+        if self.keeps is not None:
+            done(self.keeps)
+
+    def inbound(self, channel: str, texts: Sequence[Inbound], done: Callable[[bool], None]) -> None:
+        self.texts += texts
+        if self.keeps is not None:
+            done(self.keeps)
+
+    def looked_up(self, message: Message, channel: str, lookup: Lookup) -> None:
+        self.lookups.append((message.id, lookup))
+
+    def capacity_changed(self, channel: str) -> None:
+        self.changes += 1
+
+    @property
+    def results(self) -> dict[str, AttemptResult]:
+        return {message.id: result for batch in self.batches for message, result in batch}
+
+
+def message(id: str = "m1", msisdn: str = PERSON, text: str = "Sua fatura vence amanha") -> Message:
+    return Message(
+        id=id,
+        account="billing",
+        source="28940",
+        source_ton=0,
+        source_npi=1,
+        dest=msisdn,
+        dest_ton=1,
+        dest_npi=1,
+        msisdn=msisdn,
+        service_type="",
+        esm_class=0,
+        protocol_id=0,
+        priority_flag=0,
+        registered_delivery=1,
+        data_coding=0,
+        alphabet="gsm7",
+        user_data=text.encode(),
+        in_payload=False,
+        tlvs=(),
+        part=None,
+        segments=1,
+        schedule_at=0.0,
+        expires_at=START + 86_400,
+        state=State.ENROUTE,
+    )
+
+
+def people(count: int) -> list[str]:
+    return [f"55119876{index:05d}" for index in range(count)]
+
+
+def clock() -> Clock:
+    time = Clock()
+    time.rightNow = START
+    return time
+
+
+def json_answer(status: int, body: object) -> HttpResponse:
+    return HttpResponse(status, json.dumps(body).encode())

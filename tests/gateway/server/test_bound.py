@@ -1,0 +1,192 @@
+"""Which session of an account gets a receipt."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from gateway.smpp.pdu import DeliverSm, DeliverSmResp, GenericNack
+from tests.gateway.server.house import Esme, House, account, mo, receipt
+
+
+def deliver(house: House, count: int = 1, first: int = 1, done: list[int | None] | None = None) -> list[bool]:
+    answers = [] if done is None else done
+    return [house.bound.deliver("billing", receipt(str(first + n)), answers.append) for n in range(count)]
+
+
+def deliveries(esme: Esme) -> list[str]:
+    return [pdu.short_message.split()[0].decode() for pdu in esme.take() if isinstance(pdu, DeliverSm)]
+
+
+@pytest.mark.parametrize(("kind", "receives"), [("tx", False), ("rx", True), ("trx", True)])
+def test_only_receivers_and_transceivers_receive(kind: str, receives: bool) -> None:
+    house = House()
+    esme = house.bind(kind)
+    assert house.bound.receivers("billing") == (100 if receives else 0)
+    assert deliver(house) == [receives]
+    assert deliveries(esme) == (["id:1"] if receives else [])
+
+
+def test_nobody_bound_takes_nothing() -> None:
+    assert deliver(House()) == [False]
+
+
+def test_another_accounts_session_gets_nothing() -> None:
+    house = House(account(), account("other"))
+    other = house.bind(system_id="other")
+    assert deliver(house) == [False] and other.take() == []
+
+
+def test_deliveries_stop_at_the_accounts_window_and_go_on_as_answers_come() -> None:
+    house = House(account(window=2))
+    woken: list[str] = []
+    house.bound.on_receiver = woken.append
+    esme = house.bind()
+    done: list[int | None] = []
+    assert woken == ["billing"]
+    assert deliver(house, 3, done=done) == [True, True, False]
+    assert house.bound.receivers("billing") == 0 and done == []
+    esme.acknowledge()
+    assert done == [0, 0] and house.bound.receivers("billing") == 2
+    assert woken == ["billing"] * 2, "once for the bind, once for two answers in one read"
+
+
+def test_the_emptiest_window_goes_first_and_equals_take_turns() -> None:
+    house = House(account(window=10))
+    esmes = [house.bind(kind) for kind in ("trx", "rx", "trx")]
+    deliver(house, 9)
+    shares = [deliveries(esme) for esme in esmes]
+    assert [len(share) for share in shares] == [3, 3, 3]
+    esmes[1].send(*(DeliverSmResp(n) for n in (1, 2, 3)))
+    deliver(house, 3)
+    assert [len(deliveries(esme)) for esme in esmes] == [0, 3, 0]
+
+
+def test_an_answer_of_the_esme_is_handed_on() -> None:
+    house = House()
+    esme, done = house.bind(), []
+    deliver(house, 3, done=done)
+    one, two, three = esme.take()
+    esme.send(
+        DeliverSmResp(two.sequence_number, 0x64),
+        GenericNack(one.sequence_number, 0x03),
+        GenericNack(three.sequence_number),
+    )
+    assert done == [0x64, 0x03, 0x08]
+
+
+def test_an_unanswered_receipt_goes_to_another_session_next() -> None:
+    house = House(response_timeout=10.0, enquire_link=60.0)
+    silent, other = house.bind(), house.bind("rx")
+    done: list[int | None] = []
+    house.bound.deliver("billing", receipt("9"), done.append)
+    first, second = (silent, other) if deliveries(silent) == ["id:9"] else (other, silent)
+    house.clock.advance(10.0)
+    assert done == [None]
+    first.take()
+    for _ in range(4):
+        house.bound.deliver("billing", receipt("9"), done.append)
+        assert deliveries(second) == ["id:9"]
+        assert deliveries(first) == []
+
+
+def test_a_single_session_gets_its_unanswered_receipt_again() -> None:
+    house = House(response_timeout=10.0, enquire_link=60.0)
+    esme, done = house.bind(), []
+    deliver(house, done=done)
+    house.clock.advance(10.0)
+    assert done == [None]
+    esme.take()
+    assert deliver(house) == [True] and deliveries(esme) == ["id:1"]
+
+
+def test_a_session_that_says_it_cannot_receive_is_avoided() -> None:
+    house = House()
+    esmes = [house.bind(), house.bind()]
+    done: list[int | None] = []
+    asked = Counter[int]()
+    deliver(house, done=done)
+    (first,) = [esme for esme in esmes if esme.acknowledge(0x04)]
+    assert done == [0x04]
+    for _ in range(4):
+        deliver(house, done=done)
+        for number, esme in enumerate(esmes):
+            asked[number] += len(esme.acknowledge(0x04 if esme is first else 0x64))
+    assert asked[esmes.index(first)] == 0
+
+
+def test_a_lost_link_gives_its_receipts_back() -> None:
+    house = House()
+    esme, done = house.bind(), []
+    deliver(house, 3, done=done)
+    esme.lose()
+    assert done == [None, None, None]
+    assert house.bound.receivers("billing") == 0 and house.bound.status() == {}
+
+
+def test_a_receipt_that_is_given_back_may_be_delivered_from_within() -> None:
+    house = House()
+    lost = house.bind()
+
+    def again(status: int | None) -> None:
+        assert house.bound.deliver("billing", receipt("1"), lambda status: None)
+
+    house.bound.deliver("billing", receipt("1"), again)
+    other = house.bind()
+    lost.lose()
+    assert deliveries(other) == ["id:1"]
+
+
+def test_what_smpp_cannot_say_is_refused_for_good() -> None:
+    house = House()
+    esme, done = house.bind(), []
+    assert house.bound.deliver("billing", mo(source="55\x0711"), done.append)
+    assert done == []
+    house.clock.advance(0)
+    assert done == [0x66] and esme.take() == [] and house.bound.receivers("billing") == 100
+
+
+def test_an_error_in_the_callback_hurts_nobody() -> None:
+    house = House()
+    esme = house.bind()
+    done: list[int | None] = []
+    house.bound.deliver("billing", receipt("1"), lambda status: 1 / 0)  # type: ignore[arg-type, return-value]
+    house.bound.deliver("billing", receipt("2"), done.append)
+    esme.acknowledge()
+    assert done == [0] and not esme.closing
+
+
+def test_one_silent_account_leaves_the_others_their_windows() -> None:
+    house = House(account(window=5), account("other", window=5))
+    house.bind()
+    other = house.bind(system_id="other")
+    deliver(house, 6)
+    done: list[int | None] = []
+    for n in range(50):
+        assert house.bound.deliver("other", receipt(str(n)), done.append)
+        other.acknowledge()
+    assert done == [0] * 50
+
+
+def test_status_lists_the_binds_of_each_account() -> None:
+    house = House(account(), account("other"))
+    house.bind("tx"), house.bind("rx"), house.bind("trx", "other")
+    row = {"peer": "127.0.0.1:40000", "since": "2026-09-21T14:13:20Z"}
+    assert house.bound.status() == {
+        "billing": [{"type": "transmitter", **row}, {"type": "receiver", **row}],
+        "other": [{"type": "transceiver", **row}],
+    }
+    assert house.bound.count("billing") == 2
+
+
+def test_flush_writes_before_the_turn_ends() -> None:
+    house = House()
+    esme = house.bind()
+    deliver(house, 2)
+    assert esme.transport.value() == b""
+    house.bound.flush()
+    assert len(esme.transport.value()) > 200
+    written = len(esme.transport.value())
+    house.clock.advance(0)
+    assert len(esme.transport.value()) == written

@@ -1,0 +1,108 @@
+"""Webhooks as Evolution API sends them: signed on wish, repeated until they are taken.
+
+Source: Evolution API 2.3, webhook controller: 10 attempts, 5 s growing twofold to 300 s, 20 % either way; 400, 401,
+403, 404 and 422 end the attempts. `jwt_key` among the webhook's headers makes each call carry an HS256 JWT of 10 min.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import random
+from collections import Counter
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.web import client
+from twisted.web.http_headers import Headers
+
+from tools.clock import Clock, pause
+
+ATTEMPTS = 10
+FIRST_GAP_S, LAST_GAP_S = 5.0, 300.0
+GIVEN_UP = frozenset({400, 401, 403, 404, 422})
+JWT_LIFE_S = 600
+
+Post = Callable[[str, dict[str, str], bytes], "Deferred[int]"]
+"""(url, headers, body) -> HTTP status; the Deferred fails when there was no answer."""
+
+
+def jwt_hs256(claims: dict[str, Any], key: str) -> str:
+    """A JSON Web Token (RFC 7519) signed with HMAC-SHA256."""
+    parts = ({"alg": "HS256", "typ": "JWT"}, claims)
+    head, body = (_base64url(json.dumps(part, separators=(",", ":")).encode()) for part in parts)
+    signature = hmac.new(key.encode(), f"{head}.{body}".encode(), hashlib.sha256).digest()
+    return f"{head}.{body}.{_base64url(signature)}"
+
+
+def _base64url(octets: bytes) -> str:
+    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
+
+
+class Webhooks:
+    """Posts events to one URL. `answers` counts the statuses that came back (0: no answer)."""
+
+    def __init__(
+        self,
+        post: Post,
+        clock: Clock,
+        *,
+        url: str = "",
+        jwt_key: str = "",
+        headers: dict[str, str] | None = None,
+        first_gap_s: float = FIRST_GAP_S,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.url = url
+        self.headers = dict(headers or {})
+        self.jwt_key = jwt_key
+        self.answers: Counter[int] = Counter()
+        self._post = post
+        self._clock = clock
+        self._first_gap_s = first_gap_s
+        self._chance = chance
+
+    async def send(self, event: dict[str, Any]) -> int:
+        """Post an event until it is taken, refused for good, or given up; returns the last status, 0 without a URL."""
+        status, gap_s = 0, self._first_gap_s
+        for attempt in range(ATTEMPTS):
+            if not self.url:
+                return 0
+            if attempt:
+                await pause(self._clock, gap_s * (0.8 + 0.4 * self._chance()))
+                gap_s = min(gap_s * 2, LAST_GAP_S)
+            try:
+                status = await self._post(self.url, self._proof(), json.dumps(event).encode())
+            except Exception:  # refused, reset, timed out: all the same to the sender
+                status = 0
+            self.answers[status] += 1
+            if 200 <= status < 300 or status in GIVEN_UP:
+                break
+        return status
+
+    def _proof(self) -> dict[str, str]:
+        headers = {"Content-Type": "application/json", **self.headers}
+        if self.jwt_key:
+            now = int(self._clock.seconds())
+            claims = {"iat": now, "exp": now + JWT_LIFE_S, "app": "evolution", "action": "webhook"}
+            headers["Authorization"] = "Bearer " + jwt_hs256(claims, self.jwt_key)
+        return headers
+
+
+def http_post(reactor: Any, timeout_s: float = 30.0) -> Post:
+    """The real `Post`, over one pool of connections."""
+    web: Any = client  # carries no types
+    agent = web.Agent(reactor, connectTimeout=timeout_s, pool=web.HTTPConnectionPool(reactor))
+
+    async def post(url: str, headers: dict[str, str], body: bytes) -> int:
+        wanted = Headers({name: [value] for name, value in headers.items()})
+        answer = agent.request(b"POST", url.encode(), wanted, web.FileBodyProducer(BytesIO(body)))
+        response = await answer.addTimeout(timeout_s, reactor)
+        await web.readBody(response)
+        return int(response.code)
+
+    return lambda url, headers, body: Deferred.fromCoroutine(post(url, headers, body))

@@ -1,0 +1,23 @@
+"""The gateway under twistd: `twistd -ny twistd.tac`. POMBO_CONFIG names the configuration."""
+
+import os
+import sys
+
+from twisted.application.service import Application
+from twisted.internet import reactor
+from twisted.logger import ILogObserver
+
+from config.load import ConfigErrors, load
+from gateway.logs import LogWriter
+from gateway.wiring import make_service
+
+path = os.environ.get("POMBO_CONFIG") or "config/pombo.yaml"
+try:
+    config = load(path, os.environ)
+except ConfigErrors as wrong:
+    print("\n".join(wrong.errors), file=sys.stderr)
+    raise SystemExit(1) from None
+
+application = Application("pombo")
+application.setComponent(ILogObserver, LogWriter(config.log, sys.stdout))
+make_service(config, path, reactor).setServiceParent(application)

@@ -239,6 +239,7 @@ class WhatsAppChannel:
         elif read.connection is True:
             self._health.connected(now)
         self._state_changed()
+        self._pump()
         if read.unsure:
             self._watch.probe()
 
@@ -304,10 +305,11 @@ class WhatsAppChannel:
             self._pumping = self._clock.callLater(max(delay, 0.0005), self._pump)
 
     async def _write(self, job: _Job) -> None:
-        result: AttemptResult = Uncertain("error")
+        result: AttemptResult = Refused("error", rejected=False)
         try:
             request = self._provider.send_request(job.recipient, job.text, job.message.id)
             self._mark(job.message.id)
+            result = Uncertain("error")
             answer = await self._http.send(request, self.settings.timeout)
             match answer:
                 case HttpResponse():

@@ -1,7 +1,7 @@
 """Metric names, labels and units: the whole of what `/metrics` says. No label ever holds a number or a message id.
 
-Label children are bound once and kept, because a lookup by label costs more than the count itself. Gauges are read
-when Prometheus asks, by the function given to `gauges`.
+Counts are gathered in a plain dictionary and handed to the library when somebody looks, which makes them cheap enough
+for every message. Gauges are read when Prometheus asks, by the function given to `gauges`.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ GAUGES = {
     "pombo_inflight": ("messages in a channel's hands", ("channel",)),
     "pombo_channel_up": ("1 while the channel can send", ("channel",)),
 }
+GATHERED = 10_000  # durations kept until they are sorted into buckets
 Gauge = tuple[str, tuple[str, ...], float]  # name, label values, value
 
 
@@ -58,8 +59,8 @@ class Metrics:
             name: Histogram(name, text, labels, buckets=buckets, registry=self.registry)
             for name, (text, labels, buckets) in HISTOGRAMS.items()
         }
-        self._children: dict[tuple[str, ...], Counter] = {}
-        self._timers: dict[tuple[str, ...], Histogram] = {}
+        self._counted: dict[tuple[str, ...], float] = {}
+        self._timed: dict[tuple[str, ...], list[float]] = {}
         self._gauges: Callable[[], Iterable[Gauge]] = lambda: ()
         self.registry.register(_Gauges(self))
 
@@ -70,20 +71,31 @@ class Metrics:
     def count(self, name: str, *labels: str, n: float = 1) -> None:
         """Add n to a counter of COUNTERS; labels in the order given there."""
         key = (name, *labels)
-        child = self._children.get(key)
-        if child is None:
-            family = self._families[name]
-            child = self._children[key] = family.labels(*labels) if labels else family
-        child.inc(n)
+        counted = self._counted
+        counted[key] = counted.get(key, 0) + n
 
     def observe(self, name: str, seconds: float, *labels: str) -> None:
         """Add one duration to a histogram of HISTOGRAMS."""
         key = (name, *labels)
-        child = self._timers.get(key)
-        if child is None:
-            family = self._histograms[name]
-            child = self._timers[key] = family.labels(*labels) if labels else family
-        child.observe(seconds)
+        timed = self._timed.get(key)
+        if timed is None:
+            timed = self._timed[key] = []
+        timed.append(seconds)
+        if len(timed) >= GATHERED:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Hand what was gathered to the library; its locks and buckets cost more than all the counting."""
+        counted, self._counted = self._counted, {}
+        for (name, *labels), n in counted.items():
+            family = self._families[name]
+            (family.labels(*labels) if labels else family).inc(n)
+        timed, self._timed = self._timed, {}
+        for (name, *labels), durations in timed.items():
+            histogram = self._histograms[name]
+            child = histogram.labels(*labels) if labels else histogram
+            for seconds in durations:
+                child.observe(seconds)
 
     def sent(self, channel: str, n: int = 1) -> None:
         self.count("pombo_sent", channel, n=n)
@@ -110,6 +122,7 @@ class Metrics:
 
     def page(self) -> bytes:
         """The Prometheus text page."""
+        self._settle()
         return generate_latest(self.registry)
 
 

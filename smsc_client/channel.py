@@ -14,11 +14,9 @@ from twisted.internet.endpoints import clientFromString
 from twisted.logger import Logger
 
 from config.schema import SmscSettings
-from gateway.delivery.pacing import Pacer
 from gateway.messages.message import Message
-from gateway.messages.outcome import Accepted, AttemptResult, Inbound, Refused, Report, Uncertain, Unwritten
+from gateway.messages.outcome import Accepted, AttemptResult, Inbound, Refused, Report, Uncertain
 from gateway.metrics import Metrics
-from gateway.smpp.errors import LocalProtocolError
 from gateway.smpp.events import Answered, Event, Received, Unanswered
 from gateway.smpp.pdu import BindReceiver, BindTransceiver, BindTransmitter, Pdu, SubmitSmResp
 from gateway.smpp.status import Verdict, needs_attention
@@ -26,15 +24,12 @@ from smsc_client import answers
 from smsc_client.clock import Clock, Endpoint, Timer, cancel
 from smsc_client.hand import Hand, Item, Parts, message_of
 from smsc_client.link import Link
-from smsc_client.outbound import Outbound
-from smsc_client.references import References
+from smsc_client.outflow import Outflow
 from smsc_client.reports import Incoming
-from smsc_client.slowdown import Slowdown
 
-AHEAD_S = 0.05  # of the rate: taken into hand early, so that what may leave next is here when it may
-BATCH_S = 0.005  # of the rate: as much as a timer waits for
 MAX_WAITING = 10_000  # messages behind others to the same destination
-FULL_RETRIES = 5  # of ESME_RMSGQFUL in a row: then it is the person's queue that is full, and others should go on
+FULL_RETRIES = 5  # of one message after ESME_RMSGQFUL: then it is the person's queue that is full
+FULL_REST_S = 1.0
 STOP_S = 5.0
 
 BINDS = {
@@ -81,21 +76,16 @@ class SmscChannel:
         self.name = settings.name
         self.price = str(settings.price)
         self.inflight = 0
-        self._results, self._mark, self._clock, self._metrics, self._random = results, mark, reactor, metrics, random
+        self._results, self._clock, self._metrics, self._random = results, reactor, metrics, random
         self._log = Logger("smsc_client")
-        self._references = References(random)
-        self._outbound = Outbound(settings, self._references)
         self._incoming = Incoming(self.name, results, self._log)
-        self._slowdown = Slowdown(settings.throughput)
-        self._pacer = Pacer(settings.throughput, reactor.seconds())
         self._hand = Hand()
-        self._prepaid: Item | None = None
         self._full: dict[str, int] = {}  # message id: RMSGQFUL answers in a row
+        self._last_full = ""  # who got the last one
         self._ended: list[tuple[Message, AttemptResult]] = []
         self._alarmed: set[int] = set()
         self._stopping = self._was_up = self._in_turn = False
         self._soon: Timer | None = None
-        self._wake: Timer | None = None
         endpoint = endpoint or clientFromString(reactor, settings.connect)  # type: ignore[no-untyped-call]
         kinds = [(number, bind) for number in range(settings.binds) for bind in BINDS[settings.bind]]
         self._links = [
@@ -112,6 +102,17 @@ class SmscChannel:
             for number, bind in kinds
         ]
         self._senders = [link for link in self._links if link.sends]
+        self._outflow = Outflow(
+            settings,
+            self._hand,
+            self._senders,
+            mark=mark,
+            end=self._end,
+            woken=self._woken,
+            clock=reactor,
+            random=random,
+            log=self._log,
+        )
 
     # What delivery sees
 
@@ -126,7 +127,7 @@ class SmscChannel:
     @property
     def rate(self) -> float:
         """Submits per second that the operator seems to allow, at most `throughput`."""
-        return self._slowdown.rate
+        return self._outflow.slowdown.rate
 
     def source_of(self, message: Message) -> str:
         """The source address the operator sees."""
@@ -134,16 +135,11 @@ class SmscChannel:
 
     def capacity(self) -> int:
         """How many segments may be handed over now: what fits the windows and the rate of the next 50 ms."""
-        now = self._clock.seconds()
-        if self._stopping or now < self._slowdown.paused_until or self._hand.waiting >= MAX_WAITING:
-            return 0
-        free = 0
-        for link in self._senders:
-            free += link.free
-        if free <= 0:
-            return 0
-        due = self._pacer.available(now) + max(1, int(self._slowdown.rate * AHEAD_S))
-        return max(0, min(free, due) - len(self._hand))
+        return 0 if self._stopping or self._hand.waiting >= MAX_WAITING else self._outflow.capacity()
+
+    def is_busy(self, msisdn: str) -> bool:
+        """Is a message to this number in the channel's hands?"""
+        return self._hand.is_busy(msisdn)
 
     def send(self, message: Message) -> None:
         self.inflight += 1
@@ -154,11 +150,8 @@ class SmscChannel:
         """Go on with other settings. False, and nothing is changed: they need other binds, so another channel."""
         if any(getattr(settings, key) != getattr(self.settings, key) for key in _IN_BINDS):
             return False
-        if settings.throughput != self.settings.throughput:
-            self._slowdown = Slowdown(settings.throughput)
-            self._pacer.set_rate(settings.throughput)
         self.settings, self.price = settings, str(settings.price)
-        self._outbound = Outbound(settings, self._references)
+        self._outflow.configure(settings)
         return True
 
     async def start(self) -> None:
@@ -168,13 +161,18 @@ class SmscChannel:
     async def stop(self) -> None:
         """Take nothing new, hand back what is not written, wait for answers for at most 5 s, unbind and close."""
         self._stopping = True
-        self._ended += self._hand.empty("stopping")
-        self._hand_in()
+        self._give_back()
         stopped = DeferredList([link.stop() for link in self._links])
         limit = self._clock.callLater(min(STOP_S, self.settings.response_timeout), self._abort)
         await stopped
-        for timer in (limit, self._soon, self._wake):
-            cancel(timer)
+        cancel(limit)
+        cancel(self._soon)
+        self._outflow.stop()
+        self._give_back()
+
+    def _give_back(self) -> None:
+        self._ended += self._hand.empty("stopping")
+        self._hand_in()
 
     def _abort(self) -> None:
         for link in self._links:
@@ -207,10 +205,10 @@ class SmscChannel:
                 else:
                     changed = True
                     link.noticed(event)
-            if received and link.protocol is not None:
-                self._incoming.take(link.protocol, received, now)
             if changed:
                 self._advance(now)
+            if received and link.protocol is not None:  # after the results: a receipt may name an id answered here
+                self._incoming.take(link.protocol, received, now)
         finally:
             self._in_turn = False
         if changed:
@@ -251,20 +249,30 @@ class SmscChannel:
             self._log.error(what, channel=self.name, status=response.command_status)
 
     def _throttled(self, link: Link, item: Item, response: Pdu, tries: int, now: float) -> None:
-        """The same message again, and first; its destination stays busy, so nothing overtakes it."""
+        """The same message again; its destination stays busy, so nothing overtakes it.
+
+        After ESME_RTHROTTLED it goes first. ESME_RMSGQFUL may mean one person's queue as well as ours: the message
+        lets others pass for a second, does not slow them down over and over, and is given back in the end.
+        """
         self._metrics.throttled(self.name)
-        if response.sequence_number > link.slow_sequence:
-            for sender in self._senders:
-                sender.slow_sequence = sender.last_sequence
-            self._slowdown.throttled(now)
-            self._pacer.set_rate(self._slowdown.rate)
+        key, again = message_of(item).id, False
         if response.command_status == answers.RMSGQFUL:
-            key = message_of(item).id
-            times = self._full[key] = self._full.get(key, 0) + 1
-            if times > FULL_RETRIES:
-                self._end(item, answers.later(answers.RMSGQFUL, tries + 1, self._random()))
-                return
-        self._hand.first.append(item)
+            again, self._last_full = key == self._last_full, key
+        if not again:
+            self._outflow.slow_down(link, response.sequence_number, now)
+        if response.command_status != answers.RMSGQFUL:
+            self._hand.first.append(item)
+            return
+        times = self._full[key] = self._full.get(key, 0) + 1
+        if times > FULL_RETRIES:
+            self._end(item, answers.later(answers.RMSGQFUL, tries + 1, self._random()))
+        else:
+            self._hand.rest(item)
+            self._clock.callLater(FULL_REST_S, lambda: self._roused(key))
+
+    def _roused(self, message_id: str) -> None:
+        if self._hand.rouse(message_id):
+            self._turn()
 
     def _unanswered(self, item: Item) -> None:
         if self.settings.unanswered == "resend":
@@ -312,7 +320,6 @@ class SmscChannel:
 
     def _woken(self) -> None:
         """The rate allows something again."""
-        self._wake = None
         self._in_turn = True
         try:
             self._advance(self._clock.seconds())
@@ -321,78 +328,6 @@ class SmscChannel:
         self._turn()
 
     def _drain(self, now: float) -> None:
-        """Write as much of what is in hand as windows and rate allow: one write per link."""
-        slowdown, hand = self._slowdown, self._hand
-        if now >= slowdown.due:
-            slowdown.update(now)
-            self._pacer.set_rate(slowdown.rate)
-        links = [link for link in self._senders if link.free > 0]
-        if links and now >= slowdown.paused_until and (hand.first or hand.ready):
-            self._write(links, self._pacer.available(now), now)
-        elif len(hand) and not self.up:
-            self._ended += hand.empty("link_lost")
-        for link in self._senders:
-            if link.protocol is not None:
-                link.protocol.flush()
-        if links and not self._stopping:
-            self._sleep(now)
-
-    def _write(self, links: list[Link], allowed: int, now: float) -> None:
-        hand, submit_sm, mark = self._hand, self._outbound.submit_sm, self._mark
-        first, ready = hand.first, hand.ready
-        room = [link.free for link in links]
-        turn = taken = 0
-        while taken < allowed and links:
-            queue = first or ready
-            if not queue:
-                break
-            item = queue[0]
-            if type(item) is Parts:
-                message, pdu = item.message, item.left[0]
-            else:
-                message = item  # type: ignore[assignment]
-                if message.final or message.expires_at <= now:
-                    queue.popleft()
-                    self._end(item, Unwritten("over"))
-                    continue
-                built = submit_sm(message, now)
-                if type(built) is list:
-                    queue[0] = hand.parts(message, built)
-                    continue
-                if message.segments > 1 and item is not self._prepaid:
-                    # Counted by the operator as several: the others are paid for before it leaves.
-                    self._pacer.take(taken + message.segments - 1, now)
-                    self._prepaid, taken, allowed = item, 0, self._pacer.available(now)
-                    continue
-                pdu = built  # type: ignore[assignment]
-            at = turn % len(links)
-            link = links[at]
-            queue.popleft()
-            try:
-                link.last_sequence = link.protocol.session.request(pdu, now, item)  # type: ignore[union-attr]
-            except LocalProtocolError as error:
-                self._log.error("{channel}: a message does not fit submit_sm: {why}", channel=self.name, why=str(error))
-                self._end(item, Refused(reason="invalid", rejected=True))
-                continue
-            mark(message.id)
-            taken += 1
-            turn += 1
-            room[at] -= 1
-            if not room[at]:
-                del links[at], room[at]
-        if taken:
-            self._pacer.take(taken, now)
-
-    def _sleep(self, now: float) -> None:
-        """Come back when the rate allows more."""
-        if now < self._slowdown.paused_until:
-            at = self._slowdown.paused_until
-        elif len(self._hand) or self._pacer.available(now) <= 0:
-            at = self._pacer.next_at(now, max(1, int(self._slowdown.rate * BATCH_S)))
-        else:
-            return
-        if self._wake is not None:
-            if self._wake.getTime() <= at:
-                return
-            self._wake.cancel()
-        self._wake = self._clock.callLater(max(0.0, at - now), self._woken)
+        if len(self._hand) and not self.up:
+            self._ended += self._hand.empty("link_lost")
+        self._outflow.drain(now)

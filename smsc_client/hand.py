@@ -36,6 +36,7 @@ class Hand:
     def __init__(self) -> None:
         self.first: deque[Item] = deque()  # before `ready`: retries, further parts, what waited for a destination
         self.ready: deque[Item] = deque()
+        self.resting: dict[str, Item] = {}  # message id: what may not be written for a moment
         self.waiting = 0  # messages behind others to their destination
         self._lanes: dict[str, deque[Message] | None] = {}  # busy destinations, and what waits for each
         self._started: dict[str, Parts] = {}
@@ -43,6 +44,10 @@ class Hand:
     def __len__(self) -> int:
         """Items that could be written now, if windows and rate allow."""
         return len(self.first) + len(self.ready)
+
+    def is_busy(self, msisdn: str) -> bool:
+        """Is a message to this destination on its way, or waiting here?"""
+        return msisdn in self._lanes
 
     def add(self, message: Message) -> bool:
         """Take a message. False: its destination is busy and it waits."""
@@ -69,6 +74,17 @@ class Hand:
         else:
             del self._lanes[msisdn]
 
+    def rest(self, item: Item) -> None:
+        """Not now; its destination stays busy. `rouse` ends it."""
+        self.resting[message_of(item).id] = item
+
+    def rouse(self, message_id: str) -> bool:
+        """Back behind the others; False when it has been handed back meanwhile."""
+        item = self.resting.pop(message_id, None)
+        if item is not None:
+            self.ready.append(item)
+        return item is not None
+
     def parts(self, message: Message, pdus: list[SubmitSm]) -> Parts:
         """The parts of a long text, those left out that went when the message was here before."""
         return self._started.pop(message.id, None) or Parts(message, pdus)
@@ -84,7 +100,8 @@ class Hand:
         """Everything back, as results: the last first, as each goes to the front of the channel's queue."""
         back: list[tuple[Message, AttemptResult]] = []
         unwritten = Unwritten(reason)
-        heads = [*self.first, *self.ready]
+        heads = [*self.first, *self.resting.values(), *self.ready]
+        self.resting.clear()
         self.first.clear()
         self.ready.clear()
         for item in heads:

@@ -22,7 +22,7 @@ from smsc_client.protocol import EsmeProtocol
 BIND_ANSWER_S = 15.0
 STEADY_S = 60.0  # a bind that lasted so long starts the back-off anew
 REFUSED_S, REFUSED_MOST_S = 30.0, 300.0  # after a refused bind, as far as reconnect.max allows
-AGAIN_S = 60.0  # the same line is logged once in so long
+AGAIN_S, REMIND_S = 60.0, 3600.0  # how long one line is not repeated: after other lines, without any
 LOCKED_OUT = frozenset(
     int(status) for status in (CommandStatus.ESME_RBINDFAIL, CommandStatus.ESME_RINVPASWD, CommandStatus.ESME_RINVSYSID)
 )
@@ -97,6 +97,7 @@ class Link:
         self._ended: list[Deferred[None]] = []
         self._refused = False
         self._said: dict[str, float] = {}
+        self._said_last = ""
 
     @property
     def bound(self) -> bool:
@@ -106,10 +107,6 @@ class Link:
     def free(self) -> int:
         """How many submit_sm may be written now."""
         return self._protocol.session.free if self.sends and self._protocol is not None else 0
-
-    @property
-    def outstanding(self) -> int:
-        return self._protocol.session.outstanding if self._protocol is not None else 0
 
     @property
     def protocol(self) -> EsmeProtocol | None:
@@ -213,13 +210,14 @@ class Link:
         self._again = self._clock.callLater(self._backoff.delay(refused=self._refused), self._connect)
 
     def _say(self, what: str, *, good: bool = False) -> None:
-        """One line per change, and not the same one over and over while a link flaps."""
+        """One line per change, repeated after an hour, and not over and over while a link flaps."""
         now = self._clock.seconds()
-        if now - self._said.get(what, -AGAIN_S) < AGAIN_S:
+        quiet_s = REMIND_S if what == self._said_last else AGAIN_S
+        if now - self._said.get(what, -REMIND_S) < quiet_s:
             return
         if len(self._said) > 100:
             self._said.clear()
-        self._said[what] = now
+        self._said[what], self._said_last = now, what
         if good:
             self._log.info("{link}: {what}", link=self.label, what=what)
         else:

@@ -17,7 +17,7 @@ _WIDTHS = (8, 10, 16, 9, 11, 12, 20, 32)  # that ids are padded to with zeros; t
 
 
 def id_forms(remote_id: str) -> tuple[str, ...]:
-    """All other forms of an id, likeliest first, without the id itself. At most some forty."""
+    """All other forms of an id, likeliest first, without the id itself. Some fifty at most."""
     exact = remote_id
     cleaned = remote_id.strip("\0 \t\r\n\"'")
     forms: dict[str, None] = {}
@@ -41,7 +41,11 @@ def _add_forms(forms: dict[str, None], text: str) -> None:
     if uuid := _DASHED.fullmatch(lower):
         _both_cases(forms, "-".join(uuid.groups()))
         _both_cases(forms, "".join(uuid.groups()))
-    if len(short) > 20 or not _HEX.fullmatch(lower):
+    if not _HEX.fullmatch(lower):
+        return
+    _both_cases(forms, "0" + short)
+    _both_cases(forms, "00" + short)
+    if len(short) > 20:
         return
     others = []
     if _DECIMAL.fullmatch(lower):

@@ -122,7 +122,7 @@ def _report(pdu: DeliverSm | DataSm, tlvs: dict[int, bytes], channel: str, now: 
         state=state,
         err=_err(text, tlvs),
         source=pdu.destination_addr,
-        dest=pdu.source_addr,
+        dest=_digits(pdu.source_addr),
         at=now,
         other_ids=(by_text,) if by_tlv and by_text and by_text != by_tlv else (),
     )
@@ -162,4 +162,4 @@ def _clean(remote_id: str) -> str:
 def _digits(address: str) -> str:
     """The digits of a person's number; an address without any (a name) as it is."""
     digits = re.sub("[^0-9]", "", address)
-    return digits or address
+    return digits.removeprefix("00") or address

@@ -65,11 +65,12 @@ class Demo:
         if self._closed:
             return
         self._closed = True
-        self._terminal.region([])
+        self._terminal.region(["stopping ..."])
         if self._client is not None and self._client_over is not None:
             self._client.stop()
             await self._client_over
         await self._stage.close(keep)
+        self._terminal.region([])
         if keep:
             self._terminal.line(f"The gateway's log and store are in {self._stage.directory}")
 
@@ -137,7 +138,7 @@ class Demo:
     async def _look(self) -> None:
         """Ask the node about everything under way; print what is complete."""
         going = [run for run in self._runs if run.ids and not run.ended_at]
-        wanted = [(run, message_id) for run in going for message_id in _ids(run)]
+        wanted = [(run, message_id) for run in going for message_id in run.ids]
         found = await deferToThread(lambda: [(run, i, self._stage.node.message(i)) for run, i in wanted])
         for run, message_id, message in found:
             if message is not None:
@@ -185,17 +186,6 @@ class Demo:
 
     def _failed(self, why: str) -> None:
         self._client_trouble = why
-
-
-def _ids(run: Run) -> list[str]:
-    """The first part of a message, its other parts, and the text they were joined into, where an event names it."""
-    joined = [
-        str(event["detail"])
-        for message in run.messages.values()
-        for event in message["events"]
-        if event["event"] == "joined" and isinstance(event.get("detail"), str) and event["detail"].isalnum()
-    ]
-    return list(dict.fromkeys([*run.ids, *joined]))
 
 
 def main() -> int:

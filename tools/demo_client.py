@@ -79,9 +79,10 @@ class ForeignClient:
                 if readable:
                     self._client.read_once()
             self._client.unbind()
-            self._client.disconnect()
         except Exception as error:  # whatever a foreign library raises
             self._failed(f"{type(error).__name__}: {error}")
+        finally:
+            self._client.disconnect()
 
     def submit(self, text: Text) -> None:
         """To be submitted soon; thread-safe."""

@@ -16,7 +16,7 @@ from tools.terminal import Terminal, pad, table
 from tools.units import epoch, money
 
 KINDS = {"zap": "whatsapp", "operator": "smsc"}
-TITLE_COLUMNS, NUMBER_COLUMNS = 26, 15
+TITLE_COLUMNS, NUMBER_COLUMNS = 28, 15
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 STAT_STYLES = {"DELIVRD": ("green", "bold")}
 
@@ -55,7 +55,7 @@ class Run(msgspec.Struct):
         return str(self.messages.get(self.ids[0], {}).get("state") or "") if self.ids else ""
 
     def events(self) -> list[dict[str, Any]]:
-        """The events of its first part and of the text it was joined into, in time order, each kind of step once."""
+        """The events of its parts in time order; of a text in several parts each kind of step once."""
         told = [event for message in list(self.messages.values()) for event in message["events"]]
         told.sort(key=lambda event: epoch(event["at"]))
         if len(self.messages) < 2:
@@ -136,7 +136,7 @@ class Show:
         receipts = sum(len(run.receipts) for run in self._runs)
         submitted = sum(1 for run in self._runs if run.submitted_at)
         wheel = SPINNER[self._frame % len(SPINNER)] if self.terminal.unicode else "|/-\\"[self._frame % 4]
-        lines = [self.row(run, now).replace("\n     ", "") for run in going]
+        lines = [line for run in going for line in self.row(run, now).split("\n")]
         rest = f" {wheel}  {submitted} of {len(self._runs)} messages submitted, {receipts} receipts so far"
         self.terminal.region([*lines, self.terminal.paint(rest, "dim")])
 

@@ -106,6 +106,7 @@ class Stage:
                     "api_key": self._key,
                     "instance": "main",
                     "price": "0.00",
+                    "timeout": "2s",
                     "lookup": {"deadline": "1s"},
                 }
             ],

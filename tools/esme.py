@@ -35,6 +35,7 @@ class EsmeSettings(msgspec.Struct, frozen=True):
     window: int = 10
     registered_delivery: int = 1
     receipts_s: float = 60.0  # patience for receipts after the last answer
+    quiet_s: float = 1.0  # listening after the last receipt, for those that should not come
 
     def __repr__(self) -> str:
         return f"EsmeSettings(system_id={self.system_id!r}, count={self.count}, rate={self.rate:g})"
@@ -97,6 +98,7 @@ class Esme(SessionProtocol):
         self._received: Counter[str] = Counter()
         self._next: Timer | None = None
         self._end: Timer | None = None
+        self._all_here = False
         self._finished = False
 
     def on_open(self) -> None:
@@ -192,19 +194,26 @@ class Esme(SessionProtocol):
             self._await_receipts()
 
     def _await_receipts(self) -> None:
-        """Leave once every receipt came (all are only certain when every outcome was asked for), or patience ends."""
+        """Leave soon after the last receipt, or when patience ends; only registered_delivery 1 says how many come."""
         asked = self.plan.registered_delivery & 0x03
-        if not asked or (asked == 1 and not self._owed()):
+        if not asked:
             self._leave()
+        elif asked == 1 and not self._owed():
+            if not self._all_here:
+                self._all_here = True
+                self._leave_in(self.plan.quiet_s)
         elif self._end is None:
-            self._end = self.clock.callLater(self.plan.receipts_s, self._leave)
+            self._leave_in(self.plan.receipts_s)
+
+    def _leave_in(self, wait_s: float) -> None:
+        if self._end is not None and self._end.active():
+            self._end.cancel()
+        self._end = self.clock.callLater(wait_s, self._leave)
 
     def _owed(self) -> set[str]:
         return self._submitted_at.keys() - self._received.keys()
 
     def _leave(self) -> None:
-        if self._end is not None and self._end.active():
-            self._end.cancel()
         self.session.unbind(self.now())
         self.flush()
 

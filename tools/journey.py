@@ -5,6 +5,7 @@ Takes messages and events as the HTTP listener gives them (`GET /admin/messages/
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -31,7 +32,10 @@ REASONS = {
     "timeout": "not delivered in time",
     "provider_down": "provider down",
     "unknown": "account unknown",
+    "failed": "failed after it was sent",
+    "undeliverable": "undeliverable",
 }
+_FROM = re.compile(r"from \S+: ")
 
 
 def detail_of(event: Mapping[str, Any]) -> str:
@@ -61,12 +65,14 @@ def step_of(event: Mapping[str, Any], kinds: Mapping[str, str]) -> str | None:
         case "lookup":
             return f"lookup {detail.split()[0]}" if detail else "lookup"
         case "fallback" | "failed" | "retry":
-            return f"{name}: {REASONS.get(detail, detail)}" if detail else name
+            reason = _FROM.sub("", detail, count=1)
+            return f"{name}: {REASONS.get(reason, reason)}" if reason else name
     return name
 
 
 def steps_of(events: Sequence[Mapping[str, Any]], kinds: Mapping[str, str], terminal: Terminal) -> list[str]:
-    """The painted steps of a journey; repeated steps (retries) are counted. A `read` without `delivered` is told."""
+    """The painted steps of a journey. Repeated steps (retries) are counted, a `read` without `delivered` is told, and
+    a failure that led to a fallback is left to the fallback, which gives the reason."""
     out: list[tuple[str, str, int]] = []
     heard = {str(event["event"]) for event in events}
     for event in events:
@@ -74,6 +80,8 @@ def steps_of(events: Sequence[Mapping[str, Any]], kinds: Mapping[str, str], term
         step = "read" if name == "read" and "delivered" not in heard else step_of(event, kinds)
         if step is None:
             continue
+        if name == "fallback" and out and out[-1][0] == "failed":
+            out.pop()
         if out and out[-1][1] == step:
             out[-1] = (name, step, out[-1][2] + 1)
         else:

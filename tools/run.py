@@ -16,32 +16,21 @@ def run_gateway(path: str, environ: Mapping[str, str]) -> int:
     except ConfigErrors as wrong:
         print("\n".join(wrong.errors), file=sys.stderr)
         return 1
-    from gateway.wiring import make_service
     from twisted.internet import reactor as default
     from twisted.internet.defer import maybeDeferred
 
     from gateway.logs import start_logging
+    from gateway.wiring import make_service
 
     reactor: Any = default
-    failed: list[str] = []
     start_logging(config.log, sys.stdout)
-    service = make_service(config, path, reactor)
+    service: Any = make_service(config, path, reactor)
 
     def begin() -> None:
         service.privilegedStartService()
-        started = maybeDeferred(service.startService)
-        started.addErrback(give_up)
-
-    def give_up(failure: Any) -> None:
-        failed.append(failure.getErrorMessage())
-        print(f"pombo: {failure.getErrorMessage()}", file=sys.stderr)
-        if reactor.running:
-            reactor.stop()
-
-    def end() -> Any:
-        return maybeDeferred(service.stopService) if service.running else None
+        service.startService()  # logs why it cannot start, then stops the reactor
 
     reactor.callWhenRunning(begin)
-    reactor.addSystemEventTrigger("before", "shutdown", end)
+    reactor.addSystemEventTrigger("before", "shutdown", lambda: maybeDeferred(service.stopService))
     reactor.run()
-    return 1 if failed else 0
+    return 1 if service.failed else 0

@@ -17,6 +17,8 @@ from io import BytesIO
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
 from twisted.web import client
 from twisted.web.http_headers import Headers
 
@@ -41,6 +43,16 @@ def jwt_hs256(claims: dict[str, Any], key: str) -> str:
 
 def _base64url(octets: bytes) -> str:
     return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
+
+
+class Drained(Protocol):
+    """Reads an answer's body to its end, so that the connection can be used again."""
+
+    def __init__(self) -> None:
+        self.done: Deferred[None] = Deferred()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.done.callback(None)
 
 
 class Webhooks:
@@ -102,7 +114,9 @@ def http_post(reactor: Any, timeout_s: float = 30.0) -> Post:
         wanted = Headers({name: [value] for name, value in headers.items()})
         answer = agent.request(b"POST", url.encode(), wanted, web.FileBodyProducer(BytesIO(body)))
         response = await answer.addTimeout(timeout_s, reactor)
-        await web.readBody(response)
+        drained = Drained()
+        response.deliverBody(drained)
+        await drained.done
         return int(response.code)
 
     return lambda url, headers, body: Deferred.fromCoroutine(post(url, headers, body))

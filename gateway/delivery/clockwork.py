@@ -128,7 +128,7 @@ class Clockwork:
                     results.append((message, Unwritten("the gateway died before it was written")))
                     unwritten += 1
             uncertain = [r for r in results if isinstance(r[1], Uncertain)]
-            back = sorted((r for r in results if isinstance(r[1], Unwritten)), key=lambda r: r[0].id)
+            back = sorted((r for r in results if isinstance(r[1], Unwritten)), key=lambda r: r[0].id, reverse=True)
             self._delivery.attempted(dispatcher.channel.name, uncertain)
             self._delivery.attempted(dispatcher.channel.name, back)
         if written or unwritten:

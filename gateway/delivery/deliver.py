@@ -68,8 +68,6 @@ class Delivery:
         now, facts = self.clock(), self.facts()
         dispatcher = self.dispatchers.get(channel)
         sent = 0
-        if results and isinstance(results[-1][1], Unwritten):
-            results = results[::-1]  # each goes to the front of the queue: the last one first
         for message, result in results:
             if dispatcher is not None:
                 dispatcher.done(message.id)
@@ -93,6 +91,7 @@ class Delivery:
             turn.commands.append(("SREM", dispatcher.hand_key, message.id))
         if isinstance(result, Accepted):
             self._charge(message, channel)
+            turn.due_is_right = message.plan[-1] == channel  # nothing follows but the end of its validity
             if result.remote_id:
                 self._remember(turn, channel, result.remote_id)
             if message.success == "sent" and self._kind(channel) == "smsc":
@@ -176,7 +175,8 @@ class Delivery:
                 self.ledger.commit(turn.change(again))
         else:
             until = min(decision.until if decision is not None else math.inf, message.expires_at)
-            turn.commands.append(("ZADD", keys.DUE, f"{until:.3f}", message.id))
+            if not turn.due_is_right:
+                turn.commands.append(("ZADD", keys.DUE, f"{until:.3f}", message.id))
             self.ledger.commit(turn.change(again))
 
     def enqueue(self, turn: Turn, send: Send) -> None:
@@ -306,6 +306,8 @@ class Delivery:
         if was_final:  # only the trace grows
             turn.ttl = self.retention_s
             self.ledger.commit(turn.change(again))
+        elif message.final:
+            self.end(turn, again)
         else:
             self.follow(turn, self.facts(), again)
 

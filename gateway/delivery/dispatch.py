@@ -28,24 +28,36 @@ class Dispatcher:
         store: Store,
         node: str,
         hand_back: Callable[[str, list[tuple[Message, AttemptResult]]], None],
+        later: Callable[[Callable[[], None]], Any],
     ) -> None:
-        """hand_back: where messages go that were taken although the channel is down."""
+        """hand_back: where messages go that were taken although the channel is down. later: the reactor's next turn."""
+        self._later = later
         self.channel, self._store, self._hand_back = channel, store, hand_back
         self.hand_key = keys.hand(node, channel.name)
         self.in_hand: dict[str, Message] = {}
         self.waiting = True  # something may wait in the store's queues; a fresh start always looks
         self._leasing = False
         self._reserved = 0  # segments promised to messages that are on their way through the store
+        self._room = -1  # what `reserve` may still promise in this turn; below 0: to be asked
         self.stopping = False
 
     # -- straight from intake
 
     def reserve(self, segments: int) -> bool:
         """May a message skip the queue? Then room for it is kept until `deliver` or `release`."""
-        if self.waiting or self.stopping or self.channel.capacity() - self._reserved < segments:
+        if self.waiting or self.stopping:
             return False
+        if self._room < 0:
+            self._room = max(0, self.channel.capacity() - self._reserved)
+            self._later(self._ask_again)
+        if self._room < segments:
+            return False
+        self._room -= segments
         self._reserved += segments
         return True
+
+    def _ask_again(self) -> None:
+        self._room = -1
 
     def release(self, segments: int) -> None:
         self._reserved -= segments

@@ -73,6 +73,7 @@ class Intake:
         self._text_of, self._is_text, self._revoke = text_of, is_text, revoke
         self.parts_timeout_s, self.max_messages = parts_timeout_s, max_messages
         self.routes: tuple[Route, ...] = ()
+        self._plans: dict[str, tuple[tuple[str, ...], bool]] = {}
         self.unfinished = 0  # messages in the store that are not final, as last seen
         self.stopping = False
         self._accepting: dict[str, _Accepting] = {}
@@ -103,14 +104,26 @@ class Intake:
     def _plan(self, route: Route, message: Message) -> tuple[str, ...]:
         """The route's channels, without WhatsApp for what is no text."""
         channels = self._delivery.channels
-        known = tuple(name for name in route.channels if name in channels)
-        if all(channels[name].kind == "smsc" for name in known):
+        known, sms_only = self._plans.get(route.name) or self._plan_of(route)
+        if sms_only:
             return known
         if message.protocol_id == SILENT_SMS or not self._is_text(message):
             return tuple(name for name in known if channels[name].kind == "smsc")
         if message.part is not None and channels[known[0]].kind == "smsc":
             return tuple(name for name in known if channels[name].kind == "smsc")  # parts go as parts from the start
         return known
+
+    def _plan_of(self, route: Route) -> tuple[tuple[str, ...], bool]:
+        """The route's channels as far as they exist, and whether all of them are operators'. Kept until something changes."""
+        channels = self._delivery.channels
+        known = tuple(name for name in route.channels if name in channels)
+        plan = self._plans[route.name] = (known, all(channels[name].kind == "smsc" for name in known))
+        return plan
+
+    def use(self, routes: tuple[Route, ...]) -> None:
+        """Route by these from now on; also to be called when channels came or went."""
+        self.routes = routes
+        self._plans.clear()
 
     def _accept(self, message: Message, accepting: _Accepting) -> None:
         turn = Turn(message, accepting.at)
@@ -121,12 +134,12 @@ class Intake:
             message_id, message.account, message.dest, message.dest_ton, message.dest_npi, message.source,
             message.source_ton, message.source_npi,
         )  # fmt: skip
-        writers = keys.writers(message.msisdn)
-        turn.commands += (
-            ("LPUSH", writers, records.octets(records.encode(writer))),
-            ("LTRIM", writers, "0", str(keys.LAST_WRITERS - 1)),
-            ("EXPIRE", writers, str(keys.LAST_WRITERS_S)),
-        )
+        turn.commands.append(
+            (
+                "WROTE", keys.writers(message.msisdn), keys.LAST_WRITERS, keys.LAST_WRITERS_S,
+                records.octets(records.encode(writer)),
+            )
+        )  # fmt: skip
         taker: Dispatcher | None = None
         if message.schedule_at > now:
             message.state = State.SCHEDULED

@@ -16,7 +16,9 @@ class Results(Protocol):
     """Where channels hand in what happened. Implemented by delivery; given to every channel as its `results`."""
 
     def attempted(self, channel: str, results: Sequence[tuple[Message, AttemptResult]]) -> None:
-        """Attempts ended. Every message given to `Channel.send` comes back here exactly once."""
+        """Attempts ended. Every message given to `Channel.send` comes back here exactly once.
+
+        Unwritten ones come last first: each goes to the front of the queue, which restores their order."""
 
     def reported(self, channel: str, reports: Sequence[Report], done: Callable[[bool], None]) -> None:
         """Reports arrived. `done(True)` is called once they are kept: only then may they be acknowledged;

@@ -15,7 +15,8 @@ from gateway.messages.message import Mo, Receipt
 from gateway.messages.states import STAT
 from gateway.metrics import Metrics
 from gateway.store import keys, records
-from gateway.store.records import Event, FeedEvent
+from gateway.store.ledger import STATE_NAMES
+from gateway.store.records import FeedEvent
 from gateway.store.valkey import Keep, Store
 
 READ_AT_ONCE = 500
@@ -48,7 +49,7 @@ class Pump:
         else:
             self._cursor = entry
             self._ready.append((entry, item))
-        self.pump()
+        self._desk.soon(self)
 
     def pump(self) -> None:
         """Write what the binds can take."""
@@ -180,16 +181,14 @@ class ReceiptDesk:
             now = self.clock()
             message_id = item.message_id.encode()
             detail = "" if not status else f"0x{status:08X}"
-            steps = (Event(sent_at, "receipt_sent"), Event(now, "receipt_answered", "", detail))
-            events = records.pack_events(list(steps))
-            state = item.state.name.lower()
-            for step in steps:
-                self._feed.append(
-                    records.encode(
-                        FeedEvent(item.message_id, step.at, step.event, account, item.source, self._node, state,
-                                  "", 0, "", step.detail)
-                    )
+            steps = ((sent_at, "receipt_sent", "", ""), (now, "receipt_answered", "", detail))
+            events = records.pack_events(steps)
+            state = STATE_NAMES[item.state]
+            for at, event, _, what in steps:
+                told = FeedEvent(
+                    item.message_id, at, event, account, item.source, self._node, state, "", 0, "", what
                 )  # fmt: skip
+                self._feed.append(records.encode(told))
             self._metrics.count("pombo_receipts", account, state)
         self._done.append((keys.receipts(account), entry, message_id, events))
         self._schedule()

@@ -49,8 +49,7 @@ class Reports:
         if not reports:
             done(True)
             return
-        items = [([keys.remote(channel, r.remote_id)], "", "", "", "", "", "", 0) for r in reports]
-        self._find(items).addCallbacks(
+        self._store.call("exact", *[keys.remote(channel, report.remote_id) for report in reports]).addCallbacks(
             self._exact, self._lost, callbackArgs=(channel, list(reports), kept), errbackArgs=(done,)
         ).addErrback(lambda failure: log.failure("reports were found but not applied", failure=failure))
 
@@ -65,7 +64,7 @@ class Reports:
         missing = []
         for report, answer in zip(reports, answers, strict=True):
             if answer:
-                self._apply(records.unpack(answer[0]), report, kept)
+                self._apply(records.unpack(answer), report, kept)
             else:
                 missing.append(report)
         if missing:

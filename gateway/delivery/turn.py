@@ -14,7 +14,7 @@ Kept = Callable[[Sequence[Any] | None], None]
 class Turn:
     """Gathers a change. Give it to the ledger with `change`; what is in `kept` is called when it is kept."""
 
-    __slots__ = ("commands", "events", "kept", "message", "now", "ttl")
+    __slots__ = ("commands", "due_is_right", "events", "kept", "message", "now", "ttl")
 
     def __init__(self, message: Message, now: float) -> None:
         self.message, self.now = message, now
@@ -22,6 +22,7 @@ class Turn:
         self.commands: list[Command] = []
         self.kept: list[Kept] = []
         self.ttl = 0
+        self.due_is_right = False  # the message's next moment is the one the store has already
 
     def step(self, event: str, channel: str = "", detail: str = "") -> None:
         """An event of the message, for its trace and the feed."""

@@ -23,6 +23,7 @@ from gateway.messages.outcome import (
 from gateway.messages.states import State
 
 Step = tuple[str, str, str]  # event, channel, detail
+_ARRIVED = {Status.DELIVERED.value: 1, Status.READ.value: 2}  # what an attempt's reason says once word has come
 DOWN_RETRY_S = 15.0  # the only channel left is down: how soon it is asked again
 
 
@@ -99,6 +100,7 @@ def report(message: Message, news: Report, now: float, taken: Callable[[Message]
             close(message, State.DELIVERED, 0, channel, now)
         return [("ack", channel, "")]
     if news.status in (Status.DELIVERED, Status.READ):
+        _heard(attempt, news)
         close(message, State.DELIVERED, 0, channel, now)
         return [(news.status.value, channel, "")]
     if attempt.state is Attempted.FAILED:
@@ -123,18 +125,19 @@ def _afterwards(
     message: Message, attempt: Attempt, news: Report, now: float, taken: Callable[[Message], bool]
 ) -> list[Step]:
     """A report that comes when the message is final or another channel's."""
-    if news.status not in (Status.DELIVERED, Status.READ):
+    if news.status not in (Status.DELIVERED, Status.READ) or not _heard(attempt, news):
         return []
-    known = attempt.acked and attempt.reason == news.status.value
     if message.final and message.decided_by == attempt.channel and message.state is State.DELIVERED:
-        if news.status is Status.READ and not known:
-            attempt.acked, attempt.reason = True, news.status.value
-            return [("read", attempt.channel, "")]
-        return []
+        return [("read", attempt.channel, "")] if news.status is Status.READ else []
     if not message.final and not taken(message):
         close(message, State.DELIVERED, 0, attempt.channel, now)
         return [(news.status.value, attempt.channel, "before the next channel had it")]
-    if known:
-        return []
-    attempt.acked, attempt.reason = True, news.status.value
     return [("late", attempt.channel, news.status.value)]
+
+
+def _heard(attempt: Attempt, news: Report) -> bool:
+    """Note that it arrived, or was read; False when that much was known before."""
+    if _ARRIVED.get(attempt.reason, 0) >= _ARRIVED[news.status.value]:
+        return False
+    attempt.acked, attempt.reason = True, news.status.value
+    return True

@@ -61,10 +61,10 @@ class SmppServer(Factory, Server):
 
     async def start(self, reactor: Any) -> None:
         """Open every address; the error of the first that cannot be opened, with none left open."""
+        make_endpoint: Any = serverFromString
         try:
             for description in self.settings.listen:
-                endpoint: Any = serverFromString(reactor, description)  # type: ignore[no-untyped-call]
-                self._ports.append(await endpoint.listen(self))
+                self._ports.append(await make_endpoint(reactor, description).listen(self))
         except Exception:
             await self._close_ports()
             raise

@@ -88,7 +88,7 @@ class SmscProtocol(Protocol):
         self._inbox: deque[tuple[Pdu, float]] = deque()  # requests and when they were read
         self._acks: list[float] = []  # when the submits were read whose answers are in the output
         self._heard_at = now
-        self._paused = self._full = self._closing = False
+        self._paused = self._full = self._closing = self._marked = False
         self._timer: Call | None = None
         self._work_later: Call | None = None
         self._linger: Call | None = None
@@ -213,7 +213,9 @@ class SmscProtocol(Protocol):
         self.session.respond(response)
         if read_at is not None:
             self._acks.append(read_at)
-        self._server.bound.mark(self)
+        if not self._marked:
+            self._marked = True
+            self._server.bound.mark(self)
 
     # Requests of ours
 
@@ -244,6 +246,7 @@ class SmscProtocol(Protocol):
     # Writing, and not reading
 
     def flush(self) -> None:
+        self._marked = False
         if self._closing:
             return
         output = self.session.output()
@@ -315,9 +318,8 @@ class SmscProtocol(Protocol):
     def _over(self, reason: str) -> None:
         if self._closing:
             return
-        log.info(
-            "session of {account} at {peer} is over: {reason}", account=self.account, peer=self.peer, reason=reason
-        )
+        say = log.info if self.account else log.debug  # probes and scanners come and go all day
+        say("session of {account} at {peer} is over: {reason}", account=self.account, peer=self.peer, reason=reason)
         self._server.bound.remove(self)
         self._inbox.clear()
         self.flush()

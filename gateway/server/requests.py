@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol as Shape
 
 from config.schema import AccountSettings, SmppServerSettings
@@ -32,7 +31,6 @@ from gateway.smpp.pdu import (
 )
 
 _OUR_FAULT = STATUS[Refusal.OUR_FAULT]
-Responder = Callable[[Pdu, float], None]
 
 
 class Asker(Shape):
@@ -69,10 +67,8 @@ class Requests:
         account = self._accounts.get(asker.account)
         if account is None:
             self.refuse(asker, pdu, Refusal.CLOSING)
-        elif isinstance(pdu, SubmitSm):
-            return self._submit(asker, account, pdu, SubmitSmResp, now, read_at)
-        elif isinstance(pdu, DataSm):
-            return self._submit(asker, account, pdu, DataSmResp, now, read_at)
+        elif isinstance(pdu, SubmitSm | DataSm):
+            return self._submit(asker, account, pdu, now, read_at)
         elif isinstance(pdu, SubmitMulti):
             self._submit_multi(asker, pdu)
         elif isinstance(pdu, QuerySm):
@@ -97,15 +93,17 @@ class Requests:
         asker: Asker,
         account: AccountSettings,
         pdu: SubmitSm | DataSm,
-        response: type[SubmitSmResp] | type[DataSmResp],
         now: float,
         read_at: float,
     ) -> float:
         validity = self.settings.default_validity
         message: Message | Refusal
+        response: type[SubmitSmResp] | type[DataSmResp]
         if isinstance(pdu, SubmitSm):
+            response = SubmitSmResp
             message = translate.submit_sm(pdu, account, now=now, country=self.country, default_validity=validity)
         else:
+            response = DataSmResp
             message = translate.data_sm(pdu, account, now=now, country=self.country, default_validity=validity)
         if isinstance(message, Refusal):
             self.refuse(asker, pdu, message)
@@ -209,7 +207,4 @@ class _Answer:
     def __call__(self, command_status: int, message_id: str) -> None:
         if command_status:
             self._metrics.rejected(self._asker.account, status_name(command_status))
-        self._asker.respond(
-            self._response(sequence_number=self._sequence_number, command_status=command_status, message_id=message_id),
-            self._read_at,
-        )
+        self._asker.respond(self._response(self._sequence_number, command_status, (), message_id), self._read_at)

@@ -41,6 +41,7 @@ from .fields import (
     masked,
 )
 
+# Imported names that belong to this module's interface, beside what is defined here.
 __all__ = [
     "BadPdu",
     "DistributionList",

@@ -126,6 +126,7 @@ def _receipt(
     )
 
 
+@lru_cache(maxsize=4096)
 def _date(value: str | None) -> datetime | None:
     """YYMMDDhhmm, YYMMDDhhmmss, YYYYMMDDhhmm or YYYYMMDDhhmmss; None when empty, zero or not a date."""
     digits = re.sub("[^0-9]", "", value) if value else ""

@@ -85,6 +85,7 @@ class Session:
 
     def _enter(self, state: SessionState) -> None:
         self.state = state
+        self._is_bound = state in BOUND
         self._sendable = legal(self.role, state)
         self._receivable = legal(self._peer_role, state)
         self._answerable = frozenset(cls for cls in self._receivable if cls in DATA_REQUESTS)
@@ -97,7 +98,7 @@ class Session:
     @property
     def free(self) -> int:
         """How many more data requests may be made now; 0 when not bound."""
-        return max(0, self.settings.window - len(self._outstanding)) if self.state in BOUND else 0
+        return max(0, self.settings.window - len(self._outstanding)) if self._is_bound else 0
 
     # What we send
 
@@ -178,7 +179,7 @@ class Session:
 
     def unbind(self, now: float) -> None:
         """End politely: no new requests either way; unbind once everything is answered or response_timeout is over."""
-        if self.state in BOUND:
+        if self._is_bound:
             self._enter(SessionState.UNBINDING)
             self._unbind_by = now + self.settings.response_timeout
             self._unbind_if_ready(now)
@@ -193,7 +194,7 @@ class Session:
 
     def _without_tlvs(self, pdu: Pdu) -> Pdu:
         """Peers before 3.4 get no TLVs; only text cannot be left out."""
-        if self.state not in BOUND or self.peer_version >= VERSION_3_4:
+        if not self._is_bound or self.peer_version >= VERSION_3_4:
             return pdu
         if tlv(pdu, Tag.MESSAGE_PAYLOAD) is not None:
             raise LocalProtocolError("message_payload for a peer that knows no TLVs")
@@ -228,6 +229,8 @@ class Session:
         """Take what the connection delivered; returns what it means, in order."""
         if self.state is SessionState.CLOSED:
             return []
+        if self._ending:
+            return self._end()
         events: list[Event] = []
         broken: BadLength | None = None
         if data:
@@ -389,7 +392,7 @@ class Session:
 
     def _refuse_here(self, cls: type[Pdu], sequence_number: int, events: list[Event]) -> None:
         """A request that is not allowed in this state; before a bind that ends the session."""
-        again = cls in STATE_AFTER_BIND and self.role is Role.SMSC and self.state in BOUND
+        again = cls in STATE_AFTER_BIND and self.role is Role.SMSC and self._is_bound
         status = int(CommandStatus.ESME_RALYBND if again else CommandStatus.ESME_RINVBNDSTS)
         self._out.append(error_response(cls.command_id, sequence_number, status))
         events.append(Rejected(cls.command_id, status))
@@ -407,17 +410,15 @@ class Session:
             return math.inf
         if self._ending or (self._held and self._bind is None) or self._unbind_is_ready():
             return 0.0
-        return min(
-            self._close_at,
-            self._unbind_by,
-            self._init_deadline(),
-            self._dead_deadline(),
-            self._partial_at + self.settings.pdu_read_timeout,
-            self._probe_deadline(),
-            self._inactivity_deadline(),
-            next((at for _, _, at in self._outstanding.values()), math.inf),
-            min((at for _, _, at in self._control.values()), default=math.inf),
-        )
+        at = min(self._close_at, self._unbind_by, self._partial_at + self.settings.pdu_read_timeout)
+        for _, _, answer_by in self._outstanding.values():
+            at = min(at, answer_by)
+            break
+        for _, _, answer_by in self._control.values():
+            at = min(at, answer_by)
+        if self._is_bound:
+            return min(at, self._probe_deadline(), self._inactivity_deadline())
+        return min(at, self._init_deadline(), self._dead_deadline())
 
     def tick(self, now: float) -> list[Event]:
         """Do what is due: probes, timeouts, and what another call had to leave to it."""
@@ -473,14 +474,14 @@ class Session:
         return self._last_received_at + 2 * self.settings.enquire_link + self.settings.response_timeout
 
     def _probe_deadline(self) -> float:
-        if self.state not in BOUND or not self.settings.enquire_link:
+        if not self._is_bound or not self.settings.enquire_link:
             return math.inf
-        if any(response is pdus.EnquireLinkResp for _, response, _ in self._control.values()):
+        if self._control and any(response is pdus.EnquireLinkResp for _, response, _ in self._control.values()):
             return math.inf
         return self._last_received_at + self.settings.enquire_link
 
     def _inactivity_deadline(self) -> float:
-        if self.state not in BOUND or not self.settings.inactivity_timeout:
+        if not self._is_bound or not self.settings.inactivity_timeout:
             return math.inf
         return self._last_message_at + self.settings.inactivity_timeout
 

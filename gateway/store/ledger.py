@@ -11,8 +11,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from gateway.messages.message import Message
+from gateway.messages.states import State
 from gateway.store import records
-from gateway.store.records import Event, FeedEvent
+from gateway.store.records import FeedEvent
 from gateway.store.valkey import WANTED, Keep, Store
 
 AT_MOST = 256  # changes in one call: longer scripts would keep others waiting
@@ -20,6 +21,7 @@ IN_FLIGHT = 3
 Command = Sequence[Any]  # a server command; octets as records.octets()
 log = Logger("ledger")
 _encode = msgspec.msgpack.Encoder().encode
+STATE_NAMES = {state: state.name.lower() for state in State}
 
 
 class Change:
@@ -100,47 +102,43 @@ class Ledger:
 
     def _send(self, batch: list[Change]) -> None:
         self._flights += 1
-        items, count = [], 0
+        items, area, count = [], [], 0
         for change in batch:
-            feed, n = self._feed(change)
+            events = records.pack_events(change.events) if change.events else b""
+            feed = self._feed(change) if change.events else b""
+            n = len(change.events) * len(change.trace_ids)
             count += n
+            area += (change.record, events, feed)
+            commands: list[Any] = []
+            for command in change.commands:
+                commands.append(len(command))
+                commands += command
             items.append(
                 (
-                    change.message.id,
-                    records.octets(change.expected.to_bytes(4, "big")) if change.expected else "",
-                    records.octets(change.record),
-                    change.ttl,
-                    records.octets(records.pack_events([Event(*event) for event in change.events])),
-                    change.trace_ids,
-                    records.octets(feed),
-                    n,
-                    change.commands,
+                    change.message.id, change.expected, change.ttl, len(change.record), len(events), change.trace_ids,
+                    len(feed), n, commands,
                 )
-            )
+            )  # fmt: skip
         if count:
             self._mean_events += (count - self._mean_events) * 0.05
         entries = max(16, int(self._feed_length / max(1.0, self._mean_events)))
-        self._store.call("commit", _encode(items), str(entries), WANTED, keep=self._keep).addCallbacks(
+        self._store.call("commit", _encode(items), b"".join(area), str(entries), WANTED, keep=self._keep).addCallbacks(
             self._answered, self._failed, callbackArgs=(batch,), errbackArgs=(batch,)
         ).addErrback(lambda failure: log.failure("a batch was kept but its sequel failed", failure=failure))
 
-    def _feed(self, change: Change) -> tuple[bytes, int]:
-        """The events as maps, one behind the other, and how many they are."""
+    def _feed(self, change: Change) -> bytes:
+        """The events as maps, one behind the other."""
         message, node = change.message, self._node
-        out = []
-        state = message.state.name.lower()
+        state = STATE_NAMES[message.state]
         price = message.cost if message.cost != "0" else ""
-        for message_id in change.trace_ids:
-            for at, event, channel, detail in change.events:
-                out.append(
-                    _encode(
-                        FeedEvent(
-                            message_id, at, event, message.account, message.dest, node, state, channel,
-                            message.segments, price, detail,
-                        )
-                    )
-                )  # fmt: skip
-        return b"".join(out), len(out)
+        account, to, segments = message.account, message.dest, message.segments
+        return b"".join(
+            [
+                _encode(FeedEvent(one, at, event, account, to, node, state, channel, segments, price, detail))
+                for one in change.trace_ids
+                for at, event, channel, detail in change.events
+            ]
+        )
 
     def _answered(self, answers: list[Any], batch: list[Change]) -> None:
         self._flights -= 1

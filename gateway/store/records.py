@@ -12,6 +12,7 @@ A message is eight octets of header and then msgpack. The header is what the scr
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 import msgspec
 
@@ -123,13 +124,12 @@ def unpack_events(blob: bytes) -> list[Event]:
     return events
 
 
-def pack_events(events: list[Event]) -> bytes:
-    """Each event behind two octets of its length, so that the string can be appended to."""
+def pack_events(events: Sequence[tuple[float, str, str, str]]) -> bytes:
+    """Events as (at, event, channel, detail), each behind two octets of its length so that more can be appended."""
     out = []
     for event in events:
         packed = _encode(event)
-        out.append(len(packed).to_bytes(2, "big"))
-        out.append(packed)
+        out.append(len(packed).to_bytes(2, "big") + packed)
     return b"".join(out)
 
 

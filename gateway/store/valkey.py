@@ -25,9 +25,10 @@ from twisted.python.failure import Failure
 
 from gateway.store.embedded import EmbeddedServer, StoreUnavailable
 
-SCRIPTS = ("commit", "lease", "due", "find", "answered", "receive", "keep", "revoke", "overview")
+SCRIPTS = ("commit", "lease", "due", "exact", "find", "answered", "receive", "keep", "revoke", "overview")
 STALL_S = 3.0  # without an answer for so long, the store counts as not writable
 CONNECT_S = 5.0
+SHUTDOWN_S = 3.0
 BACKOFF_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
 WANTED = msgspec.msgpack.encode({"XADD": True, "PART": True, "GETDEL": True, "LPOP": True})
 log = Logger("store")
@@ -61,6 +62,10 @@ class _Protocol(txredisapi.RedisProtocol):  # type: ignore[misc]
         super().__init__(charset=None, password=password, dbid=dbid, username=username, convertNumbers=False)
         self._lost = lost
         self.factory = self
+
+    def tryConvertData(self, data: Any) -> Any:
+        """Octets stay octets; the library's own way walks through every answer for nothing."""
+        return data
 
     def stopTrying(self) -> None:
         """What txredisapi calls when AUTH failed."""
@@ -139,8 +144,9 @@ class Store:
             self._beat.stop()
         link, self._link = self._link, None
         if link is not None:
-            if self._embedded is not None:
-                link.execute_command("SHUTDOWN", "NOSAVE").addErrback(lambda _: None)
+            if self._embedded is not None:  # it closes the link instead of an answer; waiting lets the command leave first
+                gone = link.execute_command("SHUTDOWN", "NOSAVE").addTimeout(SHUTDOWN_S, self._reactor)
+                await gone.addErrback(lambda _: None)
             link.transport.loseConnection()
         if self._embedded is not None:
             self._embedded.stop()

@@ -41,9 +41,9 @@ class FakeSmsc:
         self.binds: list[Any] = []
         self.submits: list[tuple[float, SubmitSm]] = []
         self.answers: list[Pdu] = []  # to our deliver_sm
-        self.sessions: list[_SmscProtocol] = []
+        self.sessions: list[SmscProtocol] = []
         self.ended: list[str] = []
-        self.endpoint = Endpoint(clock, lambda: _SmscProtocol(self), latency)
+        self.endpoint = Endpoint(clock, lambda: SmscProtocol(self), latency)
         self._next_id = 1
 
     def new_id(self) -> str:
@@ -55,7 +55,7 @@ class FakeSmsc:
         self.receivers[session].request(pdus)
 
     @property
-    def receivers(self) -> list[_SmscProtocol]:
+    def receivers(self) -> list[SmscProtocol]:
         return [s for s in self.sessions if s.session.state.name in ("BOUND_RX", "BOUND_TRX")]
 
     def drop(self, at: int | None = None) -> None:
@@ -65,7 +65,9 @@ class FakeSmsc:
         self.clock.advance(0)
 
 
-class _SmscProtocol(Protocol):
+class SmscProtocol(Protocol):
+    """One connection of the SMSC."""
+
     def __init__(self, smsc: FakeSmsc) -> None:
         self.smsc = smsc
         settings = SessionSettings(window=1000, enquire_link=0.0, response_timeout=60.0)

@@ -62,7 +62,7 @@ def message(number: int = 1, msisdn: str | None = None, **over: Any) -> Message:
 
 
 class Stage:
-    """`queue` is what waits outside the channel; it is handed over as capacity allows, Unwritten goes back to its front."""
+    """`queue` is what waits outside the channel, and is handed over as capacity allows."""
 
     def __init__(self, script: Script | None = None, *, latency: float = 0.0, start: bool = True, **over: Any) -> None:
         self.clock = Clock()

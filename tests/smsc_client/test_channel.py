@@ -248,6 +248,15 @@ def test_stopping_waits_for_answers_hands_back_the_rest_and_unbinds() -> None:
     assert stage.clock.getDelayedCalls() == []
 
 
+def test_stopping_hands_back_what_the_operator_asked_to_wait() -> None:
+    stage = Stage(lambda pdu, now: Reply(status=QUEUE_FULL))
+    stage.send(message(1))
+    assert stage.channel.is_busy(message(1).msisdn)
+    assert stage.stop().called or stage.run(1) is None
+    assert stage.outcomes == [Unwritten("stopping")]
+    assert not stage.channel.is_busy(message(1).msisdn)
+
+
 def test_stopping_gives_up_after_five_seconds() -> None:
     stage = Stage(lambda pdu, now: None)
     stage.send(message(1))

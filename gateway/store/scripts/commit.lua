@@ -1,31 +1,37 @@
 -- Changes a batch of messages, each against the revision it was read at, and does what follows from each change.
 -- One call is one transaction: after a crash either all of a call is there or nothing.
 --
--- ARGV[1]  msgpack list of {id, expected, record, ttl, events, trace_ids, feed, feed_count, commands}
---            expected   four octets of the revision that was read; "" creates
+-- ARGV[1]  msgpack list of
+--          {id, expected, ttl, record size, events size, trace ids, feed size, feed count, commands}
+--            expected   the revision that was read; 0 creates
 --            ttl        seconds the record lives from now on; 0: no end
---            events     appended to e:{trace_id} of every trace_id
---            commands   server commands as lists; only done when the change is
--- ARGV[2]  entries the feed keeps, roughly
--- ARGV[3]  names of commands whose answer is wanted, as a msgpack map
+--            trace ids  the messages whose e:{id} the events are appended to
+--            commands   server commands one behind the other, each after the number of its words
+-- ARGV[2]  record, events and feed entry of each item, all in a row
+-- ARGV[3]  entries the feed keeps, roughly
+-- ARGV[4]  names of commands whose answer is wanted, as a msgpack map
 -- Returns for each: 1 done; 2 this very change was done before; {0, record or false} somebody else was faster;
 -- {1, answers ...} done, with the wanted answers in order.
+-- Two commands are of our own: PART and WROTE, see below.
 local items = cmsgpack.unpack(ARGV[1])
-local wanted = cmsgpack.unpack(ARGV[3])
+local area, at = ARGV[2], 1
+local wanted = cmsgpack.unpack(ARGV[4])
+local call, sub = redis.call, string.sub
 local out, feed, count = {}, {}, 0
 
+-- A part of a long text has come. Its set's members when it is complete, else false.
 local function part_arrived(key, total, number, id, digest, due, ttl)
-  local slot = redis.call('HGET', key, number)
-  if slot and string.sub(slot, 1, #digest) ~= digest then
-    redis.call('DEL', key) -- the reference was used again: the older parts are released one by one when due
+  local slot = call('HGET', key, number)
+  if slot and sub(slot, 1, #digest) ~= digest then
+    call('DEL', key) -- the reference was used again: the older parts are released one by one when due
     slot = false
   end
-  redis.call('HSET', key, number, (slot or digest) .. ' ' .. id)
-  redis.call('EXPIRE', key, ttl)
-  local members = redis.call('HGETALL', key)
+  call('HSET', key, number, (slot or digest) .. ' ' .. id)
+  call('EXPIRE', key, ttl)
+  local members = call('HGETALL', key)
   for i = 2, #members, 2 do
-    for member in string.gmatch(string.sub(members[i], #digest + 2), '%S+') do
-      redis.call('ZADD', 'due', due, member)
+    for member in string.gmatch(sub(members[i], #digest + 2), '%S+') do
+      call('ZADD', 'due', due, member)
     end
   end
   if #members / 2 >= total then
@@ -34,49 +40,66 @@ local function part_arrived(key, total, number, id, digest, due, ttl)
   return false
 end
 
+-- Somebody wrote to a number: newest first, no more than the given number of writers.
+local function wrote(key, most, ttl, writer)
+  if call('LPUSH', key, writer) > most then
+    call('LTRIM', key, 0, most - 1)
+  end
+  call('EXPIRE', key, ttl)
+end
+
 for i = 1, #items do
   local it = items[i]
   local key = 'm:' .. it[1]
-  local now = redis.call('GETRANGE', key, 0, 3)
-  if now == it[2] then
-    if it[4] > 0 then
-      redis.call('SET', key, it[3], 'EX', it[4])
+  local record = sub(area, at, at + it[4] - 1)
+  local events_at = at + it[4]
+  local feed_at = events_at + it[5]
+  at = feed_at + it[7]
+  local expected = it[2] > 0 and struct.pack('>I4', it[2]) or ''
+  if call('GETRANGE', key, 0, 3) == expected then
+    if it[3] > 0 then
+      call('SET', key, record, 'EX', it[3])
     else
-      redis.call('SET', key, it[3])
+      call('SET', key, record)
     end
-    if it[5] ~= '' then
-      local ids = it[6]
+    if it[5] > 0 then
+      local events, ids = sub(area, events_at, feed_at - 1), it[6]
       for j = 1, #ids do
-        local size = redis.call('APPEND', 'e:' .. ids[j], it[5])
-        if it[4] > 0 then
-          redis.call('EXPIRE', 'e:' .. ids[j], it[4])
+        call('APPEND', 'e:' .. ids[j], events)
+        if it[3] > 0 then
+          call('EXPIRE', 'e:' .. ids[j], it[3])
         end
       end
     end
     local answers = nil
-    local commands = it[9]
-    for j = 1, #commands do
-      local command = commands[j]
+    local c = it[9]
+    local j = 1
+    while j <= #c do
+      local last = j + c[j]
+      local name = c[j + 1]
       local answer
-      if command[1] == 'PART' then
-        answer = part_arrived(command[2], command[3], command[4], command[5], command[6], command[7], command[8])
+      if name == 'WROTE' then
+        wrote(unpack(c, j + 2, last))
+      elseif name == 'PART' then
+        answer = part_arrived(unpack(c, j + 2, last))
       else
-        answer = redis.call(unpack(command))
+        answer = call(unpack(c, j + 1, last))
       end
-      if wanted[command[1]] then
+      if wanted[name] then
         answers = answers or { 1 }
         answers[#answers + 1] = answer
       end
+      j = last + 1
     end
     if it[8] > 0 then
-      feed[#feed + 1] = it[7]
+      feed[#feed + 1] = sub(area, feed_at, at - 1)
       count = count + it[8]
     end
     out[i] = answers or 1
-  elseif redis.call('GET', key) == it[3] then
+  elseif call('GET', key) == record then
     out[i] = 2
   else
-    out[i] = { 0, redis.call('GET', key) }
+    out[i] = { 0, call('GET', key) }
   end
 end
 if count > 0 then
@@ -86,6 +109,6 @@ if count > 0 then
   else
     head = string.char(0xdc, math.floor(count / 256), count % 256)
   end
-  redis.call('XADD', 'pombo:events', 'MAXLEN', '~', ARGV[2], '*', 'b', head .. table.concat(feed))
+  call('XADD', 'pombo:events', 'MAXLEN', '~', ARGV[3], '*', 'b', head .. table.concat(feed))
 end
 return out

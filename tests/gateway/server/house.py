@@ -18,7 +18,6 @@ from gateway.messages.states import State
 from gateway.metrics import Metrics
 from gateway.server.bound import Bound
 from gateway.server.factory import SmppServer
-from gateway.server.protocol import SmscProtocol
 from gateway.smpp.framing import Framer
 from gateway.smpp.pdu import (
     Bind,
@@ -45,6 +44,9 @@ def account(system_id: str = "billing", **settings: Any) -> AccountSettings:
 
 def server_settings(*accounts: AccountSettings, **settings: Any) -> SmppServerSettings:
     return SmppServerSettings(**{"accounts": accounts or (account(),), **settings})
+
+
+_StringTransport: Any = StringTransport
 
 
 class House:
@@ -88,13 +90,13 @@ class Esme:
 
     def __init__(self, house: House, host: str) -> None:
         self.house = house
-        address = IPv4Address("TCP", host, 40_000)
+        address: Any = IPv4Address("TCP", host, 40_000)
         protocol = house.server.buildProtocol(address)
         self.accepted = protocol is not None
         if protocol is None:
             return
-        self.protocol: SmscProtocol = protocol
-        self.transport = StringTransport(peerAddress=address)
+        self.protocol: Any = protocol
+        self.transport: Any = _StringTransport(peerAddress=address)
         self.protocol.makeConnection(self.transport)
         self._framer = Framer(70_000)
         self._pdus: list[Pdu] = []
@@ -148,11 +150,11 @@ class Esme:
 
     @property
     def reading(self) -> bool:
-        return self.transport.producerState == "producing"
+        return bool(self.transport.producerState == "producing")
 
     @property
     def closing(self) -> bool:
-        return self.transport.disconnecting
+        return bool(self.transport.disconnecting)
 
 
 def submit(destination: str = NUMBER, text: bytes = b"hello", **fields: Any) -> SubmitSm:

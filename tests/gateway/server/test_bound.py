@@ -65,7 +65,8 @@ def test_the_emptiest_window_goes_first_and_equals_take_turns() -> None:
 
 def test_an_answer_of_the_esme_is_handed_on() -> None:
     house = House()
-    esme, done = house.bind(), []
+    esme = house.bind()
+    done: list[int | None] = []
     deliver(house, 3, done=done)
     one, two, three = esme.take()
     esme.send(
@@ -93,7 +94,8 @@ def test_an_unanswered_receipt_goes_to_another_session_next() -> None:
 
 def test_a_single_session_gets_its_unanswered_receipt_again() -> None:
     house = House(response_timeout=10.0, enquire_link=60.0)
-    esme, done = house.bind(), []
+    esme = house.bind()
+    done: list[int | None] = []
     deliver(house, done=done)
     house.clock.advance(10.0)
     assert done == [None]
@@ -118,7 +120,8 @@ def test_a_session_that_says_it_cannot_receive_is_avoided() -> None:
 
 def test_a_lost_link_gives_its_receipts_back() -> None:
     house = House()
-    esme, done = house.bind(), []
+    esme = house.bind()
+    done: list[int | None] = []
     deliver(house, 3, done=done)
     esme.lose()
     assert done == [None, None, None]
@@ -140,7 +143,8 @@ def test_a_receipt_that_is_given_back_may_be_delivered_from_within() -> None:
 
 def test_what_smpp_cannot_say_is_refused_for_good() -> None:
     house = House()
-    esme, done = house.bind(), []
+    esme = house.bind()
+    done: list[int | None] = []
     assert house.bound.deliver("billing", mo(source="55\x0711"), done.append)
     assert done == []
     house.clock.advance(0)
@@ -151,7 +155,7 @@ def test_an_error_in_the_callback_hurts_nobody() -> None:
     house = House()
     esme = house.bind()
     done: list[int | None] = []
-    house.bound.deliver("billing", receipt("1"), lambda status: 1 / 0)  # type: ignore[arg-type, return-value]
+    house.bound.deliver("billing", receipt("1"), lambda status: 1 / 0)  # type: ignore[arg-type]
     house.bound.deliver("billing", receipt("2"), done.append)
     esme.acknowledge()
     assert done == [0] and not esme.closing

@@ -474,7 +474,8 @@ def test_unbind_is_answered_after_what_was_asked_before_it() -> None:
 
 def test_unbind_gives_our_unanswered_receipts_back() -> None:
     house = House()
-    esme, done = house.bind(), []
+    esme = house.bind()
+    done: list[int | None] = []
     house.bound.deliver("billing", receipt(), done.append)
     esme.take()
     esme.send(Unbind())

@@ -131,11 +131,16 @@ def test_both_codecs_see_the_same_fields(ours: pdus.Pdu) -> None:
     assert by_tag(decode(PDUEncoder().encode(theirs))) == by_tag(ours)
 
 
-@pytest.mark.parametrize("cls", pdus.RESPONSES.values(), ids=lambda cls: cls.__name__)
+# Of the others the oracle wants a body with an error, too.
+HEADER_ONLY = [
+    *(pdus.BindReceiverResp, pdus.BindTransmitterResp, pdus.BindTransceiverResp),
+    *(pdus.SubmitSmResp, pdus.UnbindResp, pdus.EnquireLinkResp, pdus.CancelSmResp, pdus.ReplaceSmResp),
+]
+
+
+@pytest.mark.parametrize("cls", HEADER_ONLY, ids=lambda cls: cls.__name__)
 @pytest.mark.parametrize("status", [0x01, 0x08, 0x14, 0x45, 0x58, 0x67])
 def test_both_codecs_see_the_same_error(cls: type[pdus.Pdu], status: int) -> None:
     ours = cls(sequence_number=9, command_status=status)
-    header_only = (pdus.SubmitSmResp, pdus.BindResp, pdus.UnbindResp, pdus.EnquireLinkResp)
-    if issubclass(cls, header_only):
-        theirs = PDUEncoder().decode(BytesIO(encode(ours)))
-        assert decode(PDUEncoder().encode(theirs)) == ours
+    theirs = PDUEncoder().decode(BytesIO(encode(ours)))
+    assert decode(PDUEncoder().encode(theirs)) == ours

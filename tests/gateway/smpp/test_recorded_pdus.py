@@ -201,9 +201,7 @@ BINDS: dict[str, tuple[Callable[[], Session], type[Event]]] = {
 LATE: dict[str, tuple[Callable[[], Session], list[Event]]] = {"K10": (delivering, [Rejected(0x80000005, 0)])}
 
 SESSIONS: dict[str, Callable[[], Session]] = {
-    name: case[0]
-    for table in (RECEIVED, ANSWERED, REFUSED, BINDS, LATE)
-    for name, case in table.items()  # type: ignore[attr-defined]
+    name: case[0] for table in (RECEIVED, ANSWERED, REFUSED, BINDS, LATE) for name, case in table.items()
 }
 # Not the same octets again: lenient reading, a body that is not sent, or nothing readable at all.
 NOT_CANONICAL = {"R01", "R06", "R07", "R13", "Q11", "Q23", "Q24", "Q29", "Q30"}

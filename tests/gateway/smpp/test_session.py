@@ -508,6 +508,15 @@ def test_the_peers_unbind_is_answered_after_five_seconds_in_any_case() -> None:
     assert [type(pdu) for pdu in sent(smsc)] == [pdus.UnbindResp]
 
 
+def test_nothing_is_read_after_the_peers_unbind_was_answered() -> None:
+    smsc, _ = bound_pair()
+    smsc.receive(numbered(SUBMIT, 50) + numbered(pdus.Unbind(), 51), START)
+    smsc.respond(pdus.SubmitSmResp(sequence_number=50, message_id="1"))
+    smsc.output()
+    assert smsc.receive(numbered(pdus.EnquireLink(), 52), START) == [Over("the peer unbound")]
+    assert smsc.output() == b""
+
+
 @pytest.mark.parametrize("role", Role)
 def test_unbind_before_a_bind_is_answered_and_ends_the_session(role: Role) -> None:
     session = Session(role, QUIET, START)

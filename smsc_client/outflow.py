@@ -1,0 +1,165 @@
+"""What leaves a channel and when: as much of what is in hand as windows and rate allow, one write per link and turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from twisted.logger import Logger
+
+from config.schema import SmscSettings
+from gateway.delivery.pacing import Pacer
+from gateway.messages.message import Message
+from gateway.messages.outcome import AttemptResult, Refused, Unwritten
+from gateway.smpp.errors import LocalProtocolError
+from smsc_client.clock import Clock, Timer, cancel
+from smsc_client.hand import Hand, Item, Parts
+from smsc_client.link import Link
+from smsc_client.outbound import Outbound
+from smsc_client.references import References
+from smsc_client.slowdown import Slowdown
+
+AHEAD_S = 0.05  # of the rate: taken into hand early, so that what may leave next is here when it may
+BATCH_S = 0.005  # of the rate: as much as a timer waits for
+
+End = Callable[[Item, AttemptResult], None]
+
+
+class Outflow:
+    """The transmitting binds of a channel, under one rate."""
+
+    def __init__(
+        self,
+        settings: SmscSettings,
+        hand: Hand,
+        links: Sequence[Link],
+        *,
+        mark: Callable[[str], None],
+        end: End,
+        woken: Callable[[], None],
+        clock: Clock,
+        random: Callable[[], float],
+        log: Logger,
+    ) -> None:
+        """end(item, result): this one is not written. woken(): the rate allows something again."""
+        self._hand, self._links = hand, links
+        self._mark, self._end, self._woken, self._clock, self._log = mark, end, woken, clock, log
+        self._references = References(random)
+        self._pacer = Pacer(settings.throughput, clock.seconds())
+        self._prepaid: Message | None = None
+        self._timer: Timer | None = None
+        self.slowdown = Slowdown(settings.throughput)
+        self.configure(settings)
+
+    def configure(self, settings: SmscSettings) -> None:
+        """Go on with these settings; what was learned about the rate stays while the configured one does."""
+        self._name = settings.name
+        self._outbound = Outbound(settings, self._references)
+        if self.slowdown.configured != settings.throughput:
+            self.slowdown = Slowdown(settings.throughput)
+            self._pacer.set_rate(settings.throughput)
+
+    def capacity(self) -> int:
+        """How many segments may be taken into hand: what fits the windows and the rate of the next 50 ms."""
+        now = self._clock.seconds()
+        if now < self.slowdown.paused_until:
+            return 0
+        free = 0
+        for link in self._links:
+            free += link.free
+        if free <= 0:
+            return 0
+        due = self._pacer.available(now) + max(1, int(self.slowdown.rate * AHEAD_S))
+        return max(0, min(free, due) - len(self._hand))
+
+    def slow_down(self, link: Link, sequence_number: int, now: float) -> None:
+        """A submit was throttled. Those written before the last slowing down say nothing new."""
+        if sequence_number <= link.slow_sequence:
+            return
+        for one in self._links:
+            one.slow_sequence = one.last_sequence
+        self.slowdown.throttled(now)
+        self._pacer.set_rate(self.slowdown.rate)
+
+    def drain(self, now: float) -> None:
+        """Write what may be written now, flush every link, and set the timer for the rest."""
+        slowdown, hand = self.slowdown, self._hand
+        if now >= slowdown.due:
+            slowdown.update(now)
+            self._pacer.set_rate(slowdown.rate)
+        links = [link for link in self._links if link.free > 0]
+        if links and now >= slowdown.paused_until and (hand.first or hand.ready):
+            self._write(links, self._pacer.available(now), now)
+        for link in self._links:
+            if link.protocol is not None:
+                link.protocol.flush()
+        if links:
+            self._sleep(now)
+
+    def stop(self) -> None:
+        cancel(self._timer)
+
+    def _write(self, links: list[Link], allowed: int, now: float) -> None:
+        hand, submit_sm, mark = self._hand, self._outbound.submit_sm, self._mark
+        first, ready = hand.first, hand.ready
+        room = [link.free for link in links]
+        turn = taken = 0
+        while taken < allowed and links:
+            queue = first or ready
+            if not queue:
+                break
+            item = queue[0]
+            if type(item) is Parts:
+                message, pdu = item.message, item.left[0]
+            else:
+                message = item  # type: ignore[assignment]
+                if message.final or message.expires_at <= now:
+                    queue.popleft()
+                    self._end(item, Unwritten("over"))
+                    continue
+                built = submit_sm(message, now)
+                if type(built) is list:
+                    queue[0] = hand.parts(message, built)
+                    continue
+                if message.segments > 1 and message is not self._prepaid:
+                    # Counted by the operator as several: the others are paid for before it leaves.
+                    self._pacer.take(taken + message.segments - 1, now)
+                    self._prepaid, taken, allowed = message, 0, self._pacer.available(now)
+                    continue
+                pdu = built  # type: ignore[assignment]
+            at = turn % len(links)
+            link = links[at]
+            queue.popleft()
+            try:
+                link.last_sequence = link.protocol.session.request(pdu, now, item)  # type: ignore[union-attr]
+            except LocalProtocolError as error:
+                self._log.error(
+                    "{channel}: a message does not fit submit_sm: {why}", channel=self._name, why=str(error)
+                )
+                self._end(item, Refused(reason="invalid", rejected=True))
+                continue
+            mark(message.id)
+            taken += 1
+            turn += 1
+            room[at] -= 1
+            if not room[at]:
+                del links[at], room[at]
+        if taken:
+            self._pacer.take(taken, now)
+
+    def _sleep(self, now: float) -> None:
+        """Come back when the rate allows more."""
+        if now < self.slowdown.paused_until:
+            at = self.slowdown.paused_until
+        elif len(self._hand) or self._pacer.available(now) <= 0:
+            at = self._pacer.next_at(now, max(1, int(self.slowdown.rate * BATCH_S)))
+        else:
+            return
+        if self._timer is not None:
+            if self._timer.getTime() <= at:
+                return
+            self._timer.cancel()
+        self._timer = self._clock.callLater(max(0.0, at - now), self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self._woken()

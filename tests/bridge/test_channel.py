@@ -1,0 +1,573 @@
+"""A WhatsApp channel with time, network, store and delivery in memory."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from bridge.channel import MOST_IN_HAND, WhatsAppChannel
+from bridge.presence import Evidence, pack, unpack
+from bridge.provider import HttpOutcome, HttpRequest, HttpResponse, NotWritten, Unanswered
+from bridge.providers import provider_of
+from config.schema import BridgeSettings
+from gateway.messages.message import Message
+from gateway.messages.outcome import (
+    Accepted,
+    AttemptResult,
+    ChannelDown,
+    NoAccount,
+    Refused,
+    Status,
+    TryLater,
+    Uncertain,
+    Unwritten,
+)
+from gateway.messages.states import State
+from tests.bridge.fakes import (
+    PERSON,
+    START,
+    FakeDelivery,
+    FakeHttp,
+    FakeStore,
+    Spawned,
+    clock,
+    json_answer,
+    message,
+    people,
+)
+
+CHECK, SEND, STATE = "whatsappNumbers", "sendText", "connectionState"
+JID = PERSON + "@s.whatsapp.net"
+OPEN = json_answer(200, {"instance": {"instanceName": "main", "state": "open"}})
+CLOSED = json_answer(200, {"instance": {"instanceName": "main", "state": "close"}})
+LOGGED_OUT = json_answer(500, {"status": 500, "response": {"message": ["Connection Closed"]}})
+
+
+def settings(**over: Any) -> BridgeSettings:
+    values: dict[str, Any] = {
+        "name": "zap", "provider": "evolution", "url": "http://127.0.0.1:8080", "api_key": "k3y", "instance": "main",
+        "throughput": "200/s", "timeout": "3s", "lookup": {"budget": "6000/m", "when_unknown": "skip"},
+        "health": {"window": "60s", "quarantine": "5m"},
+    }  # fmt: skip
+    for key, value in over.items():
+        values[key] = {**values[key], **value} if isinstance(value, dict) else value
+    return BridgeSettings.model_validate(values)
+
+
+class Room:
+    """A started channel. Every number has an account, every send is taken."""
+
+    def __init__(self, **over: Any) -> None:
+        self.clock, self.http, self.store = clock(), FakeHttp(), FakeStore()
+        self.spawned, self.delivery, self.marks = Spawned(), FakeDelivery(), list[str]()
+        self.ids = (f"3EB0{n:04d}" for n in itertools.count())
+        self.accounts: set[str] | None = None
+        self.http.answers = {CHECK: self.check, SEND: self.take, STATE: OPEN}
+        self.texts: dict[str, str | None] = {}
+        configured = settings(**over)
+        self.channel = WhatsAppChannel(
+            configured,
+            provider=provider_of(configured),
+            http=self.http,
+            evidence=self.store,
+            results=self.delivery,
+            mark=self.marks.append,
+            decode=self.decode,
+            clock=self.clock,
+            spawn=self.spawned,
+            country="BR",
+        )
+        Deferred.fromCoroutine(self.channel.start())
+        self.turn()
+
+    def decode(self, message: Message) -> str | None:
+        return self.texts.get(message.id, message.user_data.decode())
+
+    def check(self, request: HttpRequest) -> HttpOutcome:
+        numbers = json.loads(request.body)["numbers"]
+        known = [n for n in numbers if self.accounts is None or n in self.accounts]
+        return json_answer(200, [{"jid": f"{n}@s.whatsapp.net", "exists": n in known, "number": n} for n in numbers])
+
+    def take(self, request: HttpRequest) -> HttpOutcome:
+        number = json.loads(request.body)["number"]
+        return json_answer(201, {"key": {"id": next(self.ids), "remoteJid": number}, "status": "PENDING"})
+
+    def turn(self, seconds: float = 0.0) -> None:
+        """Let everything happen that is due now and within so many seconds."""
+        steps = max(1, round(seconds / 0.02)) if seconds <= 2.0 else max(1, round(seconds / 0.25))
+        self.clock.pump([0] * 6 + [seconds / steps] * steps + [0] * 6)
+        self.spawned.check()
+
+    def send(self, *messages: Message) -> None:
+        for one in messages:
+            self.channel.send(one)
+        self.turn()
+
+    def result(self, message_id: str = "m1") -> AttemptResult:
+        return self.delivery.results[message_id]
+
+    def hook(self, event: str, data: object) -> HttpResponse:
+        body = json.dumps({"event": event, "instance": "main", "data": data}).encode()
+        answer = Deferred.fromCoroutine(self.channel.receive_webhook(HttpRequest("POST", "/webhooks/zap", (), body)))
+        assert isinstance(answer.result, HttpResponse), answer.result
+        self.turn()
+        return answer.result
+
+    def status(self, remote_id: str, status: str = "SERVER_ACK") -> HttpResponse:
+        return self.hook("messages.update", {"keyId": remote_id, "fromMe": True, "status": status})
+
+    def burst(self, count: int, prefix: str = "b") -> None:
+        self.send(*(message(f"{prefix}{i}", number) for i, number in enumerate(people(count))))
+
+
+# ------------------------------------------------------------------------------------------------------ one attempt
+
+
+def test_an_account_is_looked_up_then_marked_and_sent_to_its_identity() -> None:
+    room = Room()
+    room.http.answers[CHECK] = json_answer(
+        200, [{"jid": "551187650001@s.whatsapp.net", "exists": True, "number": PERSON}]
+    )
+    room.send(message())
+    assert room.http.bodies(SEND) == [
+        {"number": "551187650001@s.whatsapp.net", "text": "Sua fatura vence amanha", "linkPreview": False}
+    ]
+    assert room.marks == ["m1"]
+    assert room.result() == Accepted("3EB00000", "551187650001@s.whatsapp.net")
+    assert [(id, found.result, found.origin) for id, found in room.delivery.lookups] == [("m1", "active", "provider")]
+    assert room.channel.inflight == 0
+
+
+def test_the_mark_is_set_right_before_the_request() -> None:
+    room = Room()
+    seen: list[list[str]] = []
+
+    def taken(request: HttpRequest) -> HttpOutcome:
+        seen.append(list(room.marks))
+        return room.take(request)
+
+    room.http.answers[SEND] = taken
+    room.http.answers[CHECK] = None
+    room.send(message())
+    assert room.marks == []
+    room.http.answer_next(CHECK, room.check(room.http.to(CHECK)[0]))
+    room.turn()
+    assert seen == [["m1"]]
+
+
+def test_no_account_goes_on_at_once_without_a_send() -> None:
+    room = Room()
+    room.accounts = set()
+    room.send(message())
+    assert room.result() == NoAccount("provider")
+    room.send(message("m2"))
+    assert room.result("m2") == NoAccount("cache")
+    assert room.http.to(SEND) == [] and room.marks == [] and len(room.http.to(CHECK)) == 1
+    assert [found.result for _, found in room.delivery.lookups] == ["inactive", "inactive"]
+
+
+@pytest.mark.parametrize(
+    ("when_unknown", "enabled", "sends", "result"),
+    [
+        ("skip", True, 0, Refused("unknown", rejected=False)),
+        ("send", True, 1, Accepted("3EB00000")),
+        ("skip", False, 1, Accepted("3EB00000")),
+        ("send", False, 1, Accepted("3EB00000")),
+    ],
+)
+def test_what_unknown_means_is_configured(when_unknown: str, enabled: bool, sends: int, result: AttemptResult) -> None:
+    room = Room(lookup={"when_unknown": when_unknown, "enabled": enabled})
+    room.http.answers[CHECK] = HttpResponse(400, b"{}")
+    room.send(message())
+    assert room.result() == result
+    assert [body["number"] for body in room.http.bodies(SEND)] == [PERSON] * sends
+    assert len(room.http.to(CHECK)) == enabled
+    assert len(room.delivery.lookups) == enabled
+
+
+def test_a_known_no_is_heeded_with_lookups_off_too() -> None:
+    room = Room(lookup={"enabled": False})
+    room.http.answers[SEND] = json_answer(400, {"response": {"message": [{"exists": False, "number": PERSON}]}})
+    room.send(message())
+    room.send(message("m2"))
+    assert (room.result(), room.result("m2")) == (NoAccount("send", "400"), NoAccount("cache"))
+    assert len(room.http.to(SEND)) == 1
+
+
+def test_a_lookup_that_never_ends_costs_its_deadline() -> None:
+    room = Room(lookup={"deadline": "2s"})
+    room.http.answers[CHECK] = None
+    room.send(message())
+    room.turn(1.9)
+    assert room.channel.inflight == 1
+    room.turn(0.2)
+    assert room.result() == Refused("unknown", rejected=False)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "result"),
+    [
+        (Unanswered("timeout"), Uncertain("timeout")),
+        (Unanswered("connection_lost"), Uncertain("connection_lost")),
+        (NotWritten("refused"), ChannelDown("provider_down", "refused")),
+        (HttpResponse(503), ChannelDown("provider_down", "503")),
+        (LOGGED_OUT, ChannelDown("logged_out", "500")),
+        (HttpResponse(429), TryLater(1.0, "throttled", "429", counted=False)),
+        (json_answer(400, {"response": {"message": ["Error"]}}), Refused("refused", "400", rejected=False)),
+    ],
+)
+def test_what_became_of_the_request_is_the_result(outcome: HttpOutcome, result: AttemptResult) -> None:
+    room = Room()
+    room.http.answers[SEND] = outcome
+    room.send(message())
+    assert room.result() == result
+    assert len(room.http.to(SEND)) == 1 and room.http.timeouts[-1] in (3.0, 3)
+
+
+@pytest.mark.parametrize("text", [None, "", "x" * 4097])
+def test_what_whatsapp_cannot_carry_as_text_is_refused(text: str | None) -> None:
+    room = Room()
+    room.texts["m1"] = text
+    room.send(message())
+    assert room.result() == Refused("not_text", rejected=False)
+    assert len(room.http.requests) == 1  # the state, at the start
+
+
+def test_half_a_surrogate_pair_does_not_break_the_request() -> None:
+    room = Room()
+    room.texts["m1"] = "a\ud83d"
+    room.send(message())
+    assert room.http.bodies(SEND)[0]["text"] == "a\ufffd"
+
+
+def test_a_message_that_ended_while_it_waited_is_not_written() -> None:
+    room = Room()
+    room.http.answers[CHECK] = None
+    ended = message()
+    room.send(ended)
+    ended.state = State.EXPIRED
+    room.http.answer_next(CHECK, room.check(room.http.to(CHECK)[0]))
+    room.turn()
+    assert room.result() == Unwritten("over") and room.http.to(SEND) == [] and room.marks == []
+
+
+def test_results_leave_together() -> None:
+    room = Room()
+    room.send(message("w"))
+    room.status("3EB00000")
+    before = len(room.delivery.batches)
+    room.http.answers[SEND] = None
+    room.burst(3)
+    room.turn(0.1)
+    for _ in range(3):
+        room.http.answer_next(SEND, json_answer(201, {"key": {"id": "x"}}))
+    room.turn()
+    assert [len(batch) for batch in room.delivery.batches[before:]] == [3]
+
+
+# ---------------------------------------------------------------------------------------------- how much and how fast
+
+
+def test_no_second_holds_more_sends_than_the_throughput() -> None:
+    room = Room(throughput="6/s", health={"min_acks": 0})
+    sent_at: list[float] = []
+
+    def taken(request: HttpRequest) -> HttpOutcome:
+        sent_at.append(room.clock.seconds())
+        return room.take(request)
+
+    room.http.answers[SEND] = taken
+    room.burst(24)
+    for _ in range(500):
+        room.turn(0.01)
+    assert len(sent_at) == 24
+    assert max(sum(begin <= at < begin + 1.0 for at in sent_at) for begin in sent_at) <= 6
+    assert sent_at[-1] - sent_at[0] < 4.2
+
+
+def test_only_so_many_messages_are_in_hand() -> None:
+    room = Room(throughput="1000/s", health={"min_acks": 0})
+    room.http.answers[SEND] = None
+    assert room.channel.capacity() == MOST_IN_HAND
+    taken = 0
+    while (free := room.channel.capacity()) and taken < 2000:
+        room.send(*(message(f"m{taken + i}", number) for i, number in enumerate(people(free))))
+        taken += free
+        room.turn(0.3)
+    assert (taken, room.channel.inflight, len(room.http.to(SEND))) == (256, 256, 128)
+    changes = room.delivery.changes
+    room.http.answer_next(SEND, json_answer(201, {"key": {"id": "x"}}))
+    room.turn()
+    assert room.channel.capacity() == 1 and room.delivery.changes > changes
+
+
+def test_a_slow_channel_keeps_its_queue_outside() -> None:
+    assert Room(throughput="5/s", health={"min_acks": 0}).channel.capacity() == 32
+
+
+def test_throttling_slows_down_and_the_rate_comes_back() -> None:
+    room = Room(throughput="100/s", health={"min_acks": 0})
+    room.http.answers[SEND] = HttpResponse(429)
+    room.burst(10)
+    room.turn(0.2)
+    assert room.channel._pacer.rate == 50.0
+    room.http.answers[SEND] = room.take
+    for _ in range(10):
+        room.turn(1.0)
+    assert room.channel._pacer.rate == 100.0
+
+
+# ------------------------------------------------------------------------------------------------------------ webhooks
+
+
+def test_statuses_and_texts_are_handed_in_and_then_acknowledged() -> None:
+    room = Room()
+    assert room.status("3EB0A1", "READ").status == 200
+    assert [(r.remote_id, r.status) for r in room.delivery.reports] == [("3EB0A1", Status.READ)]
+    key = {"remoteJid": "551187650001@s.whatsapp.net", "fromMe": False, "id": "A1"}
+    assert room.hook("messages.upsert", {"key": key, "message": {"conversation": "oi"}}).status == 200
+    assert [text.text for text in room.delivery.texts] == ["oi"]
+    assert unpack(room.store.values[PERSON]).inbound_at == room.clock.seconds()
+
+
+def test_what_could_not_be_kept_must_come_again() -> None:
+    room = Room()
+    room.delivery.keeps = False
+    assert room.status("3EB0A1").status == 503
+
+
+def test_a_store_that_never_answers_has_not_kept_it() -> None:
+    room = Room()
+    room.delivery.keeps = None
+    body = json.dumps({"event": "messages.update", "data": {"keyId": "a", "status": "READ"}}).encode()
+    answer = Deferred.fromCoroutine(room.channel.receive_webhook(HttpRequest("POST", "/w", (), body)))
+    room.turn(14)
+    assert not answer.called
+    room.turn(2)
+    assert answer.result == HttpResponse(503)
+
+
+def test_a_bad_proof_changes_nothing() -> None:
+    room = Room(webhook_secret="hush")
+    assert room.hook("connection.update", {"state": "close", "statusReason": 401}).status == 401
+    assert room.status("3EB0A1").status == 401
+    assert room.channel.up and room.delivery.reports == []
+
+
+def test_nonsense_is_answered_and_forgotten() -> None:
+    room = Room()
+    for body in (b"", b"rubbish", b"[]", b'{"event": 7}', b"null"):
+        answer = Deferred.fromCoroutine(room.channel.receive_webhook(HttpRequest("POST", "/w", (), body)))
+        assert answer.result == HttpResponse(200)
+
+
+@pytest.mark.parametrize(
+    ("status", "no_account", "sends"),
+    [(Status.DELIVERED, False, 1), (Status.READ, False, 1), (Status.SENT, False, 0), (Status.FAILED, False, 0)],
+)
+def test_reports_teach_presence(status: Status, no_account: bool, sends: int) -> None:
+    room = Room()
+    room.accounts = set()
+    room.store.values[PERSON] = pack(Evidence(no_at=START - 60))
+    room.channel.learn(PERSON, status, no_account, 3.0)
+    room.turn()
+    room.send(message())
+    assert len(room.http.to(SEND)) == sends
+
+
+def test_a_failure_for_want_of_an_account_is_a_no() -> None:
+    room = Room()
+    room.channel.learn("551187650001", Status.FAILED, True, 3.0)
+    room.turn()
+    room.send(message())
+    assert room.result() == NoAccount("cache")
+
+
+# -------------------------------------------------------------------------------------------------------------- health
+
+
+def test_a_provider_that_takes_and_never_acknowledges_gets_twenty_messages() -> None:
+    room = Room()
+    room.burst(30)
+    room.turn(0.5)
+    assert len(room.http.to(SEND)) == 20 and room.channel.capacity() == 0 and room.channel.up
+    for _ in range(6):
+        room.turn(1.0)
+    assert room.channel.quarantined and not room.channel.up and room.channel.capacity() == 0
+    assert len(room.http.to(SEND)) == 20
+    turned_away = [r for r in room.delivery.results.values() if r == ChannelDown("quarantine")]
+    assert len(turned_away) == 10 and room.channel.inflight == 0
+
+
+def test_the_first_acknowledgement_lets_the_waiting_ones_go() -> None:
+    room = Room()
+    room.burst(30)
+    room.turn(0.5)
+    assert len(room.http.to(SEND)) == 20
+    room.status("3EB00007")
+    for _ in range(10):
+        room.clock.advance(0.02)
+    assert len(room.http.to(SEND)) == 30 and room.channel.up
+
+
+def test_after_the_quarantine_one_acknowledged_message_opens_the_channel() -> None:
+    room = Room()
+    room.burst(20)
+    for _ in range(7):
+        room.turn(1.0)
+    assert room.channel.quarantined
+    probes = len(room.http.to(STATE))
+    for _ in range(30):
+        room.turn(10.0)
+    assert len(room.http.to(STATE)) == probes + 1
+    assert room.channel.up and room.channel.capacity() == 1
+    room.send(message("probe"))
+    assert not room.channel.up and room.channel.capacity() == 0
+    accepted = room.result("probe")
+    assert isinstance(accepted, Accepted)
+    room.status(accepted.remote_id)
+    assert room.channel.up and not room.channel.quarantined and room.channel.capacity() > 100
+
+
+def test_a_trial_message_without_an_account_leaves_the_trial_to_the_next() -> None:
+    room = Room()
+    room.burst(20)
+    for _ in range(31):
+        room.turn(10.0)
+    room.accounts = set()
+    room.send(message("probe"))
+    assert room.result("probe") == NoAccount("provider")
+    assert room.channel.up and room.channel.capacity() == 1
+
+
+def test_a_logged_out_session_rests_for_the_quarantine_and_comes_back_with_its_state() -> None:
+    room = Room()
+    room.http.answers[CHECK] = None
+    room.send(message())
+    room.hook("connection.update", {"state": "close", "statusReason": 401})
+    assert room.result() == ChannelDown("logged_out")  # it was not written yet
+    assert room.channel.quarantined and not room.channel.up
+    room.send(message("m2"))
+    assert room.result("m2") == ChannelDown("logged_out")
+    room.http.answers[STATE] = CLOSED
+    for _ in range(61):
+        room.turn(5.0)
+    assert not room.channel.up
+    room.http.answers[STATE] = OPEN
+    room.hook("connection.update", {"state": "open", "statusReason": 200})
+    room.turn(1.1)
+    assert room.channel.up and not room.channel.quarantined and room.channel.capacity() > 1
+
+
+def test_a_send_that_meets_a_closed_session_rests_the_channel() -> None:
+    room = Room()
+    room.http.answers[SEND] = LOGGED_OUT
+    room.send(message())
+    assert room.channel.quarantined and not room.channel.up
+
+
+def test_a_broken_line_is_looked_into_before_anything_is_believed() -> None:
+    room = Room()
+    room.hook("connection.update", {"state": "close", "statusReason": 428})
+    assert room.channel.up
+    room.http.answers[STATE] = CLOSED
+    room.hook("connection.update", {"state": "close", "statusReason": 428})
+    assert not room.channel.up
+    room.http.answers[STATE] = OPEN
+    room.turn(2.1)
+    room.turn(0.1)
+    assert room.channel.up
+
+
+def test_a_provider_that_refuses_connections_is_used_again_within_seconds() -> None:
+    room = Room()
+    room.http.answers |= {SEND: NotWritten("refused"), STATE: NotWritten("refused")}
+    room.send(message())
+    assert not room.channel.up and not room.channel.quarantined
+    for _ in range(60):
+        room.turn(1.0)
+    assert not room.channel.up and 12 <= len(room.http.to(STATE)) <= 20
+    room.http.answers |= {SEND: room.take, STATE: OPEN}
+    for _ in range(6):
+        room.turn(1.0)
+    assert room.channel.up
+    room.send(message("m2"))
+    assert isinstance(room.result("m2"), Accepted)
+
+
+def test_a_provider_that_is_away_at_the_start_is_found_out_before_any_message() -> None:
+    room = Room()
+    for state, up in ((OPEN, True), (HttpResponse(500), True), (CLOSED, False), (NotWritten("refused"), False)):
+        room.http.answers[STATE] = state
+        fresh = Room.__new__(Room)
+        fresh.__dict__ |= room.__dict__
+        fresh.channel = WhatsAppChannel(
+            settings(), provider=provider_of(settings()), http=room.http, evidence=room.store, results=room.delivery,
+            mark=room.marks.append, decode=room.decode, clock=room.clock, spawn=room.spawned,
+        )  # fmt: skip
+        Deferred.fromCoroutine(fresh.channel.start())
+        fresh.turn()
+        assert fresh.channel.up is up, state
+
+
+# ---------------------------------------------------------------------------------------------------------------- stop
+
+
+def test_stopping_hands_back_what_is_not_written_and_waits_for_the_rest() -> None:
+    room = Room()
+    room.http.answers[SEND] = None
+    room.send(message("written"))
+    room.http.answers[CHECK] = None
+    room.send(message("waiting", people(1)[0]))
+    stopped = Deferred.fromCoroutine(room.channel.stop())
+    room.turn()
+    assert room.result("waiting") == Unwritten("stopping") and not stopped.called
+    assert room.channel.capacity() == 0
+    room.http.answer_next(SEND, json_answer(201, {"key": {"id": "3EB0"}}))
+    room.turn()
+    assert stopped.called and not isinstance(stopped.result, Failure)
+    assert room.result("written") == Accepted("3EB0")
+    assert room.channel.inflight == 0
+    room.send(message("late"))
+    assert room.result("late") == Unwritten("stopping")
+
+
+def test_stopping_does_not_wait_for_ever() -> None:
+    room = Room()
+    room.http.answers[SEND] = None
+    room.send(message())
+    stopped = Deferred.fromCoroutine(room.channel.stop())
+    room.turn(4.1)
+    assert stopped.called and room.result() == Uncertain("timeout")
+
+
+def test_every_message_comes_back_exactly_once() -> None:
+    room = Room(throughput="50/s", lookup={"deadline": "1s"})
+    outcomes: Iterator[HttpOutcome | None] = itertools.cycle(
+        [None, None, HttpResponse(500), HttpResponse(429), Unanswered("timeout"), NotWritten("refused")]
+    )
+
+    def taken(request: HttpRequest) -> HttpOutcome:
+        outcome = next(outcomes)
+        return outcome if outcome is not None else room.take(request)
+
+    room.http.answers[SEND] = taken
+    given = 0
+    for index in range(200):
+        free = min(3, room.channel.capacity())
+        for number in people(free):
+            room.channel.send(message(f"m{given}", number))
+            given += 1
+        room.turn(0.1)
+        if index % 3 == 0 and room.http.to(SEND):
+            room.status(f"3EB0{index // 3:04d}")
+    Deferred.fromCoroutine(room.channel.stop())
+    room.turn(5.0)
+    back = [one.id for batch in room.delivery.batches for one, _ in batch]
+    assert len(back) == len(set(back)) == given > 20

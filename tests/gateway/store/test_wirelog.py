@@ -1,0 +1,83 @@
+"""What a killed process still tells about the messages it had handed to a socket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gateway.store.wirelog import HEAD, SLOTS, WIDTH, WireLog, boot_id, fingerprint
+
+
+def test_marks_survive_a_process_that_never_closed_the_file(tmp_path: Path) -> None:
+    first = WireLog(tmp_path / "wire", boot="today")
+    first.mark("sent1")
+    first.mark("sent2")
+    second = WireLog(tmp_path / "wire", boot="today")
+    assert second.trustworthy
+    assert second.was_written("sent1")
+    assert second.was_written("sent2")
+    assert not second.was_written("queued")
+
+
+def test_marks_survive_a_second_death_before_recovery_was_through(tmp_path: Path) -> None:
+    WireLog(tmp_path / "wire", boot="today").mark("sent1")
+    second = WireLog(tmp_path / "wire", boot="today")
+    second.mark("sent2")
+    third = WireLog(tmp_path / "wire", boot="today")
+    assert third.was_written("sent1")
+    assert third.was_written("sent2")
+
+
+def test_a_new_file_cannot_rule_out_anything(tmp_path: Path) -> None:
+    log = WireLog(tmp_path / "wire", boot="today")
+    assert not log.trustworthy
+    assert log.was_written("anything")
+
+
+def test_after_a_reboot_nothing_can_be_ruled_out(tmp_path: Path) -> None:
+    WireLog(tmp_path / "wire", boot="today").mark("sent1")
+    log = WireLog(tmp_path / "wire", boot="tomorrow")
+    assert log.was_written("never marked")
+
+
+def test_a_file_of_another_size_cannot_be_trusted(tmp_path: Path) -> None:
+    (tmp_path / "wire").write_bytes(b"pombo-wire-1 today")
+    assert WireLog(tmp_path / "wire", boot="today").was_written("anything")
+
+
+def test_what_this_process_writes_is_no_earlier_process_matter(tmp_path: Path) -> None:
+    WireLog(tmp_path / "wire", boot="today").close()
+    log = WireLog(tmp_path / "wire", boot="today")
+    log.mark("now")
+    assert not log.was_written("now")
+
+
+def test_the_ring_comes_round_and_forgets_the_oldest(tmp_path: Path) -> None:
+    log = WireLog(tmp_path / "wire", boot="today")
+    for number in range(SLOTS + 2):
+        log.mark(f"m{number}")
+    after = WireLog(tmp_path / "wire", boot="today")
+    assert not after.was_written("m1")
+    assert after.was_written("m2")
+    assert after.was_written(f"m{SLOTS + 1}")
+    assert (tmp_path / "wire").stat().st_size == HEAD + SLOTS * WIDTH
+
+
+def test_ids_are_compared_up_to_the_width_of_a_slot(tmp_path: Path) -> None:
+    long = "x" * (WIDTH + 10)
+    WireLog(tmp_path / "wire", boot="today").mark(long)
+    assert WireLog(tmp_path / "wire", boot="today").was_written(long)
+
+
+def test_the_file_is_for_nobody_else(tmp_path: Path) -> None:
+    WireLog(tmp_path / "wire").close()
+    assert (tmp_path / "wire").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_machine_names_its_run() -> None:
+    assert boot_id() == boot_id()
+
+
+def test_fingerprints_tell_contents_apart() -> None:
+    assert fingerprint(b"part one") == fingerprint(b"part one")
+    assert fingerprint(b"part one") != fingerprint(b"part two")
+    assert len(fingerprint(b"")) == 8

@@ -1,0 +1,139 @@
+"""How fast: never above the rate in any one second, near it otherwise, and down to what the operator allows."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import pytest
+
+from gateway.messages.outcome import Accepted
+from tests.fakes.smsc import Reply
+from tests.smsc_client.stage import Stage, message
+
+THROTTLED, QUEUE_FULL = 0x58, 0x14
+
+
+def most_in_a_second(moments: list[float]) -> int:
+    window: deque[float] = deque()
+    most = 0
+    for moment in moments:
+        window.append(moment)
+        while window[0] <= moment - 1:
+            window.popleft()
+        most = max(most, len(window))
+    return most
+
+
+@pytest.mark.parametrize(("binds", "window"), [(1, 50), (2, 25)])
+def test_with_answers_after_200_ms_the_rate_is_used_and_never_exceeded(binds: int, window: int) -> None:
+    stage = Stage(lambda pdu, now: Reply(after=0.2), throughput=150.0, binds=binds, window=window)
+    stage.queue.extend(message(n) for n in range(3000))
+    stage.feed()
+    stage.run(10)
+    moments = [at for at, _ in stage.smsc.submits]
+    assert most_in_a_second(moments) <= 150
+    assert len(moments) >= 1420
+
+
+def test_timers_that_come_late_cost_little() -> None:
+    stage = Stage(lambda pdu, now: Reply(after=0.2), throughput=150.0)
+    stage.queue.extend(message(n) for n in range(3000))
+    stage.feed()
+    stage.run(10, step=0.004)
+    moments = [at for at, _ in stage.smsc.submits]
+    assert most_in_a_second(moments) <= 150
+    assert len(moments) >= 1420
+
+
+def test_a_long_payload_counts_as_its_segments() -> None:
+    stage = Stage(throughput=10.0, long_messages="payload")
+    stage.queue.extend(message(n, user_data=b"a" * 400, in_payload=True, segments=3) for n in range(30))
+    stage.feed()
+    stage.run(10, step=0.01)
+    moments = [at for at, _ in stage.smsc.submits]
+    assert 30 <= len(moments) <= 33
+    assert most_in_a_second(moments) <= 4
+
+
+def test_an_idle_channel_sets_no_timers() -> None:
+    stage = Stage(throughput=100.0)
+    stage.send(*(message(n) for n in range(5)))
+    stage.run(1)
+    assert len(stage.clock.getDelayedCalls()) == 1  # enquire_link
+
+
+class Limited:
+    """An operator that lets `limit` submits of any one second pass and refuses the rest with `status`."""
+
+    def __init__(self, limit: int, status: int) -> None:
+        self.limit, self.status = limit, status
+        self.passed: list[float] = []
+        self.refused: list[float] = []
+        self.recent: deque[float] = deque()
+
+    def __call__(self, pdu: object, now: float) -> Reply:
+        while self.recent and self.recent[0] <= now - 1:
+            self.recent.popleft()
+        if len(self.recent) < self.limit:
+            self.recent.append(now)
+            self.passed.append(now)
+            return Reply(after=0.1)
+        self.refused.append(now)
+        return Reply(status=self.status, after=0.1)
+
+
+@pytest.mark.parametrize(
+    ("configured", "limit", "status"),
+    [(100.0, 50, THROTTLED), (100.0, 40, QUEUE_FULL), (150.0, 140, THROTTLED), (300.0, 30, THROTTLED)],
+)
+def test_a_throttled_channel_finds_nine_tenths_of_the_limit_within_a_minute(
+    configured: float, limit: int, status: int
+) -> None:
+    operator = Limited(limit, status)
+    stage = Stage(operator, throughput=configured)
+    stage.queue.extend(message(n) for n in range(15_000))
+    stage.feed()
+    began = stage.clock.seconds()
+    stage.run(90, step=0.002)
+    late = [at for at in operator.passed if at >= began + 60]
+    assert len(late) / 30 >= 0.9 * limit
+    assert sum(at >= began + 60 for at in operator.refused) < 0.02 * len(late)
+    assert {type(result) for result in stage.outcomes} == {Accepted}
+
+
+def test_nothing_is_submitted_for_a_second_after_a_throttled_answer() -> None:
+    operator = Limited(10, THROTTLED)
+    stage = Stage(operator, throughput=100.0)
+    stage.queue.extend(message(n) for n in range(1000))
+    stage.feed()
+    stage.run(1.3)
+    heard = operator.refused[0] + 0.1
+    assert not [at for at, _ in stage.smsc.submits if heard + 0.002 < at < heard + 1.0]
+    assert stage.channel.rate == pytest.approx(50.0)
+
+
+def test_what_was_learned_about_the_rate_survives_a_lost_link() -> None:
+    operator = Limited(20, THROTTLED)
+    stage = Stage(operator, throughput=100.0)
+    stage.requeue = True
+    stage.queue.extend(message(n) for n in range(3000))
+    stage.feed()
+    stage.run(40, step=0.005)
+    learned = stage.channel.rate
+    assert learned < 30
+    stage.smsc.drop()
+    stage.run(3, step=0.005)
+    assert stage.channel.up
+    assert stage.channel.rate == pytest.approx(learned, rel=0.3)
+
+
+def test_the_rate_comes_back_when_the_operator_allows_more() -> None:
+    operator = Limited(20, THROTTLED)
+    stage = Stage(operator, throughput=50.0)
+    stage.queue.extend(message(n) for n in range(9000))
+    stage.feed()
+    stage.run(30, step=0.005)
+    assert stage.channel.rate < 30
+    operator.limit = 1000
+    stage.run(70, step=0.005)
+    assert stage.channel.rate == 50.0

@@ -1,0 +1,66 @@
+"""The search for the rate an operator allows, without an operator."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from smsc_client.slowdown import Slowdown
+
+
+def settle(slowdown: Slowdown, limit: float, now: float, until: float) -> list[float]:
+    """Let everything above `limit` be refused a quarter second after it began; returns the moments of refusal."""
+    refused = []
+    while now < until:
+        slowdown.update(now)
+        if now >= slowdown.paused_until + 0.25 and slowdown.rate > limit:
+            slowdown.throttled(now)
+            refused.append(now)
+        now += 0.25
+    return refused
+
+
+def test_a_new_channel_goes_at_full_speed_and_never_asks_to_be_updated() -> None:
+    slowdown = Slowdown(100.0)
+    assert (slowdown.rate, slowdown.due) == (100.0, math.inf)
+
+
+def test_the_first_refusal_stops_for_a_second_and_halves() -> None:
+    slowdown = Slowdown(100.0)
+    slowdown.throttled(10.0)
+    assert (slowdown.rate, slowdown.paused_until) == (50.0, 11.0)
+
+
+def test_the_rate_never_falls_below_one() -> None:
+    slowdown = Slowdown(5.0)
+    for moment in range(20):
+        slowdown.throttled(float(moment))
+    assert slowdown.rate == 1.0
+
+
+@pytest.mark.parametrize("limit", [97.0, 80.0, 50.0, 33.3, 10.0, 3.0])
+def test_the_limit_is_found_from_below(limit: float) -> None:
+    slowdown = Slowdown(100.0)
+    settle(slowdown, limit, 0.0, 60.0)
+    assert 0.95 * limit <= slowdown.rate <= limit + 5.0
+
+
+def test_attempts_to_go_faster_become_seldom() -> None:
+    slowdown = Slowdown(100.0)
+    refused = settle(slowdown, 40.0, 0.0, 600.0)
+    assert len([at for at in refused if at > 300]) <= 6
+
+
+def test_a_lower_limit_is_found_again() -> None:
+    slowdown = Slowdown(100.0)
+    settle(slowdown, 80.0, 0.0, 60.0)
+    settle(slowdown, 20.0, 60.0, 120.0)
+    assert 18.0 <= slowdown.rate <= 25.0
+
+
+def test_full_speed_returns_when_nothing_is_refused_any_more() -> None:
+    slowdown = Slowdown(100.0)
+    settle(slowdown, 20.0, 0.0, 60.0)
+    assert settle(slowdown, 1000.0, 60.0, 180.0) == []
+    assert (slowdown.rate, slowdown.due) == (100.0, math.inf)

@@ -1,0 +1,283 @@
+"""The commands against a node that is a few lines of HTTP, on a real socket."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+import pytest
+import pytest_twisted
+import valkey
+from twisted.internet import endpoints, reactor
+from twisted.internet.threads import deferToThread
+
+from config.schema import StoreSettings
+from config.secrets import verify_password
+from gateway.store.embedded import EmbeddedServer
+from tests.tools.test_journey import MESSAGE
+from tools import cli, feed
+from tools.http_door import Reply, site
+from tools.node import NodeError
+from tools.terminal import Terminal
+
+STATUS = {
+    "node": "gw1",
+    "accounts": [
+        {"system_id": "billing", "receipts_pending": 3,
+         "binds": [{"type": "transceiver", "peer": "10.0.0.9", "since": "2026-11-21T09:00:00Z"}]},
+        {"system_id": "other", "binds": [], "receipts_pending": 0},
+    ],
+    "channels": [
+        {"name": "operator", "kind": "smsc", "up": True, "binds": 1, "queue": 0, "oldest_seconds": 0, "inflight": 2,
+         "quarantined": False},
+        {"name": "zap", "kind": "whatsapp", "up": False, "binds": 0, "queue": 7, "oldest_seconds": 61.5, "inflight": 0,
+         "quarantined": True},
+    ],
+}  # fmt: skip
+
+
+class FakeNode:
+    """Answers the admin paths; a sent message is delivered at the third look, or ends as `ends`."""
+
+    def __init__(self) -> None:
+        self.orders: list[dict[str, Any]] = []
+        self.looks = 0
+        self.ends = "delivered"
+
+    async def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        if headers.get("authorization") != "Bearer t0ken":
+            return Reply(401, {"error": "no"})
+        match method, path:
+            case "GET", "/admin/status":
+                return Reply(200, STATUS)
+            case "GET", "/admin/messages":
+                return Reply(200, {"messages": [MESSAGE, {**MESSAGE, "id": "m0"}]})
+            case "POST", "/admin/messages":
+                self.orders.append(json.loads(body))
+                return (
+                    Reply(202, {"id": "m1"})
+                    if self.orders[-1]["account"] == "billing"
+                    else Reply(422, {"error": "no such account"})
+                )
+            case "GET", _ if unquote(path) == "/admin/messages/m1":
+                self.looks += 1
+                if self.looks < 3:
+                    return Reply(200, {**MESSAGE, "state": "enroute", "events": MESSAGE["events"][: self.looks]})
+                return Reply(200, {**MESSAGE, "state": self.ends})
+        return Reply(404, {"error": "unknown"})
+
+
+@pytest.fixture
+def node(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    fake = FakeNode()
+    listening = endpoints.TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(site(fake.answer))
+    port: Any = pytest_twisted.blockon(listening)
+    config = tmp_path / "pombo.yaml"
+    config.write_text(
+        f"http: {{listen: ['tcp:{port.getHost().port}:interface=127.0.0.1'], admin_token: t0ken}}\n"
+        f"store: {{directory: {tmp_path}/store}}\n"
+    )
+    monkeypatch.setenv("POMBO_CONFIG", str(config))
+    monkeypatch.setattr(cli, "POLL_S", 0.001)
+    yield fake
+    pytest_twisted.blockon(port.stopListening())
+
+
+async def pombo(*words: str) -> int:
+    """Run a command while the fake node answers in the reactor's thread."""
+    status: int = await deferToThread(cli.main, words)
+    return status
+
+
+@pytest_twisted.ensureDeferred
+async def test_status_is_a_table(node: FakeNode, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await pombo("status") == 0
+    out = capsys.readouterr().out
+    assert "billing  transceiver  10.0.0.9" in out and "not bound" in out
+    assert "zap       whatsapp  quarantined      0      7    62 s" in out
+
+
+@pytest_twisted.ensureDeferred
+async def test_status_as_json_is_the_nodes_answer(node: FakeNode, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await pombo("status", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == STATUS
+
+
+@pytest_twisted.ensureDeferred
+async def test_trace_takes_an_id_or_a_number(node: FakeNode, capsys: pytest.CaptureFixture[str]) -> None:
+    node.looks = 9
+    assert await pombo("trace", "m1") == 0
+    assert capsys.readouterr().out.startswith("m1  billing")
+    assert await pombo("trace", "(11) 98888-0001") == 0
+    out = capsys.readouterr().out
+    assert out.index("m0  billing") < out.index("m1  billing"), "the oldest comes first"
+
+
+@pytest_twisted.ensureDeferred
+async def test_trace_of_something_unknown_is_1(
+    node: FakeNode, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli.Node, "messages", lambda self, number, limit: [])
+    assert await pombo("trace", "nothing") == 1
+    assert "knows no message" in capsys.readouterr().err
+
+
+@pytest_twisted.ensureDeferred
+async def test_send_prints_the_journey_and_says_whether_it_was_delivered(
+    node: FakeNode, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await pombo("send", "--account", "billing", "--to", "5511988880001", "--from", "28940", "Olá") == 0
+    assert node.orders == [{"account": "billing", "to": "5511988880001", "text": "Olá", "from": "28940"}]
+    out = capsys.readouterr().out
+    assert out.count("accepted") == 1 and "delivered, by WhatsApp" in out
+    node.looks, node.ends = 0, "undeliverable"
+    assert await pombo("send", "--account", "billing", "--to", "5511988880001", "Olá") == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_message_that_is_not_accepted_is_1(node: FakeNode, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await pombo("send", "--account", "x", "--to", "5511988880001", "Olá") == 1
+    assert "no such account" in capsys.readouterr().err
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_wrong_token_is_one_line_and_2(
+    node: FakeNode, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "pombo.yaml"
+    path.write_text(path.read_text().replace("t0ken", "wrong"))
+    assert await pombo("status") == 2
+    error = capsys.readouterr().err
+    assert "refuses the admin token" in error and error.count("\n") == 1
+
+
+def test_a_node_that_is_not_there_is_one_line_and_2(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "pombo.yaml"
+    path.write_text(f"http: {{listen: ['tcp:9:interface=127.0.0.1']}}\nstore: {{directory: {tmp_path}/store}}\n")
+    monkeypatch.setenv("POMBO_CONFIG", str(path))
+    for words in (["status"], ["trace", "x"], ["send", "--account", "a", "--to", "1", "x"], ["events"]):
+        assert cli.main(words) == 2
+        error = capsys.readouterr().err
+        assert "cannot be reached" in error and error.count("\n") == 1
+
+
+def test_check_names_the_line_and_keeps_secrets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text("smpp_server:\n  accounts:\n    - {system_id: a, password: geheim, windows: 3}\n")
+    assert cli.main(["check", str(path)]) == 1
+    out = capsys.readouterr().out
+    assert f"{path}:3: smpp_server.accounts[0].windows" in out and "geheim" not in out
+
+
+def test_hash_reads_standard_input_and_verifies(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("secret12\n"))
+    assert cli.main(["hash"]) == 0
+
+    class Account:
+        password = None
+
+        class password_hash:
+            @staticmethod
+            def get_secret_value() -> str:
+                return printed
+
+    printed = capsys.readouterr().out.strip()
+    assert "secret12" not in printed
+    assert verify_password("secret12", Account()) and not verify_password("secret13", Account())  # type: ignore[arg-type]
+
+
+def test_hash_of_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert cli.main(["hash"]) == 1
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["simulate", "--help"], ["simulate", "smsc", "--help"]])
+def test_help_and_version_are_there(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(words)
+    assert ended.value.code == 0 and "pombo" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [[], ["nothing"], ["trace"], ["status", "--wrong"], ["simulate", "fax"]])
+def test_a_wrong_command_line_is_2(words: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(words)
+    assert ended.value.code == 2
+
+
+# ---- the event feed, on a real store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Any:
+    settings = StoreSettings(directory=str(tmp_path / "s"))
+    server = EmbeddedServer(settings.directory, "everysec")
+    server.lock()
+    server.ensure()
+    client: Any = None
+    while client is None:
+        try:
+            client = feed.connect(settings)
+        except NodeError:
+            continue
+    yield client, settings
+    client.shutdown(nosave=True)
+    server.stop()
+
+
+def batch(client: valkey.Valkey, *events: dict[str, Any]) -> None:
+    client.xadd(feed.FEED, {"b": msgspec.msgpack.encode(list(events))})
+
+
+def test_events_come_in_order_filtered_by_account_and_moment(store: Any) -> None:
+    client, _ = store
+    batch(
+        client,
+        {"id": "a", "at": 100.0, "event": "accepted", "account": "x"},
+        {"id": "b", "at": 101.0, "event": "sent", "account": "y"},
+    )
+    batch(client, {"id": "c", "at": "1970-01-01T00:01:42Z", "event": "delivered", "account": "x"})
+
+    def ids(**asked: Any) -> list[str]:
+        return [event["id"] for event in feed.events(client, **asked)]
+
+    assert ids() == ["a", "b", "c"]
+    assert ids(account="x") == ["a", "c"]
+    assert ids(since_at=101.0) == ["b", "c"]
+
+
+def test_following_goes_on_with_what_happens(store: Any) -> None:
+    client, _ = store
+    batch(client, {"id": "a", "at": 100.0, "event": "accepted", "account": "x"})
+    following = feed.events(client, follow=True)
+    assert next(following)["id"] == "a"
+    batch(client, {"id": "b", "at": 101.0, "event": "sent", "account": "x"})
+    assert next(following)["id"] == "b"
+
+
+def test_events_are_printed_as_json_lines_with_iso_moments(
+    store: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client, settings = store
+    batch(client, {"id": "a", "at": 100.25, "event": "accepted", "account": "x", "to": "551"})
+    path = tmp_path / "pombo.yaml"
+    path.write_text(f"store: {{directory: {settings.directory}}}\n")
+    monkeypatch.setenv("POMBO_CONFIG", str(path))
+    assert cli.main(["events"]) == 0
+    assert json.loads(capsys.readouterr().out)["at"] == "1970-01-01T00:01:40.250Z"
+    assert cli.main(["events", "--since", "whenever"]) == 2
+
+
+def test_status_lines_need_no_terminal() -> None:
+    paint: Callable[[], Terminal] = lambda: Terminal(io.StringIO(), {})  # noqa: E731
+    lines = cli.status_lines(STATUS, paint(), now=1_763_719_200.0)
+    assert lines[0] == "node gw1" and not any("\x1b" in line for line in lines)

@@ -94,7 +94,9 @@ class Node(Service):
         outcomes = Ledger(self.store, config.node, config.store.events, later, Keep.ALWAYS)
         accepted = Ledger(self.store, config.node, config.store.events, later, Keep.OVER_LINKS)
         self._ledgers = (outcomes, accepted)
-        self.receipts = ReceiptDesk(self.store, reactor, clock, self.metrics, config.node, self._receipts_kept)
+        self.receipts = ReceiptDesk(
+            self.store, reactor, clock, self.metrics, config.node, self._receipts_kept, int(config.store.retention)
+        )
         self.delivery = Delivery(
             ledger=outcomes, clock=clock, metrics=self.metrics, receipts=self.receipts,
             retention_s=int(config.store.retention),
@@ -102,7 +104,7 @@ class Node(Service):
         self._ids = Ids(clock(), 0)  # its incarnation is given by the store at the start
         self.joining = Joining(self.store, self.delivery, self._ids, clock, join_parts, self._spawn)
         self.delivery.joined = self.joining
-        self.reports = Reports(self.store, self.delivery, self.metrics, id_forms)
+        self.reports = Reports(self.store, self.delivery, self.metrics, id_forms, later)
         self.reports.report_parts = self.joining.report_parts
         self.operations = Operations(self.store, self.delivery, clock, self._normalize)
         self.intake = Intake(
@@ -276,7 +278,7 @@ class Node(Service):
         if any(ledger.busy for ledger in self._ledgers) or self.intake.busy:
             self._reactor.callLater(0.5, self._recover_when_idle)
         else:
-            self._spawn(self.clockwork.recover(), "recovery after the store was away")
+            self._spawn(self.clockwork.recover_leases(), "recovery after the store was away")
 
     def stopService(self) -> Any:
         super().stopService()
@@ -293,6 +295,7 @@ class Node(Service):
         stops = [defer.ensureDeferred(channel.stop()) for channel in self.delivery.channels.values()]
         await defer.DeferredList(stops, consumeErrors=True)
         await self.background.drain(DRAIN_S, self._reactor)
+        self.background.cancel()
         await self._settled()
         if self.clockwork is not None:
             self.clockwork.stop()

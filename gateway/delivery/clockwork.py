@@ -19,6 +19,7 @@ from gateway.store.valkey import Keep, Store
 
 LOOK_S = 0.2  # how often due messages are looked for
 AT_ONCE = 256
+STEADY_S = 1.0
 TAKEN_FOR_S = 30.0  # another node may take a due message after this
 log = Logger("clockwork")
 
@@ -102,40 +103,59 @@ class Clockwork:
     # -- left behind
 
     async def recover(self) -> None:
-        """Messages that were in a channel's hands when a process died, or when a lease's answer was lost."""
+        """At the start: messages that were in a channel's hands when a process died."""
         for dispatcher in list(self._delivery.dispatchers.values()):
             await self._recover_channel(dispatcher)
 
     async def _recover_channel(self, dispatcher: Dispatcher) -> None:
-        ids = await self._store.command("SMEMBERS", dispatcher.hand_key, keep=Keep.OVER_LINKS)
-        ids = [one.decode() for one in ids if one.decode() not in dispatcher.in_hand]
-        written = unwritten = 0
+        name = dispatcher.channel.name
+        written: list[tuple[Message, AttemptResult]] = []
+        back: list[Message] = []
+        for message in await self._in_nobodys_hand(dispatcher):
+            if self._was_written(message.id) and not (dispatcher.channel.kind == "smsc" and self._resends(name)):
+                written.append((message, Uncertain("the gateway died before the answer")))
+            else:
+                back.append(message)
+        self._delivery.attempted(name, written)
+        self._give_back(dispatcher, back, "the gateway died before it was written")
+        if written or back:
+            log.warn(
+                "{channel}: {unwritten} messages go back to the queue, {written} may have been sent and wait for word",
+                channel=name, unwritten=len(back), written=len(written),
+            )  # fmt: skip
+
+    async def recover_leases(self) -> None:
+        """The link to the store was lost: what a lease took there may never have come here. Nobody has written such
+        messages. A result on its way to the store looks the same for a moment, so they must stay as they are."""
+        for dispatcher in list(self._delivery.dispatchers.values()):
+            before = {message.id: message.rev for message in await self._in_nobodys_hand(dispatcher)}
+            if not before:
+                continue
+            await task.deferLater(self._reactor, STEADY_S, lambda: None)
+            lost = [m for m in await self._in_nobodys_hand(dispatcher) if before.get(m.id) == m.rev]
+            self._give_back(dispatcher, lost, "the store's answer was lost")
+            if lost:
+                log.warn("{channel}: {n} messages go back to the queue", channel=dispatcher.channel.name, n=len(lost))
+
+    async def _in_nobodys_hand(self, dispatcher: Dispatcher) -> list[Message]:
+        """Messages that the store counts among this node's, and its channel has not got."""
+        ids = [one.decode() for one in await self._store.command("SMEMBERS", dispatcher.hand_key, keep=Keep.OVER_LINKS)]
+        ids = [one for one in ids if one not in dispatcher.in_hand]
+        stranded: list[Message] = []
         for start in range(0, len(ids), AT_ONCE):
-            some = ids[start : start + AT_ONCE]
-            found = await self._store.command("MGET", *[keys.message(i) for i in some], keep=Keep.OVER_LINKS)
-            results: list[tuple[Message, AttemptResult]] = []
-            for record in found:
+            some = [keys.message(one) for one in ids[start : start + AT_ONCE]]
+            for record in await self._store.command("MGET", *some, keep=Keep.OVER_LINKS):
                 message = records.unpack(record) if record else None
                 if message is None or not message.in_hand or message.final or message.id in dispatcher.in_hand:
                     continue
-                name = dispatcher.channel.name
-                if not message.attempts or message.attempts[-1].channel != name:
-                    continue
-                if self._was_written(message.id) and not (dispatcher.channel.kind == "smsc" and self._resends(name)):
-                    results.append((message, Uncertain("the gateway died before the answer")))
-                    written += 1
-                else:
-                    results.append((message, Unwritten("the gateway died before it was written")))
-                    unwritten += 1
-            uncertain = [r for r in results if isinstance(r[1], Uncertain)]
-            back = sorted((r for r in results if isinstance(r[1], Unwritten)), key=lambda r: r[0].id, reverse=True)
-            self._delivery.attempted(dispatcher.channel.name, uncertain)
-            self._delivery.attempted(dispatcher.channel.name, back)
-        if written or unwritten:
-            log.warn(
-                "{channel}: {unwritten} messages go back to the queue, {written} may have been sent and wait for word",
-                channel=dispatcher.channel.name, unwritten=unwritten, written=written,
-            )  # fmt: skip
+                if message.attempts and message.attempts[-1].channel == dispatcher.channel.name:
+                    stranded.append(message)
+        return stranded
+
+    def _give_back(self, dispatcher: Dispatcher, messages: list[Message], why: str) -> None:
+        """To the front of the queue: the youngest first, so that the oldest ends up before the others."""
+        messages.sort(key=lambda message: message.id, reverse=True)
+        self._delivery.attempted(dispatcher.channel.name, [(message, Unwritten(why)) for message in messages])
 
     # -- overview
 

@@ -42,6 +42,9 @@ class Joined(Protocol):
     def finish(self, turn: Turn) -> None:
         """The text has ended, and every part with it."""
 
+    def reported_one(self, part: Message, channel: str) -> None:
+        """An operator has reported this part's end; it may be the only one it reports."""
+
 
 class Delivery:
     """The journeys of all messages of this node. Implements ports.Results but for what people write to us."""
@@ -56,6 +59,7 @@ class Delivery:
         self.retention_s = retention_s
         self.channels: dict[str, Channel] = {}
         self.dispatchers: dict[str, Dispatcher] = {}
+        self.settling: dict[str, list[Callable[[], None]]] = {}  # msisdn -> what waits until its message's id is kept
         self._noted: dict[str, list[tuple[float, str, str, str]]] = {}  # steps of messages in a channel's hands
 
     def facts(self) -> Mapping[str, ChannelFacts]:
@@ -120,12 +124,16 @@ class Delivery:
         for one in remote_id.split(","):
             turn.commands.append(("SET", keys.remote(channel, one), message.id, "EX", ttl))
             turn.commands.append(("GETDEL", keys.parked(channel, one)))
-        turn.kept.append(self._early)
+        self.settling.setdefault(message.msisdn, [])
 
-    def _early(self, answers: Sequence[Any] | None) -> None:
-        for answer in answers or ():
-            if answer and answer[0] >= 0x80:  # a packed report; ids of stream entries are digits
-                self.early_report(answer)
+        def kept(answers: Sequence[Any] | None) -> None:
+            for call in self.settling.pop(message.msisdn, ()):
+                call()
+            for answer in answers or ():
+                if answer and answer[0] >= 0x80:  # a packed report; ids of stream entries are digits
+                    self.early_report(answer)
+
+        turn.kept.append(kept)
 
     def _hold(self, turn: Turn, channel: str) -> None:
         """A message that may have arrived: a report without an owner for the same addresses will settle it."""
@@ -145,6 +153,8 @@ class Delivery:
 
     def _note_after_end(self, turn: Turn, fresh: Message | None) -> None:
         """The message ended while a channel had it: the trace tells what the channel did, nothing else changes."""
+        for call in self.settling.pop(turn.message.msisdn, ()):
+            call()
         if fresh is None:
             return
         late = Turn(fresh, turn.now)
@@ -307,6 +317,8 @@ class Delivery:
             turn.ttl = self.retention_s
             self.ledger.commit(turn.change(again))
         elif message.final:
+            if message.part is not None and self._kind(news.channel) == "smsc":
+                turn.kept.append(lambda _: self.joined.reported_one(message, news.channel))
             self.end(turn, again)
         else:
             self.follow(turn, self.facts(), again)
@@ -341,7 +353,12 @@ class Delivery:
             held = dispatcher.in_hand.get(message.id) if dispatcher is not None else None
             if held is not None:
                 held.state = State.EXPIRED  # channels look at this right before they write
-        self.follow(Turn(message, now), facts, again)
+        turn = Turn(message, now)
+        if message.follows >= 0 and not expired and message.attempts[-1].state is Attempted.SENT:
+            channel = message.attempts[-1].channel
+            journey.close(message, State(message.follows), message.follows_err, channel, now)
+            turn.step("delivered" if message.state is State.DELIVERED else "failed", channel, "as its sibling part")
+        self.follow(turn, facts, again)
 
     def looked_up(self, message: Message, channel: str, lookup: Lookup) -> None:
         """A lookup is a step of the message; it is written with what follows from it."""

@@ -141,6 +141,10 @@ class Intake:
             )
         )  # fmt: skip
         taker: Dispatcher | None = None
+        if message.part is not None:
+            siblings = keys.siblings(message.part.key)
+            turn.commands.append(("HSET", siblings, message.part.number, message_id))
+            turn.commands.append(("EXPIRE", siblings, max(1, int(message.expires_at - now))))
         if message.schedule_at > now:
             message.state = State.SCHEDULED
         if message.part is not None and self._delivery.channels[message.plan[0]].kind == "whatsapp":

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from gateway.delivery.deliver import Delivery
 from gateway.delivery.turn import Turn
 from gateway.messages.ids import Ids
-from gateway.messages.message import Attempt, Message
+from gateway.messages.message import Attempt, Attempted, Message
 from gateway.messages.outcome import Report
 from gateway.messages.states import State
 from gateway.routing import journey
@@ -25,6 +25,7 @@ from gateway.store import keys, records
 from gateway.store.ledger import Change
 from gateway.store.valkey import Keep, Store
 
+FOLLOW_S = 60.0  # how long a part waits for its own report after a sibling's
 AFTER_THE_TEXT_S = 5.0  # parts end with their text; should that ever fail they end by themselves so much later
 log = Logger("parts")
 
@@ -77,6 +78,7 @@ class Joining:
             expires_at=min(m.expires_at for m in messages),
             priority=min(m.priority for m in messages),
             attempts=[],
+            trace=[],
         )
         turn = Turn(text, now)
         turn.step("joined", "", f"{len(ordered)} parts")
@@ -133,6 +135,7 @@ class Joining:
         changes = [turn.change(self._again)]
         for part in parts:
             part.attempts = [msgspec.structs.replace(attempt) for attempt in before]
+            part.trace += text.trace
             one = Turn(part, turn.now)
             self._delivery.enqueue(one, send)
             changes.append(one.change(self._again))
@@ -148,11 +151,35 @@ class Joining:
             if part.final or part.joined_in != text.id or (part.attempts and not text.released):
                 continue
             part.attempts = [msgspec.structs.replace(attempt) for attempt in text.attempts]
+            part.trace += text.trace
             journey.close(part, text.state, text.err, text.decided_by, turn.now)
             one = Turn(part, turn.now)
             self._delivery.close(one)
             changes.append(one.change(self._again))
         self._delivery.ledger.together(changes)
+
+    def reported_one(self, part: Message, channel: str) -> None:
+        """Some operators report only the first or the last part: the others take its state over after a while."""
+        self._spawn(self._siblings_follow(part, channel), "parts that follow their sibling")
+
+    async def _siblings_follow(self, part: Message, channel: str) -> None:
+        assert part.part is not None
+        rows = await self._store.command("HGETALL", keys.siblings(part.part.key), keep=Keep.ALWAYS)
+        known = {int(number): one.decode() for number, one in zip(rows[::2], rows[1::2], strict=True)}
+        if known.get(part.part.number) != part.id:
+            return  # the reference was used again since
+        now = self._clock()
+        for sibling in await self._read([one for one in known.values() if one != part.id]):
+            attempt = sibling.attempt
+            if sibling.final or sibling.follows >= 0 or attempt is None or attempt.channel != channel:
+                continue
+            if attempt.state is not Attempted.SENT or abs(sibling.accepted_at - part.accepted_at) > FOLLOW_S:
+                continue
+            sibling.follows, sibling.follows_err = int(part.state), part.err
+            turn = Turn(sibling, now)
+            due = min(now + FOLLOW_S, sibling.expires_at)
+            turn.commands.append(("ZADD", keys.DUE, f"{due:.3f}", sibling.id))
+            self._delivery.ledger.commit(turn.change(self._again))
 
     # -- moments and late reports
 

@@ -130,9 +130,10 @@ class ReceiptDesk:
 
     def __init__(
         self, store: Store, reactor: IReactorTime, clock: Callable[[], float], metrics: Metrics, node: str,
-        kept_s: Callable[[str], float], feed_entries: str = "20000",
+        kept_s: Callable[[str], float], retention_s: int = 172_800, feed_entries: str = "20000",
     ) -> None:  # fmt: skip
-        """kept_s(account): seconds its receipts are kept."""
+        """kept_s(account): seconds its receipts are kept. retention_s: how long a finished message is traceable."""
+        self._trace_s = str(retention_s)
         self.store, self._reactor, self.clock, self._metrics, self._node = store, reactor, clock, metrics, node
         self.kept_s, self._feed_entries = kept_s, feed_entries
         self._pumps: dict[str, Pump] = {}
@@ -211,7 +212,7 @@ class ReceiptDesk:
         batch, self._done = self._done[:256], self._done[256:]
         feed, self._feed = self._feed[:512], self._feed[512:]
         head = b"\xdc" + len(feed).to_bytes(2, "big") if feed else b""
-        args: list[str | bytes] = [self._feed_entries, head + b"".join(feed)]
+        args: list[str | bytes] = [self._feed_entries, head + b"".join(feed), self._trace_s]
         for row in batch:
             args += row
         self.store.call("answered", *args).addBoth(self._flushed)

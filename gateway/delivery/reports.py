@@ -22,14 +22,21 @@ log = Logger("reports")
 _decode_report = msgspec.msgpack.Decoder(Report).decode
 
 
+Case = tuple[Report, Callable[[], None]]  # a report, and what to call once nothing of it can be lost any more
+
+
 class Reports:
     """Matches reports, a read's worth in one call."""
 
     def __init__(
-        self, store: Store, delivery: Delivery, metrics: Metrics, id_forms: Callable[[str], tuple[str, ...]]
-    ) -> None:
-        """id_forms: the other spellings an operator may give an id (decimal, hexadecimal, padded ...)."""
+        self, store: Store, delivery: Delivery, metrics: Metrics, id_forms: Callable[[str], tuple[str, ...]],
+        later: Callable[[Callable[[], None]], Any],
+    ) -> None:  # fmt: skip
+        """id_forms: the other spellings an operator may give an id (decimal, hexadecimal, padded ...). later: the
+        reactor's next turn."""
         self._store, self._delivery, self._metrics, self._id_forms = store, delivery, metrics, id_forms
+        self._later = later
+        self._patient: dict[str, list[Case]] = {}  # channel -> reports whose message has just been settled
         self.report_parts: Callable[[Message, Report, Callable[[], None]], None] = delivery.report
         delivery.early_report = self.unpark
         delivery.held = self.look_for_stray  # type: ignore[method-assign]
@@ -39,69 +46,79 @@ class Reports:
         if not self._store.writable:
             done(False)
             return
-        left = [len(reports)]
-
-        def kept() -> None:
-            left[0] -= 1
-            if left[0] == 0:
-                done(True)
-
-        if not reports:
+        left = len(reports)
+        if not left:
             done(True)
             return
-        self._store.call("exact", *[keys.remote(channel, report.remote_id) for report in reports]).addCallbacks(
-            self._exact, self._lost, callbackArgs=(channel, list(reports), kept), errbackArgs=(done,)
-        ).addErrback(lambda failure: log.failure("reports were found but not applied", failure=failure))
 
-    def _find(self, items: list[Any]) -> Any:
-        return self._store.call("find", msgspec.msgpack.encode(items))
+        def kept() -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                done(True)
 
-    def _lost(self, failure: Any, done: Callable[[bool], None]) -> None:
-        log.error("reports could not be looked up: {why}", why=failure.getErrorMessage()[:120])
-        done(False)
+        settling = self._delivery.settling
+        cases = []
+        for report in reports:
+            waiting = settling.get(report.dest) if settling else None
+            if waiting is None:
+                cases.append((report, kept))
+            else:  # the answer that names its message is on its way into the store: a moment's patience
+                waiting.append(lambda case=(report, kept): self._settled(channel, case))  # type: ignore[misc]
+        if cases:
+            self._look(channel, cases)
 
-    def _exact(self, answers: list[Any], channel: str, reports: list[Report], kept: Callable[[], None]) -> None:
+    def _settled(self, channel: str, case: Case) -> None:
+        if not self._patient:
+            self._later(self._look_again)
+        self._patient.setdefault(channel, []).append(case)
+
+    def _look_again(self) -> None:
+        patient, self._patient = self._patient, {}
+        for channel, cases in patient.items():
+            self._look(channel, cases)
+
+    def _look(self, channel: str, cases: list[Case]) -> None:
+        wanted = [keys.remote(channel, report.remote_id) for report, _ in cases]
+        self._store.call("exact", *wanted).addCallback(self._exact, channel, cases).addErrback(_not_applied)
+
+    def _exact(self, answers: list[Any], channel: str, cases: list[Case]) -> None:
         missing = []
-        for report, answer in zip(reports, answers, strict=True):
+        for case, answer in zip(cases, answers, strict=True):
             if answer:
-                self._apply(records.unpack(answer), report, kept)
+                self._apply(records.unpack(answer), *case)
             else:
-                missing.append(report)
+                missing.append(case)
         if missing:
-            self._second_look(channel, missing, kept)
+            items = [self._second_look(channel, report) for report, _ in missing]
+            found = self._store.call("find", msgspec.msgpack.encode(items))
+            found.addCallback(self._found_or_parked, channel, missing).addErrback(_not_applied)
 
-    def _second_look(self, channel: str, reports: list[Report], kept: Callable[[], None]) -> None:
+    def _second_look(self, channel: str, report: Report) -> tuple[Any, ...]:
+        """One item for find.lua."""
         operator = self._delivery.channels.get(channel)
         smsc = operator is not None and operator.kind == "smsc"
         busy: Callable[[str], bool] = getattr(operator, "is_busy", lambda _: False)
-        items = []
-        for report in reports:
-            forms = [report.remote_id, *report.other_ids]
-            if smsc:
-                for one in list(forms):
-                    forms += [form for form in self._id_forms(one) if form not in forms]
-            settles = smsc and report.status in (Status.DELIVERED, Status.FAILED) and not busy(report.dest)
-            items.append(
-                (
-                    [keys.remote(channel, form) for form in forms if form],
-                    report.dest[-SAME_NUMBER_DIGITS:] if smsc else "",
-                    keys.held(channel, report.source, report.dest) if settles else "",
-                    keys.parked(channel, report.remote_id) if report.remote_id else "",
-                    keys.stray(channel, report.source, report.dest) if settles else "",
-                    report.remote_id,
-                    octets(msgspec.msgpack.encode(report)),
-                    keys.PARKED_S,
-                )
-            )
-        self._find(items).addCallback(self._found_or_parked, channel, reports, kept).addErrback(
-            lambda failure: log.failure("reports could not be looked up", failure=failure)
+        forms = [report.remote_id, *report.other_ids]
+        settles = False
+        if smsc and not busy(report.dest):  # busy: its message is just being answered, and the exact id will come
+            for one in list(forms):
+                forms += [form for form in self._id_forms(one) if form not in forms]
+            settles = report.status in (Status.DELIVERED, Status.FAILED)
+        return (
+            [keys.remote(channel, form) for form in forms if form],
+            report.dest[-SAME_NUMBER_DIGITS:] if smsc else "",
+            keys.held(channel, report.source, report.dest) if settles else "",
+            keys.parked(channel, report.remote_id) if report.remote_id else "",
+            keys.stray(channel, report.source, report.dest) if settles else "",
+            report.remote_id,
+            octets(msgspec.msgpack.encode(report)),
+            keys.PARKED_S,
         )
 
-    def _found_or_parked(
-        self, answers: list[Any], channel: str, reports: list[Report], kept: Callable[[], None]
-    ) -> None:
+    def _found_or_parked(self, answers: list[Any], channel: str, cases: list[Case]) -> None:
         unknown = 0
-        for report, answer in zip(reports, answers, strict=True):
+        for (report, kept), answer in zip(cases, answers, strict=True):
             if answer:
                 self._apply(records.unpack(answer[0]), report, kept)
             else:
@@ -136,5 +153,14 @@ class Reports:
     def _stray(self, remote_id: bytes | None, channel: str) -> None:
         if remote_id:
             self._store.command("GETDEL", keys.parked(channel, remote_id.decode())).addCallbacks(
-                lambda packed: packed and self.unpark(packed), lambda _: None
+                self._unparked, lambda _: None
             )
+
+    def _unparked(self, packed: bytes | None) -> None:
+        if packed:
+            self.unpark(packed)
+
+
+def _not_applied(failure: Any) -> None:
+    """Nothing was acknowledged: whoever sent the reports will send them again."""
+    log.failure("reports were not applied", failure=failure)

@@ -104,6 +104,9 @@ class Message(msgspec.Struct, array_like=True):
     parts: tuple[str, ...] = ()
     joined_in: str = ""  # id of the joined text that speaks for this part
     released: bool = False  # of a joined text: its parts go on by themselves
+    follows: int = -1  # state that this part takes over from a sibling unless its own report comes first; -1: none
+    follows_err: int = 0
+    trace: list[tuple[float, str, str, str]] = []  # its steps: at, event, channel, detail
     rev: int = 0  # of the record this was read from; 0: not stored yet
     in_hand: bool = False  # a channel has it; nobody else may take it
 

@@ -1,7 +1,7 @@
 """Every key in the store, its shape and how long it lives.
 
     m:{id}                      string  the packed message, see records.py          until final, then store.retention
-    e:{id}                      string  its events, packed one behind the other      as m:
+    e:{id}                      string  when its receipt was sent and answered      store.retention
     q:{channel}:{priority}      list    "id ordinal" of messages waiting for it     entries checked when they are taken
     hand:{node}:{channel}       set     ids in the hands of a node's channel        emptied by the attempt's outcome
     due                         zset    id -> when its next step is due             every message that is not final
@@ -11,6 +11,7 @@
     stray:{channel}:{from}:{to} list    remote ids of parked reports                10 min
     set:{part key}              hash    part number -> "digest id [id ...]"         parts_timeout * 4
     set:{part key}:done         hash    the same of a set that was joined           parts_timeout
+    parts:{part key}            hash    part number -> id, for reports of only one   validity
     r:{account}                 stream  receipts and replies waiting for a bind     receipts_kept
     t:{msisdn}                  list    who wrote to this number, newest first      30 days
     p:{person}                  string  WhatsApp evidence, see bridge/presence.py   given by the writer
@@ -64,6 +65,10 @@ def stray(channel: str, source: str, dest: str) -> str:
 
 def part_set(key: str) -> str:
     return f"set:{key}"
+
+
+def siblings(key: str) -> str:
+    return f"parts:{key}"
 
 
 def receipts(account: str) -> str:

@@ -18,6 +18,7 @@ from gateway.store.valkey import WANTED, Keep, Store
 
 AT_MOST = 256  # changes in one call: longer scripts would keep others waiting
 IN_FLIGHT = 3
+LONGEST_TRACE = 120  # steps kept with a message; of a longer journey the middle is left out
 Command = Sequence[Any]  # a server command; octets as records.octets()
 log = Logger("ledger")
 _encode = msgspec.msgpack.Encoder().encode
@@ -30,6 +31,7 @@ class Change:
     done(answers): it is kept; `answers` are those of XADD, PART, GETDEL and LPOP commands in order, None when the
     change had been made before a lost link and the answers are not known any more.
     again(message): somebody else was faster; the message as it is now (None: it is gone), for another try.
+    trace_ids: the messages the events are told of in the feed; the parts of a joined text, else the message itself.
     failed(): the store refused it and nothing was kept (only with Keep.OVER_LINKS).
     """
 
@@ -53,6 +55,10 @@ class Change:
         self.trace_ids = (message.parts or (message.id,)) if trace_ids is None else trace_ids
         self.expected = message.rev
         message.rev += 1
+        if events:
+            message.trace += events
+            if len(message.trace) > LONGEST_TRACE:
+                del message.trace[LONGEST_TRACE // 4 : LONGEST_TRACE // 2]
         self.record = records.pack(message)
 
 
@@ -104,19 +110,17 @@ class Ledger:
         self._flights += 1
         items, area, count = [], [], 0
         for change in batch:
-            events = records.pack_events(change.events) if change.events else b""
             feed = self._feed(change) if change.events else b""
             n = len(change.events) * len(change.trace_ids)
             count += n
-            area += (change.record, events, feed)
+            area += (change.record, feed)
             commands: list[Any] = []
             for command in change.commands:
                 commands.append(len(command))
                 commands += command
             items.append(
                 (
-                    change.message.id, change.expected, change.ttl, len(change.record), len(events), change.trace_ids,
-                    len(feed), n, commands,
+                    change.message.id, change.expected, change.ttl, len(change.record), len(feed), n, commands,
                 )
             )  # fmt: skip
         if count:

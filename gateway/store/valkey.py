@@ -28,6 +28,7 @@ from gateway.store.embedded import EmbeddedServer, StoreUnavailable
 SCRIPTS = ("commit", "lease", "due", "exact", "find", "answered", "receive", "keep", "revoke", "overview")
 STALL_S = 3.0  # without an answer for so long, the store counts as not writable
 CONNECT_S = 5.0
+STOP_S = 5.0
 SHUTDOWN_S = 3.0
 BACKOFF_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
 WANTED = msgspec.msgpack.encode({"XADD": True, "PART": True, "GETDEL": True, "LPOP": True})
@@ -67,6 +68,14 @@ class _Protocol(txredisapi.RedisProtocol):  # type: ignore[misc]
         """Octets stay octets; the library's own way walks through every answer for nothing."""
         return data
 
+    def _build_command(self, *args: str | bytes, **_: Any) -> bytes:
+        """The same octets as the library's own way makes, which takes three times as long over them."""
+        out = [b"*%d\r\n" % len(args)]
+        for arg in args:
+            octets = arg if type(arg) is bytes else arg.encode()  # type: ignore[union-attr]
+            out.append(b"$%d\r\n%b\r\n" % (len(octets), octets))
+        return b"".join(out)
+
     def stopTrying(self) -> None:
         """What txredisapi calls when AUTH failed."""
 
@@ -79,8 +88,8 @@ class _Protocol(txredisapi.RedisProtocol):  # type: ignore[misc]
         return super().connectionMade()
 
     def connectionLost(self, why: Failure | None = None) -> None:
+        self._lost()  # first: whoever hears that a call failed may ask again at once
         super().connectionLost(why)
-        self._lost()
 
 
 class Store:
@@ -144,10 +153,13 @@ class Store:
             self._beat.stop()
         link, self._link = self._link, None
         if link is not None:
-            if self._embedded is not None:  # it closes the link instead of an answer; waiting lets the command leave first
-                gone = link.execute_command("SHUTDOWN", "NOSAVE").addTimeout(SHUTDOWN_S, self._reactor)
-                await gone.addErrback(lambda _: None)
-            link.transport.loseConnection()
+            gone = link.whenDisconnected()
+            gone.addTimeout(STOP_S, self._reactor, onTimeoutCancel=lambda *_: None)
+            if self._embedded is not None:
+                link.execute_command("SHUTDOWN", "NOSAVE").addErrback(lambda _: None)
+            else:
+                link.transport.loseConnection()
+            await gone
         if self._embedded is not None:
             self._embedded.stop()
         for call in self._pending:
@@ -165,14 +177,18 @@ class Store:
             if how != "running":
                 log.info("embedded store {how}", how=how)
         endpoint, password, dbid, username = self._endpoint()
-        link = _Protocol(password, dbid, username, self._link_lost)
+        link = _Protocol(password, dbid, username, lambda: self._link_lost(link))
         await endpoint.connect(protocol.Factory.forProtocol(lambda: link))
-        ready = link.whenConnected()
-        ready.addTimeout(CONNECT_S, self._reactor)
-        await ready
-        for name, text in self._texts.items():  # a server that still reads its files refuses this, and we try again
-            answer = await link.execute_command("SCRIPT", "LOAD", text)
-            self._shas[name] = answer.decode()
+        try:
+            ready = link.whenConnected()
+            ready.addTimeout(CONNECT_S, self._reactor)
+            await ready
+            for name, text in self._texts.items():  # a server that still reads its files refuses this, and we try again
+                answer = await link.execute_command("SCRIPT", "LOAD", text)
+                self._shas[name] = answer.decode()
+        except Exception:
+            link.transport.loseConnection()
+            raise
         self._link, self._tries, self._refusal = link, 0, ""
         waiting, self._pending = self._pending, deque()
         for call in waiting:
@@ -193,8 +209,8 @@ class Store:
         dbid = int(url.path.strip("/") or 0) or None
         return point, unquote(url.password) if url.password else None, dbid, url.username or None
 
-    def _link_lost(self) -> None:
-        if self._link is None or self._stopping:
+    def _link_lost(self, link: _Protocol) -> None:
+        if self._link is not link or self._stopping:
             return
         self._link, self._refusal = None, "link lost"
         log.warn("store link lost; reconnecting")

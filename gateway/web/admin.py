@@ -77,7 +77,13 @@ class NodeAdmin:
         if not record:
             return None
         message = records.unpack(record)
-        return None if message.parts else describe(message, records.unpack_events(trace or b""))
+        if message.parts:
+            return None
+        events = [records.Event(*step) for step in message.trace] + records.unpack_events(trace or b"")
+        if message.joined_in and not message.final:  # until it ends, what happens to it is written at the joined text
+            joined = await self._operations.read(message.joined_in)
+            events += [records.Event(*step) for step in joined.trace] if joined is not None else []
+        return describe(message, events)
 
     async def messages(self, number: str, limit: int) -> list[dict[str, Any]]:
         msisdn = parse_destination(number, self._country()) or "".join(c for c in number if c.isdigit())

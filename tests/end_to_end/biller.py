@@ -67,10 +67,10 @@ class Biller(SessionProtocol):
                 self.bound.callback(0)
             case BindRefused(command_status=status):
                 self.bound.callback(int(status))
-            case Answered(context=(at, Deferred() as answered), response=response):
+            case Answered(context=(float() as at, Deferred() as answered), response=response):
                 message_id = response.message_id if isinstance(response, pdu.SubmitSmResp) else ""
                 answered.callback(Answer(int(response.command_status), message_id, self.now() - at))
-            case Unanswered(context=(at, Deferred() as answered)):
+            case Unanswered(context=(float() as at, Deferred() as answered)):
                 answered.callback(Answer(None, "", self.now() - at))
             case Received(pdu=pdu.DeliverSm() as request):
                 self._take_delivery(request)
@@ -118,7 +118,12 @@ class Biller(SessionProtocol):
         return answered
 
     def submit_parts(
-        self, to: str, text: str, how: str = "udh8", reference: int = 7, order: Callable[[list[Part]], list[Part]] = list
+        self,
+        to: str,
+        text: str,
+        how: str = "udh8",
+        reference: int = 7,
+        order: Callable[[list[Part]], list[Part]] = list,
     ) -> list[Deferred[Answer]]:
         """A long text, one submit_sm per part, in the order that `order` makes of them."""
         data_coding, octets = charset.choose(text)
@@ -126,7 +131,7 @@ class Biller(SessionProtocol):
             self.submit(
                 to, data_coding=data_coding, esm_class=part.esm_class, short_message=part.short_message, tlvs=part.tlvs
             )
-            for part in order(split(octets, data_coding, how, reference))  # type: ignore[arg-type]
+            for part in order(split(octets, data_coding, how, reference))
         ]
 
     def leave(self) -> None:

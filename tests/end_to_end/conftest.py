@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import pytest_twisted
 from twisted.internet import reactor
 
+from tests.end_to_end.in_reactor import fixture
 from tests.end_to_end.stage import Stage
 
 
-@pytest_twisted.async_yield_fixture
+@fixture()
 async def stage() -> AsyncIterator[Stage]:
     """Operator and provider listen; the gateway is not started yet."""
     stage = Stage(reactor)
@@ -22,7 +22,7 @@ async def stage() -> AsyncIterator[Stage]:
         await stage.close()
 
 
-@pytest_twisted.async_yield_fixture(scope="module")
+@fixture("module")
 async def running() -> AsyncIterator[Stage]:
     """One running gateway for the tests of a module that leave it as they found it."""
     stage = Stage(reactor)

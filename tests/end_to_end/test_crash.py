@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
-import pytest_twisted
 
+from tests.end_to_end.in_reactor import in_reactor
 from tests.end_to_end.ledger import Ledger
 from tests.end_to_end.stage import Stage
 from tools.clock import pause
@@ -48,7 +49,7 @@ def in_flight(stage: Stage, now: float) -> int:
 
 
 @pytest.mark.parametrize("victim", ["gateway", "store", "both"])
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_a_kill_in_the_middle_loses_nothing(stage: Stage, victim: str) -> None:
     numbers = people(MESSAGES)
     make_realistic(stage, numbers)
@@ -70,7 +71,7 @@ async def test_a_kill_in_the_middle_loses_nothing(stage: Stage, victim: str) -> 
                 stage.gateway.kill_store()
             doubtful = in_flight(stage, stage.reactor.seconds())
             if victim != "store":
-                await stage.until(lambda: biller.closed, "the link is lost")
+                await stage.until(partial(getattr, biller, "closed"), "the link is lost")
                 await stage.start(channels_up=False)
                 biller = await stage.bind()
                 ledger.watch(biller)
@@ -88,7 +89,7 @@ async def test_a_kill_in_the_middle_loses_nothing(stage: Stage, victim: str) -> 
     await stage.stop()
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_a_submit_that_was_never_answered_is_held_over_a_crash_and_settled_by_a_stray_receipt(
     stage: Stage,
 ) -> None:
@@ -116,7 +117,7 @@ async def test_a_submit_that_was_never_answered_is_held_over_a_crash_and_settled
     assert fifth["state"] in ("accepted", "enroute")
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_a_held_message_expires_with_its_validity_and_is_never_sent_again(stage: Stage) -> None:
     stage.settings["routes"] = [{"name": "sms", "channels": ["operator"]}]
     stage.operator.scripts.set("*", OperatorScript(answered=False, receipt=False))
@@ -135,7 +136,7 @@ async def test_a_held_message_expires_with_its_validity_and_is_never_sent_again(
     assert len(stage.operator.submits) == 3
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_receipts_wait_over_a_crash_while_nobody_is_bound_and_come_in_order(stage: Stage) -> None:
     numbers = people(60)
     make_realistic(stage, numbers)
@@ -144,12 +145,12 @@ async def test_receipts_wait_over_a_crash_while_nobody_is_bound_and_come_in_orde
     ledger.submit(await stage.bind("transmitter"), numbers)
 
     async def all_wait() -> bool:
-        return (await stage.status())["accounts"][0]["receipts_pending"] == 60
+        return bool((await stage.status())["accounts"][0]["receipts_pending"] == 60)
 
     await stage.until(all_wait, "all receipts wait")
     stage.gateway.kill()
     await stage.start(channels_up=False)
-    assert await all_wait() or await stage.until(all_wait, "all receipts still wait") is None
+    await stage.until(all_wait, "all receipts still wait")
     biller = await stage.bind("receiver")
     ledger.watch(biller)
     await stage.until(lambda: len(biller.receipts) == 60, "the receipts come")
@@ -162,7 +163,7 @@ async def test_receipts_wait_over_a_crash_while_nobody_is_bound_and_come_in_orde
     assert queued_at == sorted(queued_at)
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_a_receipt_that_was_on_its_way_at_the_crash_comes_again_and_says_the_same(stage: Stage) -> None:
     numbers = people(20)
     make_realistic(stage, numbers)

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-import pytest_twisted
 from twisted.internet.threads import deferToThread
 
+from tests.end_to_end.in_reactor import in_reactor
 from tests.end_to_end.stage import PASSWORD, Stage
 from tests.end_to_end.test_parts import LONG_UCS2
 
@@ -75,24 +75,24 @@ def perl() -> str:
     return found
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_smpplib_gets_its_receipt(running: Stage) -> None:
     _, ids = await goes_through(running, [sys.executable, str(CLIENTS / "smpplib_client.py")])
     assert len(ids) == 1
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_smpplib_gets_a_receipt_for_every_part_of_a_long_text(running: Stage) -> None:
     command = [sys.executable, str(CLIENTS / "smpplib_client.py")]
     to, ids = await goes_through(running, command, text=LONG_UCS2)
     assert len(ids) == len([submit for submit in running.operator.submits if submit.dest == to]) == 3
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_the_npm_package_smpp_gets_its_receipt(running: Stage, node_modules: Path) -> None:
     await goes_through(running, ["node", str(CLIENTS / "node_smpp.js")], {"NODE_PATH": str(node_modules)})
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_net_smpp_of_perl_gets_its_receipt(running: Stage, perl: str) -> None:
     await goes_through(running, [perl, str(CLIENTS / "net_smpp.pl")])

@@ -6,9 +6,9 @@ import itertools
 from typing import Any
 
 import pytest
-import pytest_twisted
 
 from gateway.smpp.segments import Part, split
+from tests.end_to_end.in_reactor import in_reactor
 from tests.end_to_end.stage import Stage
 from tools.scripts import OperatorScript
 
@@ -37,7 +37,7 @@ async def ids_of(answers: list[Any]) -> list[str]:
 
 @pytest.mark.parametrize("how", ["udh8", "udh16", "sar"])
 @pytest.mark.parametrize("text", [LONG, LONG_UCS2], ids=["gsm7", "ucs2"])
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_parts_in_any_order_reach_whatsapp_once_as_one_text(running: Stage, how: str, text: str) -> None:
     to = number()
     running.provider.people.add(to)
@@ -51,7 +51,7 @@ async def test_parts_in_any_order_reach_whatsapp_once_as_one_text(running: Stage
     biller.leave()
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_a_part_that_came_twice_does_not_double_the_text(running: Stage) -> None:
     to = number()
     running.provider.people.add(to)
@@ -63,7 +63,7 @@ async def test_a_part_that_came_twice_does_not_double_the_text(running: Stage) -
     biller.leave()
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_a_set_with_a_missing_part_goes_as_plain_sms_parts_after_the_parts_timeout(running: Stage) -> None:
     to = number()
     running.provider.people.add(to)
@@ -87,10 +87,8 @@ async def test_a_set_with_a_missing_part_goes_as_plain_sms_parts_after_the_parts
 
 @pytest.mark.parametrize("how", ["udh8", "udh16"])
 @pytest.mark.parametrize("text", [LONG, LONG_UCS2], ids=["gsm7", "ucs2"])
-@pytest_twisted.ensureDeferred
-async def test_parts_to_somebody_without_an_account_leave_octet_for_octet(
-    running: Stage, how: str, text: str
-) -> None:
+@in_reactor
+async def test_parts_to_somebody_without_an_account_leave_octet_for_octet(running: Stage, how: str, text: str) -> None:
     to = number()
     biller = await running.bind()
     given: list[Part] = []
@@ -109,7 +107,7 @@ async def test_parts_to_somebody_without_an_account_leave_octet_for_octet(
     biller.leave()
 
 
-@pytest_twisted.ensureDeferred
+@in_reactor
 async def test_a_part_that_the_operator_refuses_has_a_result_of_its_own(running: Stage) -> None:
     to = number()
     running.operator.scripts.set(to, OperatorScript(status=0x0B, refusals=1))

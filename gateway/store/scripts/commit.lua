@@ -2,12 +2,11 @@
 -- One call is one transaction: after a crash either all of a call is there or nothing.
 --
 -- ARGV[1]  msgpack list of
---          {id, expected, ttl, record size, events size, trace ids, feed size, feed count, commands}
+--          {id, expected, ttl, record size, feed size, feed count, commands}
 --            expected   the revision that was read; 0 creates
 --            ttl        seconds the record lives from now on; 0: no end
---            trace ids  the messages whose e:{id} the events are appended to
 --            commands   server commands one behind the other, each after the number of its words
--- ARGV[2]  record, events and feed entry of each item, all in a row
+-- ARGV[2]  record and feed entry of each item, all in a row
 -- ARGV[3]  entries the feed keeps, roughly
 -- ARGV[4]  names of commands whose answer is wanted, as a msgpack map
 -- Returns for each: 1 done; 2 this very change was done before; {0, record or false} somebody else was faster;
@@ -52,27 +51,22 @@ for i = 1, #items do
   local it = items[i]
   local key = 'm:' .. it[1]
   local record = sub(area, at, at + it[4] - 1)
-  local events_at = at + it[4]
-  local feed_at = events_at + it[5]
-  at = feed_at + it[7]
-  local expected = it[2] > 0 and struct.pack('>I4', it[2]) or ''
-  if call('GETRANGE', key, 0, 3) == expected then
+  local feed_at = at + it[4]
+  at = feed_at + it[5]
+  local ok
+  if it[2] == 0 then
+    ok = call('SET', key, record, 'NX')
+  elseif call('GETRANGE', key, 0, 3) == struct.pack('>I4', it[2]) then
+    ok = true
     if it[3] > 0 then
       call('SET', key, record, 'EX', it[3])
     else
       call('SET', key, record)
     end
-    if it[5] > 0 then
-      local events, ids = sub(area, events_at, feed_at - 1), it[6]
-      for j = 1, #ids do
-        call('APPEND', 'e:' .. ids[j], events)
-        if it[3] > 0 then
-          call('EXPIRE', 'e:' .. ids[j], it[3])
-        end
-      end
-    end
+  end
+  if ok then
     local answers = nil
-    local c = it[9]
+    local c = it[7]
     local j = 1
     while j <= #c do
       local last = j + c[j]
@@ -91,9 +85,9 @@ for i = 1, #items do
       end
       j = last + 1
     end
-    if it[8] > 0 then
+    if it[6] > 0 then
       feed[#feed + 1] = sub(area, feed_at, at - 1)
-      count = count + it[8]
+      count = count + it[6]
     end
     out[i] = answers or 1
   elseif call('GET', key) == record then

@@ -6,6 +6,7 @@ smpplib_client.py PORT SYSTEM_ID PASSWORD SOURCE DEST TEXT; prints JSON lines {"
 import json
 import re
 import sys
+from typing import Any
 
 import smpplib.client
 import smpplib.consts
@@ -19,13 +20,13 @@ client = smpplib.client.Client("127.0.0.1", int(port), timeout=10, allow_unknown
 client.logger.disabled = True
 
 
-def answered(pdu):
+def answered(pdu: Any) -> None:
     assert pdu.status == 0, pdu.status
     ids.append(pdu.message_id.decode())
     print(json.dumps({"id": ids[-1]}), flush=True)
 
 
-def delivered(pdu):
+def delivered(pdu: Any) -> None:
     found = re.match(rb"id:(\S+) sub:001 dlvrd:\d{3} submit date:\d{10} done date:\d{10} stat:(\w+)", pdu.short_message)
     assert pdu.esm_class & 0x3C == 0x04 and found
     receipts.add(found[1].decode())

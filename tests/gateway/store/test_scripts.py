@@ -1,0 +1,338 @@
+"""The scripts that run inside the store: leases, due moments, reports and their messages, sets of parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_twisted
+
+from gateway.messages.message import Attempted, Message
+from gateway.messages.states import State
+from gateway.store import keys, records
+from gateway.store.valkey import Store
+from tests.gateway.samples import NUMBER, START, accepted, attempt
+from tests.gateway.store.test_ledger import Desk
+
+HAND = keys.hand("gw1", "operator")
+
+
+async def queue(store: Store, *messages: Message, channel: str = "operator") -> None:
+    """Keep messages, each waiting in its queue under its present ordinal."""
+    desk = Desk(store)
+    for message in messages:
+        entry = f"{message.id} {len(message.attempts)}"
+        await desk.write(message, [("RPUSH", keys.queue(channel, message.priority), entry)], events=[])
+
+
+def waiting(message_id: str, priority: int = 1, **fields: Any) -> Message:
+    return accepted(message_id, **{"priority": priority, "attempts": [attempt("operator")], **fields})
+
+
+async def lease(store: Store, most: int, hand: str = HAND) -> tuple[int, list[Message]]:
+    left, *found = await store.call("lease", "operator", str(most), hand)
+    return left, [records.unpack(record) for record in found]
+
+
+def ids(messages: Sequence[Message]) -> list[str]:
+    return [message.id for message in messages]
+
+
+# -- lease
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_higher_priority_is_taken_first_and_the_older_before_the_younger(store: Store) -> None:
+    await queue(
+        store, waiting("low1", 2), waiting("n1"), waiting("high1", 0), waiting("n2"), waiting("high2", 0)
+    )
+    assert [(left, ids(taken)) for left, taken in [await lease(store, 3), await lease(store, 10)]] == [
+        (2, ["high1", "high2", "n1"]),
+        (0, ["n2", "low1"]),
+    ]
+    assert await lease(store, 10) == (0, [])
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_is_taken_is_marked_as_in_hand_at_a_new_revision(store: Store) -> None:
+    await queue(store, waiting("m1"))
+    _, (taken,) = await lease(store, 1)
+    assert (taken.in_hand, taken.rev) == (True, 2)
+    assert await store.command("SMEMBERS", HAND) == [b"m1"]
+    kept = records.unpack(await store.command("GET", keys.message("m1")))
+    assert kept == taken
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_entry_of_an_earlier_attempt_is_dropped(store: Store) -> None:
+    moved = waiting("m1", attempts=[attempt("operator", Attempted.FAILED), attempt("zap")])
+    await queue(store, waiting("m2"))
+    await Desk(store).write(moved, [("LPUSH", keys.queue("operator", 1), "m1 1")], events=[])
+    left, taken = await lease(store, 1)
+    assert (left, ids(taken)) == (0, ["m2"])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"in_hand": True}, {"state": State.DELIVERED}, {"state": State.EXPIRED}],
+    ids=["in hand", "delivered", "expired"],
+)
+@pytest_twisted.ensureDeferred
+async def test_what_is_in_hand_or_final_is_not_taken(store: Store, fields: dict[str, Any]) -> None:
+    await queue(store, waiting("m1", **fields), waiting("m2"))
+    assert ids((await lease(store, 5))[1]) == ["m2"]
+    assert await store.command("SMEMBERS", HAND) == [b"m2"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_entries_without_a_message_or_a_meaning_are_dropped(store: Store) -> None:
+    await queue(store, waiting("m1"))
+    await store.command("LPUSH", keys.queue("operator", 1), "gone 1", "nonsense", "")
+    assert ids((await lease(store, 1))[1]) == ["m1"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_message_with_two_entries_is_taken_once(store: Store) -> None:
+    await queue(store, waiting("m1"))
+    await store.command("LPUSH", keys.queue("operator", 1), "m1 1")
+    assert ids((await lease(store, 5))[1]) == ["m1"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_two_nodes_never_take_the_same_message(store: Store) -> None:
+    await queue(store, *(waiting(f"m{number}") for number in range(10)))
+    first = await lease(store, 5, keys.hand("gw1", "operator"))
+    second = await lease(store, 10, keys.hand("gw2", "operator"))
+    assert ids(first[1]) + ids(second[1]) == [f"m{number}" for number in range(10)]
+    assert await store.command("SCARD", keys.hand("gw2", "operator")) == 5
+
+
+# -- due
+
+
+async def due(store: Store, now: float, most: int = 10, again_at: float = 0.0) -> list[str]:
+    found = await store.call("due", f"{now:.3f}", str(most), f"{again_at or now + 30:.3f}")
+    return ids([records.unpack(record) for record in found])
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_is_due_comes_oldest_first_and_not_again_before_its_time(store: Store) -> None:
+    desk = Desk(store)
+    for message_id, at in (("late", 3.0), ("early", 1.0), ("middle", 2.0), ("future", 99.0)):
+        await desk.write(accepted(message_id), [("ZADD", keys.DUE, str(at), message_id)])
+    assert await due(store, 10.0, most=2) == ["early", "middle"]
+    assert await due(store, 10.0) == ["late"]
+    assert await due(store, 39.9) == []
+    assert sorted(await due(store, 40.0)) == ["early", "late", "middle"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_due_entry_without_a_message_goes_away(store: Store) -> None:
+    await store.command("ZADD", keys.DUE, "1", "gone")
+    assert await due(store, 10.0) == []
+    assert await store.command("ZCARD", keys.DUE) == 0
+
+
+# -- find
+
+
+def asked(remote_id: str, *forms: str, dest: str = "", hold: str = "", park: bool = False, stray: str = "") -> Any:
+    return (
+        [keys.remote("operator", one) for one in (remote_id, *forms)],
+        dest,
+        hold,
+        keys.parked("operator", remote_id) if park else "",
+        stray,
+        remote_id,
+        records.octets(b"\x91report " + remote_id.encode()),
+        600,
+    )
+
+
+async def find(store: Store, *items: Any) -> list[tuple[str, int] | None]:
+    """For each: (message id, 1 exact 2 other form 3 held), or None."""
+    answers = await store.call("find", msgspec.msgpack.encode(items))
+    return [(records.unpack(answer[0]).id, answer[1]) if answer else None for answer in answers]
+
+
+HELD = keys.held("operator", "28940", NUMBER)
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_exact_id_comes_before_its_other_forms(store: Store) -> None:
+    desk = Desk(store)
+    await desk.write(accepted("m1"), [("SET", keys.remote("operator", "0E99"), "m1")])
+    await desk.write(accepted("m2"), [("SET", keys.remote("operator", "3737"), "m2")])
+    assert await find(store, asked("0E99", "3737"), asked("E99", "0E99"), asked("E98", "e98")) == [
+        ("m1", 1),
+        ("m1", 2),
+        None,
+    ]
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_other_form_counts_only_for_the_message_of_the_same_number(store: Store) -> None:
+    await Desk(store).write(accepted("m1"), [("SET", keys.remote("operator", "e99"), "m1")])
+    assert await find(store, asked("E99", "e99", dest=NUMBER[-8:])) == [("m1", 2)]
+    assert await find(store, asked("E99", "e99", dest="99999999")) == [None]
+    assert await find(store, asked("e99", dest="99999999")) == [("m1", 1)], "the exact id needs no number"
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_id_whose_message_is_gone_names_nobody(store: Store) -> None:
+    await store.command("SET", keys.remote("operator", "77"), "gone")
+    assert await find(store, asked("77")) == [None]
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_unclaimed_report_settles_the_oldest_message_that_is_held_and_not_final(store: Store) -> None:
+    desk = Desk(store)
+    await desk.write(accepted("done", state=State.EXPIRED), [("RPUSH", HELD, "done")])
+    await desk.write(accepted("m1"), [("RPUSH", HELD, "m1")])
+    await desk.write(accepted("m2"), [("RPUSH", HELD, "m2")])
+    await store.command("LPUSH", HELD, "gone")
+    assert await find(store, asked("77", hold=HELD), asked("78", hold=HELD), asked("79", hold=HELD)) == [
+        ("m1", 3),
+        ("m2", 3),
+        None,
+    ]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_report_that_names_nobody_is_parked_for_a_while(store: Store) -> None:
+    stray = keys.stray("operator", "28940", NUMBER)
+    assert await find(store, asked("77", park=True, stray=stray)) == [None]
+    parked = keys.parked("operator", "77")
+    assert await store.command("GET", parked) == b"\x91report 77"
+    assert 0 < await store.command("TTL", parked) <= 600
+    assert await store.command("LRANGE", stray, "0", "-1") == [b"77"]
+    assert 0 < await store.command("TTL", stray) <= 600
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_report_that_is_not_to_be_parked_leaves_nothing(store: Store) -> None:
+    assert await find(store, asked("77")) == [None]
+    assert await store.command("DBSIZE") == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_exact_ids_are_read_many_at_a_time(store: Store) -> None:
+    await Desk(store).write(accepted("m1"), [("SET", keys.remote("zap", "w1"), "m1")])
+    await store.command("SET", keys.remote("zap", "w2"), "gone")
+    answers = await store.call("exact", *(keys.remote("zap", one) for one in ("w0", "w1", "w2")))
+    assert [records.unpack(one).id if one else None for one in answers] == [None, "m1", None]
+
+
+# -- parts
+
+KEY = keys.part_set("billing:28940:7:3")
+
+
+async def arrive(store: Store, number: int, message_id: str, digest: str = "d", total: int = 3, at: float = 60.0) -> Any:
+    """A part is kept; the members of its set when that is complete, as {number: [ids]}."""
+    _, (members,) = await Desk(store).write(
+        accepted(message_id),
+        [("PART", KEY, total, number, message_id, f"{digest}{number}".rjust(8, "0"), f"{at:.3f}", 240)],
+    )
+    if not members:
+        return None
+    values = [value.decode().split()[1:] for value in members[1::2]]
+    return dict(sorted(zip(map(int, members[::2]), values, strict=True)))
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_set_is_complete_with_its_last_part_in_whatever_order(store: Store) -> None:
+    assert await arrive(store, 3, "c") is None
+    assert await arrive(store, 1, "a") is None
+    assert await arrive(store, 2, "b") == {1: ["a"], 2: ["b"], 3: ["c"]}
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_duplicate_stands_beside_its_twin(store: Store) -> None:
+    await arrive(store, 1, "a")
+    assert await arrive(store, 1, "a2") is None
+    await arrive(store, 2, "b")
+    assert await arrive(store, 3, "c") == {1: ["a", "a2"], 2: ["b"], 3: ["c"]}
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_reference_used_again_begins_a_new_set(store: Store) -> None:
+    await arrive(store, 1, "a")
+    await arrive(store, 2, "b")
+    assert await arrive(store, 2, "other", digest="x") is None
+    assert await arrive(store, 3, "c", digest="x") is None, "the older parts are not of this text"
+    assert await arrive(store, 1, "first", digest="x") == {1: ["first"], 2: ["other"], 3: ["c"]}
+
+
+@pytest_twisted.ensureDeferred
+async def test_every_part_moves_the_moment_of_the_whole_set(store: Store) -> None:
+    await arrive(store, 1, "a", at=60.0)
+    await arrive(store, 2, "b", at=75.0)
+    assert await store.command("ZRANGE", keys.DUE, "0", "-1", "WITHSCORES") == [b"a", b"75", b"b", b"75"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_set_that_nobody_completes_does_not_live_for_ever(store: Store) -> None:
+    await arrive(store, 1, "a")
+    assert 0 < await store.command("TTL", KEY) <= 240
+
+
+# -- the small ones
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_inbound_text_is_taken_once(store: Store) -> None:
+    seen = keys.inbound("zap", "w1")
+    first = await store.call("receive", seen, "60", "r:billing", b"\x91text")
+    assert first
+    assert await store.call("receive", seen, "60", "r:billing", b"\x91text") is None
+    assert await store.call("receive", "", "60", "r:billing", b"\x91text"), "without an id every one is new"
+    assert await store.command("XLEN", "r:billing") == 2
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_acknowledged_receipt_leaves_the_stream_and_its_steps_are_kept_for_a_while(store: Store) -> None:
+    await store.command("XADD", "r:billing", "7-1", "b", "receipt")
+    await store.command("XADD", "r:billing", "7-2", "b", "reply")
+    steps = records.pack_events([(START, "receipt_sent", "", ""), (START + 1, "receipt_answered", "", "")])
+    feed = msgspec.msgpack.encode([{"id": "m1"}])
+    await store.call("answered", "100", feed, "3600", "r:billing", "7-1", "m1", steps, "r:billing", "7-2", "", "")
+    assert await store.command("XLEN", "r:billing") == 0
+    trace = records.unpack_events(await store.command("GET", keys.events("m1")))
+    assert [event.event for event in trace] == ["receipt_sent", "receipt_answered"]
+    assert 3590 <= await store.command("TTL", keys.events("m1")) <= 3600
+    assert await store.command("XLEN", keys.FEED) == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_only_what_nobody_has_touched_can_be_taken_back(store: Store) -> None:
+    desk = Desk(store)
+    touched = accepted("touched")
+    await desk.write(accepted("new"), [("ZADD", keys.DUE, "1", "new")])
+    await desk.write(touched)
+    await desk.write(touched)
+    assert await store.call("revoke", "new", "touched", "gone") == 1
+    assert await store.command("EXISTS", keys.message("new")) == 0
+    assert await store.command("EXISTS", keys.message("touched")) == 1
+    assert await store.command("ZCARD", keys.DUE) == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_overview_counts_what_waits_where(store: Store) -> None:
+    await queue(store, waiting("m1", 0), waiting("m2"), waiting("m3"), waiting("m4"))
+    await store.command("ZADD", keys.DUE, "1", "m1", "2", "m2")
+    await store.command("XADD", "r:billing", "*", "b", "x")
+    unfinished, operator, zap, billing, shop = await store.call("overview", "2", "operator", "zap", "billing", "shop")
+    assert (unfinished, billing, shop) == (2, 1, 0)
+    assert (operator[0], operator[2], operator[4]) == (1, 3, 0)
+    assert [records.unpack(one).id for one in operator[1::2] if one] == ["m1", "m2"]
+    assert zap == [0, None, 0, None, 0, None]
+
+
+@pytest_twisted.ensureDeferred
+async def test_values_are_kept_for_as_long_as_they_are_told_to(store: Store) -> None:
+    await store.call("keep", "p:1", "60", b"\xffone", "p:2", "90", "two")
+    assert await store.command("MGET", "p:1", "p:2") == [b"\xffone", b"two"]
+    assert 60 < await store.command("TTL", "p:2") <= 90

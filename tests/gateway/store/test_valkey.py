@@ -1,0 +1,242 @@
+"""The link to the store: what is kept over a lost link, what is refused, and how the link mends itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_twisted
+import txredisapi
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, DeferredList, ensureDeferred
+from twisted.internet.task import deferLater
+
+from gateway.store.embedded import EmbeddedServer, StoreUnavailable
+from gateway.store.ledger import Change, Ledger
+from gateway.store.valkey import Keep, Store, StoreAway
+from tests.gateway.conftest import connected
+from tests.gateway.samples import accepted
+
+Seconds: Any = reactor
+
+
+class Ahead:
+    """The real reactor, with a clock that the test may put forward."""
+
+    def __init__(self) -> None:
+        self.by = 0.0
+
+    def seconds(self) -> float:
+        return float(Seconds.seconds()) + self.by
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(reactor, name)
+
+
+@pytest_twisted.async_yield_fixture
+async def mortal(tmp_path: Path) -> AsyncIterator[Store]:
+    """A store with a server of its own that the test may kill."""
+    store = Store("embedded", reactor, embedded=EmbeddedServer(tmp_path, "always"), node="gw1")
+    await store.start()
+    yield store
+    await store.stop()
+
+
+async def pid_of(store: Store) -> int:
+    return int((await store.command("INFO", "server")).split(b"process_id:")[1].split()[0])
+
+
+async def refuse_writes(store: Store, refuse: bool = True) -> None:
+    await store.command("CONFIG", "SET", "min-replicas-to-write", str(int(refuse)))
+
+
+def turn() -> Deferred[None]:
+    return deferLater(reactor, 0.01, lambda: None)
+
+
+def outcome(deferred: Deferred[Any]) -> Deferred[Any]:
+    """The answer, or the exception as a value."""
+    return deferred.addErrback(lambda failure: failure.value)
+
+
+@pytest_twisted.ensureDeferred
+async def test_calls_under_load_are_all_answered_after_the_server_was_killed(mortal: Store) -> None:
+    pid = await pid_of(mortal)
+    ledger = Ledger(mortal, "gw1", 1000, lambda call: Seconds.callLater(0, call), Keep.ALWAYS)
+    kept: list[str] = []
+    half: Deferred[None] = Deferred()
+    all_of_them: Deferred[None] = Deferred()
+
+    def done(message_id: str) -> None:
+        kept.append(message_id)
+        if len(kept) == 1000:
+            half.callback(None)
+        if len(kept) == 3000:
+            all_of_them.callback(None)
+
+    for number in range(3000):
+        message = accepted(f"m{number:04}")
+        ledger.commit(Change(message, [(1.0, "accepted", "", "")], done=lambda _, one=message.id: done(one)))  # type: ignore[misc]
+    await half
+    os.kill(pid, signal.SIGKILL)
+    await all_of_them
+    assert sorted(kept) == [f"m{number:04}" for number in range(3000)]
+    records = await mortal.command("MGET", *(f"m:{one}" for one in kept))
+    assert {record[:4] for record in records} == {b"\0\0\0\1"}, "each was written once"
+    assert mortal.writable
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_call_that_need_not_be_kept_fails_with_the_link(mortal: Store) -> None:
+    pid = await pid_of(mortal)
+    os.kill(pid, signal.SIGSTOP)
+    loose, kept = mortal.command("GET", "a"), mortal.command("GET", "a", keep=Keep.OVER_LINKS)
+    os.kill(pid, signal.SIGKILL)
+    assert isinstance(await outcome(loose), StoreAway)
+    assert not mortal.writable
+    assert isinstance(await outcome(mortal.command("GET", "a")), StoreAway), "at once, while there is no link"
+    assert await kept is None
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_asks_again_at_the_very_moment_the_link_is_lost_is_answered_by_the_next_link(mortal: Store) -> None:
+    pid = await pid_of(mortal)
+    os.kill(pid, signal.SIGSTOP)
+    again = mortal.command("GET", "a").addErrback(lambda _: mortal.command("SET", "a", "1", keep=Keep.ALWAYS))
+    os.kill(pid, signal.SIGKILL)
+    assert await outcome(again) == b"OK"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_store_that_comes_back_is_told_to_who_wants_to_know(mortal: Store) -> None:
+    back: Deferred[None] = Deferred()
+    mortal.on_back = lambda: back.callback(None)
+    os.kill(await pid_of(mortal), signal.SIGKILL)
+    await back
+    assert mortal.writable
+    assert mortal.why_not_writable == ""
+
+
+@pytest_twisted.ensureDeferred
+async def test_refused_writes_fail_what_is_kept_over_links_and_keep_what_is_kept_always(mortal: Store) -> None:
+    await refuse_writes(mortal)
+    failed = await outcome(mortal.call("keep", "k", "60", "v", keep=Keep.OVER_LINKS))
+    assert isinstance(failed, StoreAway)
+    assert str(failed) == "NOREPLICAS"
+    assert mortal.why_not_writable == "NOREPLICAS"
+    patient = mortal.call("keep", "k", "60", "v", keep=Keep.ALWAYS)
+    await mortal.command("PING")
+    assert not patient.called
+    await refuse_writes(mortal, False)
+    assert await patient == 1
+    assert mortal.writable
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_refused_batch_tells_every_change_that_nothing_was_kept(mortal: Store) -> None:
+    await refuse_writes(mortal)
+    ledger = Ledger(mortal, "gw1", 1000, lambda call: Seconds.callLater(0, call), Keep.OVER_LINKS)
+    told: list[str] = []
+    over: Deferred[None] = Deferred()
+    ledger.idle = lambda: over.callback(None)
+    for number in range(3):
+        message = accepted(f"m{number}")
+        ledger.commit(
+            Change(
+                message,
+                [(1.0, "accepted", "", "")],
+                done=lambda _: told.append("kept"),
+                failed=lambda one=message.id: told.append(one),  # type: ignore[misc]
+            )
+        )
+    await over
+    assert told == ["m0", "m1", "m2"]
+    await refuse_writes(mortal, False)
+    assert await mortal.command("KEYS", "m:*") == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_our_own_mistake_is_an_error_and_not_repeated(mortal: Store) -> None:
+    assert isinstance(await outcome(mortal.command("NONSENSE", keep=Keep.ALWAYS)), txredisapi.ResponseError)
+    assert isinstance(await outcome(mortal.call("commit", "no msgpack", keep=Keep.ALWAYS)), txredisapi.ResponseError)
+    assert mortal.writable
+
+
+@pytest_twisted.ensureDeferred
+async def test_scripts_that_the_server_forgot_are_loaded_again(mortal: Store) -> None:
+    await mortal.command("SCRIPT", "FLUSH")
+    assert await mortal.call("keep", "k", "60", "v", keep=Keep.ALWAYS) == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_server_that_does_not_answer_counts_as_not_writable(tmp_path: Path) -> None:
+    ahead = Ahead()
+    store = Store("embedded", ahead, embedded=EmbeddedServer(tmp_path, "everysec"), node="gw1")
+    await store.start()
+    pid = await pid_of(store)
+    os.kill(pid, signal.SIGSTOP)
+    slow = store.command("SET", "a", "1")
+    ahead.by = 2.9
+    assert store.writable
+    ahead.by = 4.0
+    assert store.why_not_writable.startswith("no answer for 4 s")
+    os.kill(pid, signal.SIGCONT)
+    assert await slow == b"OK"
+    assert store.writable
+    await store.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_server_that_is_not_ready_is_asked_again_without_leaving_links_behind(
+    server: EmbeddedServer, store: Store
+) -> None:
+    async def figure(name: bytes) -> int:
+        return int((await store.command("INFO")).split(name + b":")[1].split()[0])
+
+    await store.command("CONFIG", "SET", "requirepass", "x")  # refuses SCRIPT LOAD, as one that reads its files does
+    before = await figure(b"total_connections_received")
+    starting = ensureDeferred(connected(server, "gw2"))
+    while await figure(b"total_connections_received") < before + 4:
+        await turn()
+    assert await figure(b"connected_clients") <= 3
+    await store.command("CONFIG", "SET", "requirepass", "")
+    second = await starting
+    assert await second.command("PING") == b"PONG"
+    await second.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_before_the_first_link_nothing_is_writable_and_says_so(tmp_path: Path) -> None:
+    store = Store(f"unix://{tmp_path}/nobody.sock", reactor, embedded=None, node="gw1")
+    assert store.why_not_writable == "not connected yet"
+    assert isinstance(await outcome(store.command("GET", "a")), StoreAway)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_stop_ends_what_is_still_kept(tmp_path: Path) -> None:
+    store = Store(f"unix://{tmp_path}/nobody.sock", reactor, embedded=None, node="gw1")
+    waiting = [store.command("GET", "a", keep=Keep.ALWAYS), store.command("GET", "b", keep=Keep.OVER_LINKS)]
+    ended = DeferredList([outcome(one) for one in waiting])
+    await store.stop()
+    assert [type(value) for _, value in await ended] == [StoreAway, StoreAway]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_scheme_that_is_not_built_is_named(tmp_path: Path) -> None:
+    store = Store("sentinel://h1:26379/pombo", reactor, embedded=None, node="gw1")
+    with pytest.raises(StoreUnavailable, match="sentinel:// is not built yet"):
+        await store.start()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_beat_a_second_finds_out_that_writes_are_refused(mortal: Store) -> None:
+    await refuse_writes(mortal)
+    assert mortal.writable
+    while mortal.writable:
+        await turn()
+    assert mortal.why_not_writable == "NOREPLICAS"
+    await refuse_writes(mortal, False)

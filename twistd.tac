@@ -1,5 +1,6 @@
 """The gateway under twistd: `twistd -ny twistd.tac`. POMBO_CONFIG names the configuration."""
 
+import atexit
 import os
 import sys
 
@@ -20,4 +21,6 @@ except ConfigErrors as wrong:
 
 application = Application("pombo")
 application.setComponent(ILogObserver, LogWriter(config.log, sys.stdout))
-make_service(config, path, reactor).setServiceParent(application)
+node = make_service(config, path, reactor)
+node.setServiceParent(application)
+atexit.register(lambda: node.failed and os._exit(1))  # twistd itself ends with 0 although nothing could start

@@ -42,13 +42,7 @@ ACCOUNTS: tuple[Row, ...] = (
     Row("dedupe", lambda account: account.dedupe > 0, "repeated messages are not recognized in this version"),
     Row("password_hash", _account_argon2, "argon2id needs OpenSSL 3.2 or later; nobody can bind to this account"),
 )
-SMSC: tuple[Row, ...] = (
-    Row(
-        "long_messages",
-        lambda smsc: smsc.long_messages != "udh",
-        "long texts leave as parts with a user data header in this version",
-    ),
-)
+SMSC: tuple[Row, ...] = ()
 BRIDGE: tuple[Row, ...] = (
     Row("provider", lambda bridge: bridge.provider != "evolution", "only evolution is built in this version"),
     Row("templates", _not_cloud_api("templates"), "templates apply to cloud_api only"),

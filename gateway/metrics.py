@@ -52,6 +52,9 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
+        self._counted: dict[tuple[str, ...], float] = {}
+        self._timed: dict[tuple[str, ...], list[float]] = {}
+        self.registry.register(_Settle(self))  # before the families: they are asked in the order of registration
         self._families = {
             name: Counter(name, text, labels, registry=self.registry) for name, (text, labels) in COUNTERS.items()
         }
@@ -59,8 +62,6 @@ class Metrics:
             name: Histogram(name, text, labels, buckets=buckets, registry=self.registry)
             for name, (text, labels, buckets) in HISTOGRAMS.items()
         }
-        self._counted: dict[tuple[str, ...], float] = {}
-        self._timed: dict[tuple[str, ...], list[float]] = {}
         self._gauges: Callable[[], Iterable[Gauge]] = lambda: ()
         self.registry.register(_Gauges(self))
 
@@ -122,8 +123,21 @@ class Metrics:
 
     def page(self) -> bytes:
         """The Prometheus text page."""
-        self._settle()
         return generate_latest(self.registry)
+
+
+class _Settle:
+    """A collector without metrics of its own: whoever asks the registry gets settled counts."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        self._metrics._settle()
+        return ()
 
 
 class _Gauges:
@@ -131,6 +145,9 @@ class _Gauges:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
 
     def collect(self) -> Iterable[Metric]:
         families = {name: GaugeMetricFamily(name, text, labels=labels) for name, (text, labels) in GAUGES.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import random
+import re
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -88,7 +89,8 @@ class Node(Service):
         later = self._later
         self.metrics = Metrics()
         self.background = Background(lambda: self.metrics.count("pombo_background_failures"))
-        embedded = EmbeddedServer(config.store.directory, config.store.fsync) if config.store.url == "embedded" else None
+        kept = config.store
+        embedded = EmbeddedServer(kept.directory, kept.fsync) if kept.url == "embedded" else None
         self.store = Store(config.store.url, reactor, embedded=embedded, node=config.node)
         self.hub = Hub()
         outcomes = Ledger(self.store, config.node, config.store.events, later, Keep.ALWAYS)
@@ -149,7 +151,8 @@ class Node(Service):
             node=self._config.node, store=self.store, intake=self.intake, operations=self.operations,
             overview=self._overview_box, channels=self.delivery.channels, accounts=self._accounts,  # type: ignore[arg-type]
             binds=self.bound.status, country=lambda: self._config.country,
-            default_validity=lambda: self._config.smpp_server.default_validity, reload=self.reload,
+            default_validity=lambda: self._config.smpp_server.default_validity, clock=self._reactor.seconds,
+            reload=self.reload,
         )  # fmt: skip
 
     def _spawn(self, work: Any, what: str, logger: Logger = log) -> object:
@@ -182,16 +185,19 @@ class Node(Service):
     def _make_channel(self, settings: SmscSettings | BridgeSettings) -> Channel | None:
         assert self._wirelog is not None
         if isinstance(settings, SmscSettings):
-            return SmscChannel(
+            operator: Any = SmscChannel(
                 settings, results=self.hub, mark=self._wirelog.mark, reactor=self._reactor, metrics=self.metrics,
                 random=random.random,
             )  # fmt: skip
+            return operator
         if settings.provider not in PROVIDERS:
             log.error(
                 "bridge {name}: provider {provider} is not built in this version; its messages take the next channel",
                 name=settings.name, provider=settings.provider,
             )  # fmt: skip
             return None
+        if settings.provider == "evolution":  # its licence asks that administrators are told
+            log.info("bridge {name}: uses the Evolution API", name=settings.name)
         return WhatsAppChannel(
             settings, provider=provider_of(settings), http=self._http, evidence=self._evidence, results=self.hub,
             mark=self._wirelog.mark, decode=text_of, clock=self._reactor, spawn=self.background.spawn,
@@ -239,7 +245,7 @@ class Node(Service):
         incarnation = await self.store.command("INCR", keys.INCARNATIONS, keep=Keep.ALWAYS)
         self._ids.__init__(self._reactor.seconds(), int(incarnation))  # type: ignore[misc]
         self._wirelog = WireLog(directory / f"wire-{config.node}")
-        for settings in (*config.smsc_client, *config.bridge):
+        for settings in _channels_of(config).values():
             self._add_channel(settings)
         resending = {s.name for s in config.smsc_client if s.unanswered == "resend"}
         self.clockwork = Clockwork(
@@ -327,7 +333,8 @@ class Node(Service):
         try:
             new = load(self._path, os.environ)
         except ConfigErrors as wrong:
-            log.error("the configuration was not reloaded: {n} problems, the first: {first}", n=len(wrong.errors), first=wrong.errors[0])
+            log.error("the configuration was not reloaded: {n} problems, the first: {first}",
+                      n=len(wrong.errors), first=wrong.errors[0])  # fmt: skip
             return [], list(wrong.errors)
         old, changed = self._config, []
         for name in ("node", "store", "http", "log"):
@@ -338,8 +345,7 @@ class Node(Service):
             self.server.reload(new.smpp_server, new.country)
             self.intake.parts_timeout_s = new.smpp_server.parts_timeout
             changed.append("smpp_server")
-        before = {s.name: s for s in (*old.smsc_client, *old.bridge)}
-        after = {s.name: s for s in (*new.smsc_client, *new.bridge)}
+        before, after = _channels_of(old), _channels_of(new)
         for name in [*before, *(n for n in after if n not in before)]:
             if before.get(name) != after.get(name):
                 changed.append(name)
@@ -429,9 +435,12 @@ class Door:
         self.query, self.cancel, self.replace = operations.query, operations.cancel, operations.replace
 
 
+def _channels_of(config: Config) -> dict[str, SmscSettings | BridgeSettings]:
+    return {**{s.name: s for s in config.smsc_client}, **{s.name: s for s in config.bridge}}
+
+
 def routes_of(config: Config) -> tuple[Route, ...]:
     """The configuration's routes as values of gateway.routing."""
-    import re
 
     def when_of(when: Any) -> When | None:
         if when is None:

@@ -89,6 +89,10 @@ class Clockwork:
             message = records.unpack(record)
             if message.in_hand and self._reactor.seconds() < message.expires_at:
                 again.append(message.id)
+            elif message.final:
+                self._store.command("ZREM", keys.DUE, message.id).addErrback(lambda _: None)
+            elif message.copy_of:
+                self._joining.copy(message)
             elif self._joining.is_waiting(message):
                 self._joining.overdue(message)
             else:
@@ -175,6 +179,6 @@ class Clockwork:
             firsts = [records.unpack(record).accepted_at for record in row[1::2] if record]
             seen.oldest_at[name] = min(firsts, default=0.0)
             dispatcher = self._delivery.dispatchers.get(name)
-            if dispatcher is not None and sum(seen.depth[name]):
+            if dispatcher is not None and any(seen.depth[name]):
                 dispatcher.something_waits()
         seen.pending = dict(zip(accounts, answer[1 + len(channels) :], strict=True))

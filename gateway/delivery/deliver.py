@@ -18,7 +18,7 @@ from gateway.messages.outcome import Accepted, AttemptResult, Lookup, Report, Un
 from gateway.messages.states import State, wants_receipt
 from gateway.metrics import Metrics
 from gateway.routing import journey
-from gateway.routing.decide import ChannelFacts, Send, Stop, decide
+from gateway.routing.decide import ChannelFacts, Send, Stop, Wait, decide
 from gateway.store import keys, records
 from gateway.store.ledger import Ledger
 
@@ -184,7 +184,7 @@ class Delivery:
                 self.enqueue(turn, decision)
                 self.ledger.commit(turn.change(again))
         else:
-            until = min(decision.until if decision is not None else math.inf, message.expires_at)
+            until = min(decision.until if isinstance(decision, Wait) else math.inf, message.expires_at)
             if not turn.due_is_right:
                 turn.commands.append(("ZADD", keys.DUE, f"{until:.3f}", message.id))
             self.ledger.commit(turn.change(again))
@@ -274,7 +274,7 @@ class Delivery:
     def _charge_delivered(self, message: Message) -> None:
         """WhatsApp charges what was delivered, and the SMS that was not needed is saved."""
         taken = self.channels.get(message.decided_by)
-        if taken is None or taken.kind != "whatsapp":
+        if taken is None or taken.kind != "whatsapp" or message.copy_of:
             return
         first = message.part is None or not message.joined_in or message.part.number == 1  # one text, one price
         cost = Decimal(taken.price) if first else Decimal(0)

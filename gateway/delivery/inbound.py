@@ -21,8 +21,9 @@ class Replies:
     """Takes texts from channels. The `inbound` of ports.Results."""
 
     def __init__(
-        self, store: Store, desk: ReceiptDesk, normalize: Callable[[str], str], encode: Callable[[str], tuple[int, bytes]],
-        owners: Callable[[], Mapping[str, str]], spawn: Callable[[Any, str], object],
+        self, store: Store, desk: ReceiptDesk, normalize: Callable[[str], str],
+        encode: Callable[[str], tuple[int, bytes]], owners: Callable[[], Mapping[str, str]],
+        spawn: Callable[[Any, str], object],
     ) -> None:  # fmt: skip
         """normalize: an address as E.164 digits. encode: a text as (data_coding, octets). owners: source address of
         ours -> the only account that uses it, for people nobody has written to."""

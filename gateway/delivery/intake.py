@@ -85,14 +85,12 @@ class Intake:
     def submit(self, message: Message, answer: Answer) -> None:
         """Keep a message, then answer. answer(command_status, message_id) is called exactly once."""
         if not self._store.writable or self.unfinished + len(self._accepting) >= self.max_messages or self.stopping:
-            self._metrics.rejected(message.account, "ESME_RMSGQFUL")
             answer(QUEUE_FULL, "")
             return
         now = self._clock()
         route = find_route(self.routes, message, now, self._text_of)
         plan = self._plan(route, message) if route is not None else ()
         if route is None or not plan:
-            self._metrics.rejected(message.account, "ESME_RINVDSTADR")
             answer(NO_DESTINATION, "")
             return
         message.id = self._ids.next()
@@ -114,7 +112,7 @@ class Intake:
         return known
 
     def _plan_of(self, route: Route) -> tuple[tuple[str, ...], bool]:
-        """The route's channels as far as they exist, and whether all of them are operators'. Kept until something changes."""
+        """The route's channels as far as they exist, and whether all are operators'. Kept until something changes."""
         channels = self._delivery.channels
         known = tuple(name for name in route.channels if name in channels)
         plan = self._plans[route.name] = (known, all(channels[name].kind == "smsc" for name in known))
@@ -221,7 +219,6 @@ class Intake:
     def _refuse(self, accepting: _Accepting) -> None:
         accepting.over = True
         self._accepting.pop(accepting.message.id, None)
-        self._metrics.rejected(accepting.message.account, "ESME_RMSGQFUL")
         accepting.answer(QUEUE_FULL, "")
 
     def sweep(self) -> None:
@@ -234,4 +231,3 @@ class Intake:
             log.error("the store is too slow: {n} messages were refused", n=len(late))
         for accepting in late:
             self._refuse(accepting)
-

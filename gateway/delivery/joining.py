@@ -25,6 +25,8 @@ from gateway.store import keys, records
 from gateway.store.ledger import Change
 from gateway.store.valkey import Keep, Store
 
+DONE_S = 600  # how long a joined set is remembered, for parts that come once more
+COPY_LOOK_S = 2.0  # how often a repeated part looks whether its first copy has ended
 FOLLOW_S = 60.0  # how long a part waits for its own report after a sibling's
 AFTER_THE_TEXT_S = 5.0  # parts end with their text; should that ever fail they end by themselves so much later
 log = Logger("parts")
@@ -82,11 +84,14 @@ class Joining:
         )
         turn = Turn(text, now)
         turn.step("joined", "", f"{len(ordered)} parts")
-        turn.commands.append(("DEL", key))
+        done = f"{key}:done"
+        turn.commands += (("RENAME", key, done), ("EXPIRE", done, DONE_S))
         decision = decide(text, now, self._delivery.facts())
         if isinstance(decision, Stop):
             return
-        if isinstance(decision, Send) and self._delivery.channels[decision.channel].kind == "smsc":  # nothing to join for: they go as they came
+        if (
+            isinstance(decision, Send) and self._delivery.channels[decision.channel].kind == "smsc"
+        ):  # they go as they came
             self._go_on(messages, decision, [], now, [("DEL", key)])
             return
         if isinstance(decision, Send):
@@ -185,7 +190,7 @@ class Joining:
 
     def is_waiting(self, message: Message) -> bool:
         """Does this part still wait for the others?"""
-        if message.part is None or message.joined_in or message.attempts or message.final:
+        if message.part is None or message.joined_in or message.attempts or message.final or message.copy_of:
             return False
         first = self._delivery.channels.get(message.plan[0])
         return first is not None and first.kind == "whatsapp"
@@ -206,6 +211,8 @@ class Joining:
         together = message.id in ids
         messages = [m for m in await self._read(ids if together else [message.id]) if self.is_waiting(m)]
         live = [m for m in messages if now < m.expires_at]
+        if together and await self._repeats(key, members, live, now):
+            return
         sms = next((n for n in message.plan if self._delivery.channels[n].kind == "smsc"), message.plan[0])
         for part in live:
             log.debug("a part waited in vain for its set; message_id={id}", id=part.id)
@@ -222,6 +229,44 @@ class Joining:
         for part in messages:
             if now >= part.expires_at:
                 self._delivery.moment(part)
+
+    async def _repeats(self, key: str, members: Sequence[bytes], live: Sequence[Message], now: float) -> bool:
+        """Is this incomplete set nothing but parts of the set before, sent once more? Then each ends as its first copy
+        does. (At once it could not be told from the next text of a client that always uses one reference.)"""
+        before = await self._store.command("HGETALL", f"{key}:done", keep=Keep.ALWAYS)
+        done = {int(n): value.decode().split() for n, value in zip(before[::2], before[1::2], strict=True)}
+        rows = [(int(n), value.decode().split()[0]) for n, value in zip(members[::2], members[1::2], strict=True)]
+        if not all(number in done and done[number][0] == digest for number, digest in rows):
+            return False
+        for i, part in enumerate(live):
+            assert part.part is not None
+            part.copy_of = done[part.part.number][1]
+            turn = Turn(part, now)
+            turn.step("joined", "", "sent once more")
+            turn.commands.append(("ZADD", keys.DUE, f"{now:.3f}", part.id))
+            turn.commands += [("DEL", key)] if i == 0 else []
+            self._delivery.ledger.commit(turn.change(self._again))
+        return True
+
+    def copy(self, part: Message) -> None:
+        """A repeated part is due: has its first copy ended?"""
+        self._spawn(self._copy(part), "a repeated part")
+
+    async def _copy(self, part: Message) -> None:
+        found = await self._read([part.copy_of])
+        now = self._clock()
+        turn = Turn(part, now)
+        if found and not found[0].final and now < part.expires_at:
+            turn.commands.append(("ZADD", keys.DUE, f"{now + COPY_LOOK_S:.3f}", part.id))
+        elif found and found[0].final:
+            first = found[0]
+            part.joined_in, part.plan = first.id, first.plan
+            journey.close(part, first.state, first.err, first.decided_by, now)
+            self._delivery.close(turn)
+        else:
+            self._delivery.follow(turn, self._delivery.facts(), self._again)
+            return
+        self._delivery.ledger.commit(turn.change(self._again))
 
     def report_parts(self, text: Message, news: Report, kept: Callable[[], None]) -> None:
         """A report about a text whose parts have gone on by themselves."""

@@ -4,33 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+
+from twisted.internet import defer
 
 from gateway.delivery.deliver import Delivery
 from gateway.delivery.turn import Turn
 from gateway.messages.message import Attempted, Message
+from gateway.messages.outcome import QueryAnswer
 from gateway.messages.states import State
 from gateway.routing import journey
 from gateway.smpp.constants import CommandStatus
 from gateway.store import keys, records
 from gateway.store.valkey import Keep, Store
-from twisted.internet import defer
 
 OK = int(CommandStatus.ESME_ROK)
 NO_MESSAGE = int(CommandStatus.ESME_RINVMSGID)
 CANNOT_CANCEL = int(CommandStatus.ESME_RCANCELFAIL)
 CANNOT_REPLACE = int(CommandStatus.ESME_RREPLACEFAIL)
 ERR_CANCELLED = 3
-
-
-class Query(NamedTuple):
-    """What query_sm_resp says."""
-
-    command_status: int
-    message_id: str = ""
-    final_date: str = ""
-    message_state: int = 0
-    error_code: int = 0
 
 
 class Operations:
@@ -52,13 +43,13 @@ class Operations:
             return None
         return message if not source or message.source == source else None
 
-    async def query(self, account: str, message_id: str, source: str) -> Query:
+    async def query(self, account: str, message_id: str, source: str) -> QueryAnswer:
         message = await self._own(account, message_id, source)
         if message is None:
-            return Query(NO_MESSAGE, message_id)
+            return QueryAnswer(NO_MESSAGE, message_id)
         final_date = time.strftime("%y%m%d%H%M%S000+", time.gmtime(message.final_at)) if message.final else ""
         state = State.ENROUTE if message.state in (State.SCHEDULED, State.ACCEPTED) else message.state
-        return Query(OK, message_id, final_date, int(state), min(message.err, 255))
+        return QueryAnswer(OK, message_id, final_date, int(state), min(message.err, 255))
 
     async def cancel(self, account: str, message_id: str, source: str, dest: str, service_type: str) -> int:
         if message_id:

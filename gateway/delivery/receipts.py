@@ -4,15 +4,14 @@ order over any of its receiving binds, as many at a time as their windows allow.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from gateway.delivery.ports import Esmes
 from gateway.messages.message import Mo, Receipt
-from gateway.messages.states import STAT
 from gateway.metrics import Metrics
 from gateway.store import keys, records
 from gateway.store.ledger import STATE_NAMES
@@ -57,15 +56,13 @@ class Pump:
         free = esmes.receivers(self.account)
         while self._ready and free > 0:
             entry, item = self._ready.popleft()
-            at = self._desk.clock()
-            if not esmes.deliver(
-                self.account, item, lambda status, e=entry, i=item, a=at: self._answered(e, i, a, status)
-            ):
+            if not esmes.deliver(self.account, item, partial(self._answered, entry, item, self._desk.clock())):
                 self._ready.appendleft((entry, item))
                 break
             self._out += 1
             free -= 1
-        if self._more and not self._reading and len(self._ready) < READ_AT_ONCE // 2 and esmes.receivers(self.account) > 0:
+        room = self._more and not self._reading and len(self._ready) < READ_AT_ONCE // 2
+        if room and esmes.receivers(self.account) > 0:
             self._read()
 
     def _read(self) -> None:
@@ -129,7 +126,7 @@ class ReceiptDesk:
     esmes: Esmes
 
     def __init__(
-        self, store: Store, reactor: IReactorTime, clock: Callable[[], float], metrics: Metrics, node: str,
+        self, store: Store, reactor: Any, clock: Callable[[], float], metrics: Metrics, node: str,
         kept_s: Callable[[str], float], retention_s: int = 172_800, feed_entries: str = "20000",
     ) -> None:  # fmt: skip
         """kept_s(account): seconds its receipts are kept. retention_s: how long a finished message is traceable."""
@@ -228,11 +225,3 @@ class ReceiptDesk:
     @property
     def busy(self) -> bool:
         return bool(self._done or self._flying)
-
-
-def describe(item: Receipt | Mo) -> str:
-    """What an entry is, without a number or a text."""
-    return f"receipt {STAT[item.state]}" if isinstance(item, Receipt) else "reply"
-
-
-__all__: Sequence[str] = ("Pump", "ReceiptDesk", "describe")

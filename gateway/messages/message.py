@@ -104,6 +104,7 @@ class Message(msgspec.Struct, array_like=True):
     parts: tuple[str, ...] = ()
     joined_in: str = ""  # id of the joined text that speaks for this part
     released: bool = False  # of a joined text: its parts go on by themselves
+    copy_of: str = ""  # id of the part that this one repeats; it ends as that one does
     follows: int = -1  # state that this part takes over from a sibling unless its own report comes first; -1: none
     follows_err: int = 0
     trace: list[tuple[float, str, str, str]] = []  # its steps: at, event, channel, detail

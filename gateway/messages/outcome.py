@@ -6,6 +6,7 @@ Expected outcomes are values; exceptions are for bugs and broken links.
 from __future__ import annotations
 
 from enum import Enum
+from typing import NamedTuple
 
 import msgspec
 
@@ -116,3 +117,13 @@ class Lookup(msgspec.Struct, frozen=True):
     result: str  # active | inactive | unknown
     origin: str  # cache | provider
     seconds: float = 0.0
+
+
+class QueryAnswer(NamedTuple):
+    """What query_sm_resp says (SMPP 3.4, 4.8.2). final_date: SMPP time format, "" while the message is pending."""
+
+    command_status: int
+    message_id: str = ""
+    final_date: str = ""
+    message_state: int = 0
+    error_code: int = 0

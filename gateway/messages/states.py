@@ -22,9 +22,7 @@ class State(IntEnum):
     REJECTED = 8
 
 
-FINAL = frozenset(
-    {State.DELIVERED, State.EXPIRED, State.DELETED, State.UNDELIVERABLE, State.UNKNOWN, State.REJECTED}
-)
+FINAL = frozenset({State.DELIVERED, State.EXPIRED, State.DELETED, State.UNDELIVERABLE, State.UNKNOWN, State.REJECTED})
 
 # The seven letters of a receipt's `stat:` (SMPP 3.4, Appendix B). 3.4 knows no SCHEDULED.
 STAT = {

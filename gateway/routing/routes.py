@@ -37,7 +37,7 @@ class Route(msgspec.Struct, frozen=True):
 
 
 def parse_hours(text: str) -> tuple[int, int]:
-    """"08:00-20:00" as minutes of the day. ValueError when it is none."""
+    """ "08:00-20:00" as minutes of the day. ValueError when it is none."""
     start, end = ([int(part) for part in half.split(":")] for half in text.split("-"))
     return start[0] * 60 + start[1], end[0] * 60 + end[1]
 
@@ -45,7 +45,7 @@ def parse_hours(text: str) -> tuple[int, int]:
 def find_route(
     routes: Sequence[Route], message: Message, now: float, text_of: Callable[[Message], str | None]
 ) -> Route | None:
-    """The first route that takes this message. text_of is asked at most once, and only when a route looks at the text."""
+    """The first route that takes this message. text_of is asked once at most, and only when a route looks at the text."""
     text: str | None = None
     asked = False
     for route in routes:

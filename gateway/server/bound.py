@@ -123,8 +123,6 @@ class Bound:
 
     def _choose(self, account: str, links: list[Link], item: Item) -> Link | None:
         turn = self._turns[account] = (self._turns.get(account, 0) + 1) % len(links)
-        if not self._avoided and links[turn].room > 0:
-            return links[turn]
         avoided = self._avoided.get(item) if self._avoided else None
         best, most = None, 0
         for link in links[turn:] + links[:turn]:

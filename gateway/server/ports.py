@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any, NamedTuple
+from typing import Any
 from typing import Protocol as Shape
 
 from gateway.messages.message import Message
+from gateway.messages.outcome import QueryAnswer
 
 SubmitAnswer = Callable[[int, str], None]
 """answer(command_status, message_id); called exactly once, at once or later. message_id is "" on a refusal."""
@@ -41,16 +42,6 @@ class Transport(Shape):
     def resumeProducing(self) -> None: ...
     def registerProducer(self, producer: Any, streaming: bool, /) -> None: ...
     def unregisterProducer(self) -> None: ...
-
-
-class QueryAnswer(NamedTuple):
-    """What query_sm_resp says (SMPP 3.4, 4.8.2). final_date: SMPP time format, "" while the message is pending."""
-
-    command_status: int
-    message_id: str = ""
-    final_date: str = ""
-    message_state: int = 0
-    error_code: int = 0
 
 
 class Intake(Shape):

@@ -6,6 +6,7 @@ start first looks for one that answers on the socket; a second server over the s
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -99,10 +100,8 @@ class EmbeddedServer:
 
     def _start(self) -> None:
         binary = find_server()
-        try:
+        with contextlib.suppress(FileNotFoundError):
             os.unlink(self.socket)
-        except FileNotFoundError:
-            pass
         options = {
             "port": "0",
             "unixsocket": self.socket,

@@ -1,23 +1,23 @@
 """Every key in the store, its shape and how long it lives.
 
-    m:{id}                      string  the packed message, see records.py          until final, then store.retention
-    e:{id}                      string  when its receipt was sent and answered      store.retention
-    q:{channel}:{priority}      list    "id ordinal" of messages waiting for it     entries checked when they are taken
-    hand:{node}:{channel}       set     ids in the hands of a node's channel        emptied by the attempt's outcome
-    due                         zset    id -> when its next step is due             every message that is not final
-    u:{channel}:{remote_id}     string  our id                                      validity + 48 h
-    park:{channel}:{remote_id}  string  a report that named no message yet          10 min
-    hold:{channel}:{from}:{to}  list    ids that were written and never answered    validity + 1 h
-    stray:{channel}:{from}:{to} list    remote ids of parked reports                10 min
-    set:{part key}              hash    part number -> "digest id [id ...]"         parts_timeout * 4
-    set:{part key}:done         hash    the same of a set that was joined           parts_timeout
-    parts:{part key}            hash    part number -> id, for reports of only one   validity
-    r:{account}                 stream  receipts and replies waiting for a bind     receipts_kept
-    t:{msisdn}                  list    who wrote to this number, newest first      30 days
-    p:{person}                  string  WhatsApp evidence, see bridge/presence.py   given by the writer
-    mo:{channel}:{remote_id}    string  an inbound text that was taken              1 day
-    nodes                       integer incarnations given out                      for ever
-    pombo:events                stream  the event feed                              store.events
+m:{id}                      string  the packed message, see records.py          until final, then store.retention
+e:{id}                      string  when its receipt was sent and answered      store.retention
+q:{channel}:{priority}      list    "id ordinal" of messages waiting for it     entries checked when they are taken
+hand:{node}:{channel}       set     ids in the hands of a node's channel        emptied by the attempt's outcome
+due                         zset    id -> when its next step is due             every message that is not final
+u:{channel}:{remote_id}     string  our id                                      validity + 48 h
+park:{channel}:{remote_id}  string  a report that named no message yet          10 min
+hold:{channel}:{from}:{to}  list    ids that were written and never answered    validity + 1 h
+stray:{channel}:{from}:{to} list    remote ids of parked reports                10 min
+set:{part key}              hash    part number -> "digest id [id ...]"         parts_timeout * 4
+set:{part key}:done         hash    the same of a set that was joined           10 min
+parts:{part key}            hash    part number -> id, for reports of only one   validity
+r:{account}                 stream  receipts and replies waiting for a bind     receipts_kept
+t:{msisdn}                  list    who wrote to this number, newest first      30 days
+p:{person}                  string  WhatsApp evidence, see bridge/presence.py   given by the writer
+mo:{channel}:{remote_id}    string  an inbound text that was taken              1 day
+nodes                       integer incarnations given out                      for ever
+pombo:events                stream  the event feed                              store.events
 """
 
 from __future__ import annotations

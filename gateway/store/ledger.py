@@ -65,7 +65,9 @@ class Change:
 class Ledger:
     """Writes changes. Several changes given to one `together` are kept or lost as one."""
 
-    def __init__(self, store: Store, node: str, feed_length: int, later: Callable[[Callable[[], None]], Any], keep: Keep) -> None:
+    def __init__(
+        self, store: Store, node: str, feed_length: int, later: Callable[[Callable[[], None]], Any], keep: Keep
+    ) -> None:
         """later(f): run f in the next turn of the reactor. feed_length: events the feed keeps, roughly."""
         self._store, self._node, self._feed_length, self._later, self._keep = store, node, feed_length, later, keep
         self._waiting: list[list[Change]] = []
@@ -108,7 +110,9 @@ class Ledger:
 
     def _send(self, batch: list[Change]) -> None:
         self._flights += 1
-        items, area, count = [], [], 0
+        items: list[tuple[Any, ...]] = []
+        area: list[bytes] = []
+        count = 0
         for change in batch:
             feed = self._feed(change) if change.events else b""
             n = len(change.events) * len(change.trace_ids)

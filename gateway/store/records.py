@@ -67,9 +67,8 @@ class Writer(msgspec.Struct, array_like=True, frozen=True):
 
 def pack(message: Message) -> bytes:
     """The record under the message's own revision (`rev`), which the caller has raised."""
-    return (
-        HEADER.pack(message.rev, message.final, message.in_hand, min(len(message.attempts), 255), FORMAT)
-        + _encode(message)
+    return HEADER.pack(message.rev, message.final, message.in_hand, min(len(message.attempts), 255), FORMAT) + _encode(
+        message
     )
 
 

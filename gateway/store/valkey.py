@@ -14,15 +14,14 @@ from collections.abc import Callable
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import msgspec
 import txredisapi
 from twisted.internet import defer, endpoints, protocol, ssl, task
-from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from config import store_url
 from gateway.store.embedded import EmbeddedServer, StoreUnavailable
 
 SCRIPTS = ("commit", "lease", "due", "exact", "find", "answered", "receive", "keep", "revoke", "overview")
@@ -32,6 +31,15 @@ STOP_S = 5.0
 SHUTDOWN_S = 3.0
 BACKOFF_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
 WANTED = msgspec.msgpack.encode({"XADD": True, "PART": True, "GETDEL": True, "LPOP": True})
+REFUSALS = {  # error words with which a server refuses writes for now
+    "MISCONF": "cannot write to disk",
+    "OOM": "out of memory",
+    "READONLY": "is a replica",
+    "LOADING": "still reading its files",
+    "BUSY": "busy with a script",
+    "MASTERDOWN": "a replica without its master",
+    "NOREPLICAS": "has too few replicas",
+}
 log = Logger("store")
 
 
@@ -56,7 +64,7 @@ class _Call:
         self.sent_at = 0.0
 
 
-class _Protocol(txredisapi.RedisProtocol):  # type: ignore[misc]
+class _Protocol(txredisapi.RedisProtocol):
     """One connection. txredisapi counts on a factory of its own; this needs none of what that one does."""
 
     def __init__(self, password: str | None, dbid: int | None, username: str | None, lost: Callable[[], None]) -> None:
@@ -113,7 +121,7 @@ class Store:
 
     @property
     def why_not_writable(self) -> str:
-        """"" while the store takes writes, else why not, for `/readyz`."""
+        """ "" while the store takes writes, else why not, for `/readyz`."""
         if self._link is None:
             return self._refusal or "not connected"
         if self._pending:
@@ -178,7 +186,9 @@ class Store:
                 log.info("embedded store {how}", how=how)
         endpoint, password, dbid, username = self._endpoint()
         link = _Protocol(password, dbid, username, lambda: self._link_lost(link))
-        await endpoint.connect(protocol.Factory.forProtocol(lambda: link))
+        factory = protocol.Factory.forProtocol(lambda: link)
+        factory.noisy = False
+        await endpoint.connect(factory)
         try:
             ready = link.whenConnected()
             ready.addTimeout(CONNECT_S, self._reactor)
@@ -194,20 +204,23 @@ class Store:
         for call in waiting:
             self._write(call)
 
-    def _endpoint(self) -> tuple[IStreamClientEndpoint, str | None, int | None, str | None]:
+    def _endpoint(self) -> tuple[Any, str | None, int | None, str | None]:
         if self._embedded is not None:
-            return endpoints.UNIXClientEndpoint(self._reactor, self._embedded.socket, timeout=CONNECT_S), None, None, None
-        url = urlsplit(self._url)
-        if url.scheme == "unix":
-            return endpoints.UNIXClientEndpoint(self._reactor, unquote(url.path), timeout=CONNECT_S), None, None, None
-        if url.scheme not in ("redis", "rediss"):
-            raise StoreUnavailable(f"store.url: {url.scheme}:// is not built yet; use embedded, redis://, rediss:// or unix://")
-        host, port = url.hostname or "127.0.0.1", url.port or 6379
-        point: IStreamClientEndpoint = endpoints.HostnameEndpoint(self._reactor, host, port, timeout=CONNECT_S)
-        if url.scheme == "rediss":
-            point = endpoints.wrapClientTLS(ssl.optionsForClientTLS(host), point)
-        dbid = int(url.path.strip("/") or 0) or None
-        return point, unquote(url.password) if url.password else None, dbid, url.username or None
+            path = self._embedded.socket
+            return endpoints.UNIXClientEndpoint(self._reactor, path, timeout=CONNECT_S), None, None, None
+        url = store_url.parse(self._url)
+        if url.kind == "sentinel":
+            raise StoreUnavailable(
+                "store.url: sentinel:// is not built yet; use embedded, redis://, rediss:// or unix://"
+            )
+        if url.kind == "unix":
+            point: Any = endpoints.UNIXClientEndpoint(self._reactor, url.path, timeout=CONNECT_S)
+        else:
+            host, port = url.hosts[0]
+            point = endpoints.HostnameEndpoint(self._reactor, host, port, timeout=CONNECT_S)
+            if url.tls:
+                point = endpoints.wrapClientTLS(ssl.optionsForClientTLS(host), point)
+        return point, url.password or None, url.database or None, url.username or None
 
     def _link_lost(self, link: _Protocol) -> None:
         if self._link is not link or self._stopping:
@@ -261,11 +274,13 @@ class Store:
         args = call.args
         if args[0] == "EVALSHA":
             args = ("EVALSHA", self._shas[args[1]], *args[2:])
-        link.execute_command(*args).addCallbacks(self._answered, self._failed, callbackArgs=(call,), errbackArgs=(call,))
+        answered = link.execute_command(*args)
+        answered.addCallbacks(self._answered, self._failed, callbackArgs=(call,), errbackArgs=(call,))
 
     def _answered(self, answer: Any, call: _Call) -> None:
         self._forget(call)
-        self._refusal = ""
+        if self._refusal and _writes(call.args):  # reads are answered even by a store that takes no writes
+            self._refusal = ""
         call.deferred.callback(answer)
 
     def _failed(self, failure: Failure, call: _Call) -> None:
@@ -295,16 +310,19 @@ class Store:
             self._pending.remove(call)
 
 
+def _writes(args: tuple[Any, ...]) -> bool:
+    """Is this a call that never succeeds without a write?"""
+    return args[0] == "SET" or (args[0] == "EVALSHA" and args[1] == "keep")
+
+
 def _refuses_writes(text: str) -> bool:
-    return any(word in text for word in ("MISCONF", "OOM", "READONLY", "LOADING", "BUSY", "MASTERDOWN", "NOREPLICAS", "NOSCRIPT"))
+    return any(word in text for word in (*REFUSALS, "NOSCRIPT"))
 
 
 def _reason(error: BaseException) -> str:
     """A short reason without data: server errors may quote arguments."""
     text = str(error)
-    for word in ("MISCONF", "OOM", "READONLY", "LOADING", "BUSY", "MASTERDOWN", "NOREPLICAS", "NOAUTH", "WRONGPASS"):
+    for word, meaning in {**REFUSALS, "NOAUTH": "wants a password", "WRONGPASS": "refuses the password"}.items():
         if word in text:
-            return {"MISCONF": "cannot write to disk", "OOM": "out of memory", "LOADING": "still reading its files"}.get(
-                word, word
-            )
+            return meaning
     return type(error).__name__

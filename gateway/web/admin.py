@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -32,14 +31,15 @@ class NodeAdmin:
         self, *, node: str, store: Store, intake: Intake, operations: Operations, overview: Overview,
         channels: Mapping[str, Channel], accounts: Callable[[], Mapping[str, AccountSettings]],
         binds: Callable[[], Mapping[str, list[dict[str, str]]]], country: Callable[[], str],
-        default_validity: Callable[[], float], reload: Callable[[], tuple[list[str], list[str]]],
+        default_validity: Callable[[], float], clock: Callable[[], float], reload: Callable[[], tuple[list[str], list[str]]],
     ) -> None:  # fmt: skip
         self._node, self._store, self._intake, self._operations = node, store, intake, operations
         self._overview, self._channels, self._accounts, self._binds = overview, channels, accounts, binds
         self._country, self._default_validity, self.reload = country, default_validity, reload
+        self._clock = clock
 
     def status(self) -> dict[str, Any]:
-        binds, seen, now = self._binds(), self._overview, time.time()
+        binds, seen, now = self._binds(), self._overview, self._clock()
         return {
             "node": self._node,
             "accounts": [
@@ -128,7 +128,7 @@ class NodeAdmin:
             raise Refusal(422, "from: not one of the account's sources")
         if len(order["text"]) > LONGEST_TEXT:
             raise Refusal(422, f"text: {LONGEST_TEXT} characters at most")
-        now = time.time()
+        now = self._clock()
         data_coding, user_data = charset.choose(order["text"])
         message = Message(
             id="", account=account.system_id, source=source, source_ton=0 if source.isdigit() else 5,

@@ -1,4 +1,4 @@
-"""The HTTP listener: health, metrics, the providers' webhooks, and the admin part for commands and the panel to come."""
+"""The HTTP listener: health, metrics, the providers' webhooks, and the admin part for commands and a panel to come."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Pages:
         self, metrics: Metrics, admin: Admin, *, token: str | None, ready: Callable[[], dict[str, str]],
         webhooks: Callable[[str], Callable[[HttpRequest], Any] | None],
     ) -> None:  # fmt: skip
-        """ready(): reasons why not, empty when ready. webhooks(channel): who takes its webhooks, None: no such channel."""
+        """ready(): reasons why not, empty when ready. webhooks(channel): who takes its webhooks, None without one."""
         self._metrics, self._admin, self.token = metrics, admin, token
         self._ready, self._webhooks = ready, webhooks
 
@@ -76,7 +76,7 @@ class Pages:
         taker = self._webhooks(channel)
         if taker is None:
             return _json(request, 404, {"error": f"no WhatsApp channel is called {channel[:60]}"})
-        body = request.content.read(LARGEST_BODY + 1)
+        body = _body(request, LARGEST_BODY + 1)
         if len(body) > LARGEST_BODY:
             return _json(request, 413, {"error": f"a webhook has {LARGEST_BODY} octets at most"})
         headers = tuple(
@@ -136,7 +136,7 @@ class Pages:
     async def submit(self, request: Request) -> bytes:
         self._authorize(request)
         try:
-            order = json.loads(request.content.read(LARGEST_BODY))
+            order = json.loads(_body(request, LARGEST_BODY))
         except ValueError:
             raise Refusal(422, 'the body is no JSON; send {"account", "to", "text"}') from None
         if not isinstance(order, dict):
@@ -148,6 +148,10 @@ class Pages:
         self._authorize(request)
         changed, errors = self._admin.reload()
         return _json(request, 422, {"errors": errors}) if errors else _json(request, 200, {"changed": changed})
+
+
+def _body(request: Request, most: int) -> bytes:
+    return request.content.read(most) if request.content is not None else b""
 
 
 def _argument(request: Request, name: str) -> str:

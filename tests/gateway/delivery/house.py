@@ -240,6 +240,7 @@ class House:
         return [records.unpack_waiting(fields[1]) for _, fields in rows]
 
     def metric(self, name: str, **labels: str) -> float:
+        self.metrics.page()  # counts are gathered, and handed over when somebody looks
         return self.metrics.registry.get_sample_value(name, labels) or 0.0
 
     async def inbound(self, channel: str, *texts: Inbound) -> list[bool]:

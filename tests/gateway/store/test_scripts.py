@@ -45,9 +45,7 @@ def ids(messages: Sequence[Message]) -> list[str]:
 
 @pytest_twisted.ensureDeferred
 async def test_the_higher_priority_is_taken_first_and_the_older_before_the_younger(store: Store) -> None:
-    await queue(
-        store, waiting("low1", 2), waiting("n1"), waiting("high1", 0), waiting("n2"), waiting("high2", 0)
-    )
+    await queue(store, waiting("low1", 2), waiting("n1"), waiting("high1", 0), waiting("n2"), waiting("high2", 0))
     assert [(left, ids(taken)) for left, taken in [await lease(store, 3), await lease(store, 10)]] == [
         (2, ["high1", "high2", "n1"]),
         (0, ["n2", "low1"]),
@@ -230,7 +228,9 @@ async def test_exact_ids_are_read_many_at_a_time(store: Store) -> None:
 KEY = keys.part_set("billing:28940:7:3")
 
 
-async def arrive(store: Store, number: int, message_id: str, digest: str = "d", total: int = 3, at: float = 60.0) -> Any:
+async def arrive(
+    store: Store, number: int, message_id: str, digest: str = "d", total: int = 3, at: float = 60.0
+) -> Any:
     """A part is kept; the members of its set when that is complete, as {number: [ids]}."""
     _, (members,) = await Desk(store).write(
         accepted(message_id),

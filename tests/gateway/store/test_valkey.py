@@ -127,7 +127,7 @@ async def test_refused_writes_fail_what_is_kept_over_links_and_keep_what_is_kept
     failed = await outcome(mortal.call("keep", "k", "60", "v", keep=Keep.OVER_LINKS))
     assert isinstance(failed, StoreAway)
     assert str(failed) == "NOREPLICAS"
-    assert mortal.why_not_writable == "NOREPLICAS"
+    assert mortal.why_not_writable == "has too few replicas"
     patient = mortal.call("keep", "k", "60", "v", keep=Keep.ALWAYS)
     await mortal.command("PING")
     assert not patient.called
@@ -238,5 +238,7 @@ async def test_a_beat_a_second_finds_out_that_writes_are_refused(mortal: Store) 
     assert mortal.writable
     while mortal.writable:
         await turn()
-    assert mortal.why_not_writable == "NOREPLICAS"
+    assert mortal.why_not_writable == "has too few replicas"
+    assert await mortal.command("GET", "a") is None
+    assert not mortal.writable, "that it can be read says nothing"
     await refuse_writes(mortal, False)

@@ -6,10 +6,13 @@ for every message. Gauges are read when Prometheus asks, by the function given t
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
+from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.utils import floatToGoString
 
 FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 SLOW = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 14400, 86400)
@@ -43,7 +46,6 @@ GAUGES = {
     "pombo_inflight": ("messages in a channel's hands", ("channel",)),
     "pombo_channel_up": ("1 while the channel can send", ("channel",)),
 }
-GATHERED = 10_000  # durations kept until they are sorted into buckets
 Gauge = tuple[str, tuple[str, ...], float]  # name, label values, value
 
 
@@ -53,14 +55,10 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
         self._counted: dict[tuple[str, ...], float] = {}
-        self._timed: dict[tuple[str, ...], list[float]] = {}
+        self._timed: dict[tuple[str, ...], _Durations] = {}
         self.registry.register(_Settle(self))  # before the families: they are asked in the order of registration
         self._families = {
             name: Counter(name, text, labels, registry=self.registry) for name, (text, labels) in COUNTERS.items()
-        }
-        self._histograms = {
-            name: Histogram(name, text, labels, buckets=buckets, registry=self.registry)
-            for name, (text, labels, buckets) in HISTOGRAMS.items()
         }
         self._gauges: Callable[[], Iterable[Gauge]] = lambda: ()
         self.registry.register(_Gauges(self))
@@ -80,23 +78,16 @@ class Metrics:
         key = (name, *labels)
         timed = self._timed.get(key)
         if timed is None:
-            timed = self._timed[key] = []
-        timed.append(seconds)
-        if len(timed) >= GATHERED:
-            self._settle()
+            timed = self._timed[key] = _Durations(HISTOGRAMS[name][2])
+        timed.counts[bisect_left(timed.bounds, seconds)] += 1
+        timed.total += seconds
 
     def _settle(self) -> None:
-        """Hand what was gathered to the library; its locks and buckets cost more than all the counting."""
+        """Hand what was gathered to the library; its locks cost more than all the counting."""
         counted, self._counted = self._counted, {}
         for (name, *labels), n in counted.items():
             family = self._families[name]
             (family.labels(*labels) if labels else family).inc(n)
-        timed, self._timed = self._timed, {}
-        for (name, *labels), durations in timed.items():
-            histogram = self._histograms[name]
-            child = histogram.labels(*labels) if labels else histogram
-            for seconds in durations:
-                child.observe(seconds)
 
     def sent(self, channel: str, n: int = 1) -> None:
         self.count("pombo_sent", channel, n=n)
@@ -141,7 +132,7 @@ class _Settle:
 
 
 class _Gauges:
-    """A collector that asks for the values at scrape time."""
+    """A collector for what is read when somebody asks: gauges and the durations."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -154,3 +145,28 @@ class _Gauges:
         for name, labels, value in self._metrics._gauges():
             families[name].add_metric(labels, value)
         yield from families.values()
+        yield from self._histograms()
+
+    def _histograms(self) -> Iterable[Metric]:
+        found = {
+            name: HistogramMetricFamily(name, text, labels=labels) for name, (text, labels, _) in HISTOGRAMS.items()
+        }
+        for name, (_, labels, bounds) in HISTOGRAMS.items():
+            if not labels:  # always there, as the library would have it
+                self._metrics._timed.setdefault((name,), _Durations(bounds))
+        for (name, *values), timed in self._metrics._timed.items():
+            upto = accumulate(timed.counts)
+            buckets = [
+                (floatToGoString(bound), n) for bound, n in zip((*timed.bounds, float("inf")), upto, strict=True)
+            ]
+            found[name].add_metric(values, buckets, timed.total)
+        yield from found.values()
+
+
+class _Durations:
+    """How many durations fell under each bound, and their sum."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds, self.counts, self.total = bounds, [0] * (len(bounds) + 1), 0.0

@@ -13,7 +13,7 @@ from typing import Any
 
 from klein import Klein
 from twisted.application.service import Service
-from twisted.internet import defer, endpoints
+from twisted.internet import defer, endpoints, protocol
 from twisted.logger import Logger
 from twisted.web.server import Site
 
@@ -60,6 +60,7 @@ log = Logger("node")
 
 def make_service(config: Config, path: str | os.PathLike[str], reactor: Any) -> Node:
     """The whole gateway as one service. path: read again on reload."""
+    protocol.Factory.noisy = False  # else Twisted tells of every connection to a provider
     return Node(config, path, reactor)
 
 

@@ -24,6 +24,7 @@ from gateway.store.ledger import Ledger
 
 USER_MESSAGE_REFERENCE = 0x0204
 OF_A_CHANNEL = frozenset({"lookup", "sent", "retry", "failed"})  # steps that stay true when the message has ended
+Again = Callable[[Message | None], None] | None  # when somebody else was faster; see store.ledger.Change
 log = Logger("delivery")
 
 
@@ -36,11 +37,14 @@ class ReceiptDesk(Protocol):
 class Joined(Protocol):
     """What becomes of the parts that a joined text speaks for: gateway.delivery.joining."""
 
-    def release(self, turn: Turn, send: Send) -> None:
+    def release(self, turn: Turn, send: Send, again: Again) -> None:
         """The text goes on as SMS: every part by itself from here."""
 
-    def finish(self, turn: Turn) -> None:
+    def finish(self, turn: Turn, again: Again) -> None:
         """The text has ended, and every part with it."""
+
+    def report_parts(self, text: Message, news: Report, kept: Callable[[], None]) -> None:
+        """A report about a text whose parts have gone on by themselves."""
 
     def reported_one(self, part: Message, channel: str) -> None:
         """An operator has reported this part's end; it may be the only one it reports."""
@@ -94,7 +98,7 @@ class Delivery:
         if dispatcher is not None:
             turn.commands.append(("SREM", dispatcher.hand_key, message.id))
         if isinstance(result, Accepted):
-            self._charge(message, channel)
+            self._charge(turn, channel)
             turn.due_is_right = message.plan[-1] == channel  # nothing follows but the end of its validity
             if result.remote_id:
                 self._remember(turn, channel, result.remote_id)
@@ -115,7 +119,12 @@ class Delivery:
             else:
                 self._resolve(fresh, result, now, facts)
 
-        self.follow(turn, facts, again)
+        if (
+            turn.due_is_right and not message.final and now < message.expires_at
+        ):  # the way of most SMS: nothing to decide
+            self.ledger.commit(turn.change(again))
+        else:
+            self.follow(turn, facts, again)
 
     def _remember(self, turn: Turn, channel: str, remote_id: str) -> None:
         """From now on reports find the message; those that came before were parked."""
@@ -179,14 +188,13 @@ class Delivery:
         elif isinstance(decision, Send):
             self._note_fallback(turn, decision)
             if message.parts and self._kind(decision.channel) == "smsc":
-                self.joined.release(turn, decision)
+                self.joined.release(turn, decision, again)
             else:
                 self.enqueue(turn, decision)
                 self.ledger.commit(turn.change(again))
         else:
             until = min(decision.until if isinstance(decision, Wait) else math.inf, message.expires_at)
-            if not turn.due_is_right:
-                turn.commands.append(("ZADD", keys.DUE, f"{until:.3f}", message.id))
+            turn.commands.append(("ZADD", keys.DUE, f"{until:.3f}", message.id))
             self.ledger.commit(turn.change(again))
 
     def enqueue(self, turn: Turn, send: Send) -> None:
@@ -223,7 +231,7 @@ class Delivery:
         for target, why in (*send.skipped, (send.channel, "")):
             if origin:
                 turn.step("fallback", target, f"from {origin}: {reason}")
-                self.metrics.count("pombo_fallback", origin, target, reason)
+                self._count(turn, "pombo_fallback", origin, target, reason)
             origin, reason = target, why
 
     # -- the end
@@ -233,7 +241,7 @@ class Delivery:
         if turn.message.parts:
             turn.commands.append(("ZREM", keys.DUE, turn.message.id))
             turn.ttl = self.retention_s
-            self.joined.finish(turn)
+            self.joined.finish(turn, again)
         else:
             self.close(turn)
             self.ledger.commit(turn.change(again))
@@ -244,7 +252,7 @@ class Delivery:
         turn.ttl = self.retention_s
         turn.commands.append(("ZREM", keys.DUE, message.id))
         if message.state is State.DELIVERED:
-            self._charge_delivered(message)
+            self._charge_delivered(turn)
         receipt = receipt_for(message, now) if wants_receipt(message.registered_delivery, message.state) else None
         if receipt is not None:
             turn.step("receipt_queued")
@@ -265,43 +273,51 @@ class Delivery:
         known = self.channels.get(channel)
         return known.kind if known is not None else ""
 
-    def _charge(self, message: Message, channel: str) -> None:
+    def _count(self, turn: Turn, name: str, *labels: str, n: float = 1) -> None:
+        """Count once the change is kept: one that lost the race is made again, or never was."""
+        turn.kept.append(lambda _: self.metrics.count(name, *labels, n=n))
+
+    def _charge(self, turn: Turn, channel: str) -> None:
         """Operators charge every segment they took."""
         taken = self.channels.get(channel)
         if taken is not None and taken.kind == "smsc":
-            self._book(message, channel, Decimal(taken.price) * message.segments)
+            self._book(turn, channel, Decimal(taken.price) * turn.message.segments)
 
-    def _charge_delivered(self, message: Message) -> None:
+    def _charge_delivered(self, turn: Turn) -> None:
         """WhatsApp charges what was delivered, and the SMS that was not needed is saved."""
+        message = turn.message
         taken = self.channels.get(message.decided_by)
         if taken is None or taken.kind != "whatsapp" or message.copy_of:
             return
         first = message.part is None or not message.joined_in or message.part.number == 1  # one text, one price
         cost = Decimal(taken.price) if first else Decimal(0)
-        self._book(message, message.decided_by, cost)
+        self._book(turn, message.decided_by, cost)
         spared = next((c for name in message.plan if (c := self.channels.get(name)) and c.kind == "smsc"), None)
         if spared is not None and not any(a.channel == spared.name and a.remote_id for a in message.attempts):
             saved = Decimal(spared.price) * message.segments - cost
             if saved > 0:
-                self.metrics.count("pombo_saved", n=float(saved))
+                self._count(turn, "pombo_saved", n=float(saved))
 
-    def _book(self, message: Message, channel: str, cost: Decimal) -> None:
+    def _book(self, turn: Turn, channel: str, cost: Decimal) -> None:
         if cost:
-            message.cost = str(Decimal(message.cost) + cost)
-            self.metrics.count("pombo_cost", channel, n=float(cost))
+            turn.message.cost = str(Decimal(turn.message.cost) + cost)
+            self._count(turn, "pombo_cost", channel, n=float(cost))
 
     # -- reports and moments
 
     def report(self, message: Message, news: Report, kept: Callable[[], None]) -> None:
         """A report that was matched to this message. `kept` is called once nothing of it can be lost any more."""
+        self._teach(message, news, self.clock())
+        self._apply(message, news, kept)
+
+    def _apply(self, message: Message, news: Report, kept: Callable[[], None]) -> None:
         now = self.clock()
-        self._teach(message, news, now)
         was_final = message.final
         turn = Turn(message, now)
         for step in journey.report(message, news, now, self._taken):
             turn.step(*step)
             if step[0] == "late":
-                self.metrics.count("pombo_late_acks", news.channel)
+                self._count(turn, "pombo_late_acks", news.channel)
         if not turn.events:
             kept()
             return
@@ -310,8 +326,10 @@ class Delivery:
         def again(fresh: Message | None) -> None:
             if fresh is None:
                 kept()
+            elif fresh.released:
+                self.joined.report_parts(fresh, news, kept)
             else:
-                self.report(fresh, news, kept)
+                self._apply(fresh, news, kept)
 
         if was_final:  # only the trace grows
             turn.ttl = self.retention_s

@@ -18,7 +18,7 @@ from gateway.routing.decide import Send, decide
 from gateway.routing.routes import Route, find_route
 from gateway.smpp.constants import CommandStatus
 from gateway.store import keys, records
-from gateway.store.ledger import Ledger
+from gateway.store.ledger import Change, Ledger
 from gateway.store.valkey import Store
 from gateway.store.wirelog import fingerprint
 
@@ -39,12 +39,19 @@ class PartsDesk(Protocol):
 
 
 class _Accepting:
-    """A submit on its way through the store."""
+    """A submit on its way through the store. `taker`: the dispatcher that has room kept for it."""
 
-    __slots__ = ("answer", "at", "message", "over")
+    __slots__ = ("answer", "at", "intake", "message", "over", "taker")
 
-    def __init__(self, message: Message, answer: Answer, at: float) -> None:
-        self.message, self.answer, self.at, self.over = message, answer, at, False
+    def __init__(self, intake: Intake, message: Message, answer: Answer, at: float) -> None:
+        self.intake, self.message, self.answer, self.at, self.over = intake, message, answer, at, False
+        self.taker: Dispatcher | None = None
+
+    def kept(self, answers: Sequence[Any] | None) -> None:
+        self.intake._kept(self, self.taker, answers)
+
+    def not_kept(self) -> None:
+        self.intake._not_kept(self, self.taker)
 
 
 class Intake:
@@ -97,7 +104,7 @@ class Intake:
         message.accepted_at = now
         message.route, message.plan, message.success = route.name, plan, route.success
         message.fallback_after, message.priority = route.fallback_after, route.priority
-        self._accept(message, _Accepting(message, answer, now))
+        self._accept(message, _Accepting(self, message, answer, now))
 
     def _plan(self, route: Route, message: Message) -> tuple[str, ...]:
         """The route's channels, without WhatsApp for what is no text."""
@@ -138,7 +145,6 @@ class Intake:
                 records.octets(records.encode(writer)),
             )
         )  # fmt: skip
-        taker: Dispatcher | None = None
         if message.part is not None:
             siblings = keys.siblings(message.part.key)
             turn.commands.append(("HSET", siblings, message.part.number, message_id))
@@ -152,11 +158,8 @@ class Intake:
             due = min(message.schedule_at, message.expires_at)
             turn.commands.append(("ZADD", keys.DUE, f"{due:.3f}", message_id))
         else:
-            taker = self._first_step(turn)
-        change = turn.change()
-        change.done = lambda answers: self._kept(accepting, taker, answers)
-        change.failed = lambda: self._not_kept(accepting, taker)
-        self._ledger.commit(change)
+            accepting.taker = self._first_step(turn)
+        self._ledger.commit(Change(message, turn.events, turn.commands, done=accepting.kept, failed=accepting.not_kept))
 
     def _part(self, message: Message, due: float) -> tuple[Any, ...]:
         part = message.part
@@ -189,7 +192,6 @@ class Intake:
             turn.commands.append(("SADD", dispatcher.hand_key, message.id))
             return dispatcher
         turn.commands.append(("RPUSH", keys.queue(channel, message.priority), f"{message.id} 1"))
-        turn.kept.append(lambda _: dispatcher.something_waits())
         return None
 
     def _kept(self, accepting: _Accepting, taker: Dispatcher | None, answers: Sequence[Any] | None) -> None:

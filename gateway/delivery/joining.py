@@ -13,7 +13,7 @@ import msgspec
 from twisted.internet import defer
 from twisted.logger import Logger
 
-from gateway.delivery.deliver import Delivery
+from gateway.delivery.deliver import Again, Delivery
 from gateway.delivery.turn import Turn
 from gateway.messages.ids import Ids
 from gateway.messages.message import Attempt, Attempted, Message
@@ -126,10 +126,10 @@ class Joining:
 
     # -- delivery.deliver.Joined
 
-    def release(self, turn: Turn, send: Send) -> None:
-        self._spawn(self._release(turn, send), "releasing parts")
+    def release(self, turn: Turn, send: Send, again: Again) -> None:
+        self._spawn(self._release(turn, send, again or self._again), "releasing parts")
 
-    async def _release(self, turn: Turn, send: Send) -> None:
+    async def _release(self, turn: Turn, send: Send, again: Again) -> None:
         text = turn.message
         parts = [m for m in await self._read(text.parts) if not m.final and m.joined_in == text.id and not m.attempts]
         before = [msgspec.structs.replace(attempt) for attempt in text.attempts]
@@ -137,7 +137,7 @@ class Joining:
         journey.close(text, State.UNKNOWN, 0, "", turn.now)
         turn.ttl = self._delivery.retention_s
         turn.commands.append(("ZREM", keys.DUE, text.id))
-        changes = [turn.change(self._again)]
+        changes = [turn.change(again)]
         for part in parts:
             part.attempts = [msgspec.structs.replace(attempt) for attempt in before]
             part.trace += text.trace
@@ -146,12 +146,12 @@ class Joining:
             changes.append(one.change(self._again))
         self._delivery.ledger.together(changes)
 
-    def finish(self, turn: Turn) -> None:
-        self._spawn(self._finish(turn), "ending parts")
+    def finish(self, turn: Turn, again: Again) -> None:
+        self._spawn(self._finish(turn, again or self._again), "ending parts")
 
-    async def _finish(self, turn: Turn) -> None:
+    async def _finish(self, turn: Turn, again: Again) -> None:
         text = turn.message
-        changes = [turn.change(self._again)]
+        changes = [turn.change(again)]
         for part in await self._read(text.parts):
             if part.final or part.joined_in != text.id or (part.attempts and not text.released):
                 continue

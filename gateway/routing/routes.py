@@ -45,7 +45,7 @@ def parse_hours(text: str) -> tuple[int, int]:
 def find_route(
     routes: Sequence[Route], message: Message, now: float, text_of: Callable[[Message], str | None]
 ) -> Route | None:
-    """The first route that takes this message. text_of is asked once at most, and only when a route looks at the text."""
+    """The first route that takes this message. text_of is asked once at most, and only where a route looks at it."""
     text: str | None = None
     asked = False
     for route in routes:

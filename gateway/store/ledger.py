@@ -70,7 +70,7 @@ class Ledger:
     ) -> None:
         """later(f): run f in the next turn of the reactor. feed_length: events the feed keeps, roughly."""
         self._store, self._node, self._feed_length, self._later, self._keep = store, node, feed_length, later, keep
-        self._waiting: list[list[Change]] = []
+        self._waiting: list[Change | list[Change]] = []
         self._flights = 0
         self._scheduled = False
         self._mean_events = 16.0  # in one entry of the feed
@@ -86,7 +86,11 @@ class Ledger:
         return bool(self._waiting or self._flights)
 
     def commit(self, change: Change) -> None:
-        self.together([change])
+        """Queue one change."""
+        self._waiting.append(change)
+        if not self._scheduled:
+            self._scheduled = True
+            self._later(self._flush)
 
     def together(self, changes: list[Change]) -> None:
         """Queue changes that go in one call."""
@@ -100,11 +104,16 @@ class Ledger:
         while self._waiting and self._flights < IN_FLIGHT:
             batch: list[Change] = []
             taken = 0
-            for group in self._waiting:
-                if batch and len(batch) + len(group) > AT_MOST:
+            for one in self._waiting:
+                if isinstance(one, Change):
+                    batch.append(one)
+                elif batch and len(batch) + len(one) > AT_MOST:
                     break
-                batch += group
+                else:
+                    batch += one
                 taken += 1
+                if len(batch) >= AT_MOST:
+                    break
             del self._waiting[:taken]
             self._send(batch)
 

@@ -31,7 +31,8 @@ class NodeAdmin:
         self, *, node: str, store: Store, intake: Intake, operations: Operations, overview: Overview,
         channels: Mapping[str, Channel], accounts: Callable[[], Mapping[str, AccountSettings]],
         binds: Callable[[], Mapping[str, list[dict[str, str]]]], country: Callable[[], str],
-        default_validity: Callable[[], float], clock: Callable[[], float], reload: Callable[[], tuple[list[str], list[str]]],
+        default_validity: Callable[[], float], clock: Callable[[], float],
+        reload: Callable[[], tuple[list[str], list[str]]],
     ) -> None:  # fmt: skip
         self._node, self._store, self._intake, self._operations = node, store, intake, operations
         self._overview, self._channels, self._accounts, self._binds = overview, channels, accounts, binds

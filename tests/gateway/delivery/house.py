@@ -71,7 +71,8 @@ class House:
         self.store, self.clock, self.node = store, clock or time_now(), node
         self.metrics = Metrics(CollectorRegistry())
         self.background = Background()
-        now = self.clock.seconds
+        self._ticks = 0
+        now = self.tick
         self.ledger = Ledger(store, node, 100_000, self.later, Keep.ALWAYS)
         self.accepted = Ledger(store, node, 100_000, self.later, Keep.OVER_LINKS)
         self.desk = ReceiptDesk(store, self.clock, now, self.metrics, node, lambda _: receipts_kept)
@@ -141,6 +142,11 @@ class House:
         return self.background.spawn(work, what, log)
 
     # -- time
+
+    def tick(self) -> float:
+        """The clock's time, a microsecond later with every look: no two moments are the same."""
+        self._ticks += 1
+        return float(self.clock.seconds()) + self._ticks * 1e-6
 
     async def start(self) -> House:
         """Recover what an earlier node of this name left, then run."""

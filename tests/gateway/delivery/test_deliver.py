@@ -15,6 +15,7 @@ from gateway.messages.outcome import (
     Lookup,
     NoAccount,
     Refused,
+    Report,
     Status,
     TryLater,
     Uncertain,
@@ -23,6 +24,7 @@ from gateway.messages.outcome import (
 from gateway.messages.states import State
 from gateway.routing.routes import Route
 from gateway.store import keys
+from gateway.store.ledger import Change
 from gateway.store.valkey import Store
 from tests.gateway.delivery.house import PATIENCE_S, SMS_ONLY, ZAP_ONLY, House, ids_of
 from tests.gateway.samples import DAY_S
@@ -85,7 +87,7 @@ async def test_delivered_by_whatsapp_is_one_receipt_and_no_sms(store: Store) -> 
 @pytest_twisted.ensureDeferred
 async def test_a_receipt_has_swapped_addresses_as_the_esme_wrote_them(store: Store) -> None:
     house = await House(store).start()
-    accepted_at = house.now
+    began = house.now
     await by_whatsapp(house, dest="011 98765 4321", dest_ton=2, service_type="CMT", tlvs=((0x0204, b"\0\7"),))
     house.clock.advance(7)
     house.zap.report("zap-1", Status.DELIVERED)
@@ -94,7 +96,8 @@ async def test_a_receipt_has_swapped_addresses_as_the_esme_wrote_them(store: Sto
     assert (receipt.source, receipt.source_ton, receipt.source_npi) == ("011 98765 4321", 2, 1)
     assert (receipt.dest, receipt.dest_ton, receipt.dest_npi) == ("28940", 0, 1)
     assert (receipt.service_type, receipt.user_message_reference, receipt.channel) == ("CMT", b"\0\7", "zap")
-    assert (receipt.submitted_at, receipt.done_at) == (accepted_at, accepted_at + 7)
+    assert receipt.submitted_at == pytest.approx(began, abs=0.01)
+    assert receipt.done_at == pytest.approx(began + 7, abs=0.01)
 
 
 @pytest_twisted.ensureDeferred
@@ -143,8 +146,6 @@ async def test_a_failed_status_ten_times_in_parallel_is_one_sms(store: Store) ->
 
 @pytest_twisted.ensureDeferred
 async def test_ten_failed_statuses_in_one_webhook_are_one_sms(store: Store) -> None:
-    from gateway.messages.outcome import Report
-
     house = await House(store).start()
     message_id = await by_whatsapp(house)
     told: list[bool] = []
@@ -341,8 +342,8 @@ async def test_tries_end_with_the_patience_of_the_route(store: Store) -> None:
     house = await House(store).start()
     house.zap.script = lambda _: TryLater(250.0, "rate limited", "429")
     message_id = await house.submit_one()
-    for _ in range(6):
-        await house.passes(100)
+    for _ in range(13):
+        await house.passes(50)
     assert len(house.zap.taken) == 3
     assert ids_of(house.operator.taken) == [message_id]
     assert fallbacks(house, "timeout") == 1
@@ -594,10 +595,7 @@ async def test_a_change_meanwhile_does_not_lose_what_the_channel_did(store: Stor
     message_id = await house.submit_one()
     fresh = await house.read(message_id)  # somebody else writes: the revision in the channel's hands is old now
     fresh.cost = "0"
-    await_kept = house.ledger
-    from gateway.store.ledger import Change
-
-    await_kept.commit(Change(fresh, []))
+    house.ledger.commit(Change(fresh, []))
     await house.settle()
     house.operator.accept("77")
     await house.settle()

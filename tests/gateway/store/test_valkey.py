@@ -126,7 +126,7 @@ async def test_refused_writes_fail_what_is_kept_over_links_and_keep_what_is_kept
     await refuse_writes(mortal)
     failed = await outcome(mortal.call("keep", "k", "60", "v", keep=Keep.OVER_LINKS))
     assert isinstance(failed, StoreAway)
-    assert str(failed) == "NOREPLICAS"
+    assert str(failed) == "has too few replicas"
     assert mortal.why_not_writable == "has too few replicas"
     patient = mortal.call("keep", "k", "60", "v", keep=Keep.ALWAYS)
     await mortal.command("PING")

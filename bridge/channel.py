@@ -18,7 +18,17 @@ from bridge.clock import Clock, Spawn, Timer
 from bridge.health import Health, State
 from bridge.lookup import Lookup
 from bridge.presence import EvidencePort, Presence, PresenceMemory, absent, delivered, failed, sent, wrote
-from bridge.provider import BadProof, Http, HttpRequest, HttpResponse, NotWritten, Provider, Unanswered, WebhookRead
+from bridge.provider import (
+    BadProof,
+    Hidden,
+    Http,
+    HttpRequest,
+    HttpResponse,
+    NotWritten,
+    Provider,
+    Unanswered,
+    WebhookRead,
+)
 from bridge.watch import Watch
 from gateway.delivery.pacing import Pacer
 from gateway.messages import outcome
@@ -202,14 +212,30 @@ class WhatsAppChannel:
         if isinstance(read, BadProof):
             self.log.warn("webhook of {channel} refused: {reason}", channel=self.name, reason=read.reason)
             return HttpResponse(401)
+        revealed = await self._reveal(read.hidden)
+        read = msgspec.structs.replace(read, inbound=(*read.inbound, *(revealed or ())))
         kept = [
             self._keep(lambda done: self._results.reported(self.name, read.reports, done), bool(read.reports)),
             self._keep(lambda done: self._results.inbound(self.name, read.inbound, done), bool(read.inbound)),
         ]
         self._hear(read, now)
-        if not all([await one for one in kept]):
+        if not all([await one for one in kept]) or revealed is None:
             return HttpResponse(503)
         return read.answer or HttpResponse(200)
+
+    async def _reveal(self, hidden: Sequence[Hidden]) -> list[Inbound] | None:
+        """The texts whose senders the provider knows; None when it could not tell now."""
+        texts: list[Inbound] = []
+        for one in hidden:
+            answer = await self._http.send(one.ask, self.settings.timeout)
+            msisdn = one.read(answer) if isinstance(answer, HttpResponse) else None
+            if msisdn is None:
+                return None
+            if msisdn:
+                texts.append(msgspec.structs.replace(one.text, msisdn=msisdn))
+            else:
+                self.log.warn("a text on {channel} is from somebody whose number is hidden", channel=self.name)
+        return texts
 
     def _keep(self, hand_in: Callable[[Callable[[bool], None]], None], something: bool) -> Deferred[bool]:
         """Hand something in; fires with whether it is kept, False when nobody says so in time."""
@@ -272,6 +298,8 @@ class WhatsAppChannel:
         if presence is Presence.INACTIVE:
             return self._end(job, NoAccount(finding.origin if finding is not None else "cache"))
         if presence is Presence.UNKNOWN and not self._send_unknown:
+            return self._end(job, Refused("unknown", rejected=False))
+        if self._provider.needs_identity and (finding is None or not finding.identity):
             return self._end(job, Refused("unknown", rejected=False))
         self._ready.append(job)
         self._pump()

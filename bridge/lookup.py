@@ -60,6 +60,7 @@ class Lookup:
         self._deadline, self._timeout = deadline, timeout
         self._budget = Budget(budget)
         self.asks = enabled and provider.check_numbers > 0
+        self._needs_identity = provider.needs_identity
         self._questions: OrderedDict[str, _Question] = OrderedDict()
         self._calls = 0
         self._turn: Timer | None = None
@@ -70,7 +71,11 @@ class Lookup:
         began, person = self._clock.seconds(), same_person(msisdn)
         evidence = self._memory.recall(person) or await self._memory.load(person)
         presence = self._memory.presence(evidence)
-        if presence is not Presence.UNKNOWN or not self.asks or not self.calls_allowed:
+        # Who wrote to us has an account, but nobody told yet under which identity.
+        enough = presence is not Presence.UNKNOWN and (
+            presence is not Presence.ACTIVE or bool(evidence.identity) or not self._needs_identity
+        )
+        if enough or not self.asks or not self.calls_allowed:
             return Finding(presence, "cache", evidence.identity)
         question = self._questions.get(person)
         if question is None:

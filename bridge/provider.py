@@ -5,7 +5,7 @@ A provider makes requests and reads responses; when, how often and over which co
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 from urllib.parse import parse_qs, urlsplit
 
@@ -88,12 +88,24 @@ Account = tuple[bool, str] | bool | None
 by the provider's own explicit word; None: unknown."""
 
 
+class Hidden(msgspec.Struct, frozen=True):
+    """A text from somebody who shows a hidden identity (`…@lid`) instead of a number: the provider may know it.
+
+    text: its msisdn is "". read: the digits out of the answer to `ask`; "" nobody knows them, None ask again later.
+    """
+
+    text: Inbound
+    ask: HttpRequest
+    read: Callable[[HttpResponse], str | None]
+
+
 class WebhookRead(msgspec.Struct, frozen=True):
     """What one webhook says.
 
     connection: True the sender is connected, False it is logged out, None nothing was said.
     unsure: the sender's connection broke in a way that may heal: its state should be asked for.
     answer: what is answered instead of a plain 200 (a challenge), when nothing has to be kept.
+    hidden: texts whose senders have to be asked for first.
     """
 
     reports: tuple[Report, ...] = ()
@@ -101,6 +113,7 @@ class WebhookRead(msgspec.Struct, frozen=True):
     connection: bool | None = None
     unsure: bool = False
     answer: HttpResponse | None = None
+    hidden: tuple[Hidden, ...] = ()
 
 
 class BadProof(msgspec.Struct, frozen=True):
@@ -113,10 +126,14 @@ class Provider(Protocol):
     """One service. All methods are pure; none raises on nonsense from outside.
 
     check_numbers: how many numbers one check may hold; 0 when the service cannot be asked.
+    needs_identity: nothing is sent to a number as such, only to an identity that a check or an earlier send gave.
     """
 
     @property
     def check_numbers(self) -> int: ...
+
+    @property
+    def needs_identity(self) -> bool: ...
 
     def check_request(self, numbers: Sequence[str]) -> HttpRequest | None:
         """Ask which of these E.164 numbers (digits) have an account; None when the service cannot be asked."""

@@ -44,7 +44,7 @@ ACCOUNTS: tuple[Row, ...] = (
 )
 SMSC: tuple[Row, ...] = ()
 BRIDGE: tuple[Row, ...] = (
-    Row("provider", lambda bridge: bridge.provider != "evolution", "only evolution is built in this version"),
+    Row("provider", lambda bridge: bridge.provider == "cloud_api", "cloud_api is not built in this version"),
     Row("templates", _not_cloud_api("templates"), "templates apply to cloud_api only"),
     Row("direct_send", _not_cloud_api("direct_send"), "it applies to cloud_api only"),
     Row("app_secret", _not_cloud_api("app_secret"), "it applies to cloud_api only; others have webhook_secret"),

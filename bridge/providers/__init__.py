@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 
 from bridge.provider import Provider
 from bridge.providers.evolution import Evolution
+from bridge.providers.waha import Waha
+from bridge.providers.wppconnect import Wppconnect
 
 if TYPE_CHECKING:
     from config.schema import BridgeSettings
 
 PROVIDERS: dict[str, Callable[[BridgeSettings], Provider]] = {
     "evolution": Evolution.of,
+    "waha": Waha.of,
+    "wppconnect": Wppconnect.of,
 }
 
 

@@ -96,12 +96,12 @@ def sender_of(data: Mapping[str, Any], key: Mapping[str, Any]) -> str:
     if not isinstance(remote_jid, str):
         return ""
     if not remote_jid.endswith("@lid"):
-        return _digits(remote_jid)
+        return digits_of(remote_jid)
     others = (key.get("remoteJidAlt"), key.get("senderPn"), data.get("remoteJidAlt"), data.get("senderPn"))
-    return next(filter(None, map(_digits, others)), "")
+    return next(filter(None, map(digits_of, others)), "")
 
 
-def _digits(jid: object) -> str:
+def digits_of(jid: object) -> str:
     """`5531988887777:12@s.whatsapp.net` -> `5531988887777`; "" for what is not a person with a number."""
     if not isinstance(jid, str):
         return ""

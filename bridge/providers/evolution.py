@@ -27,6 +27,7 @@ from bridge.provider import (
     retry_after,
 )
 from bridge.providers.baileys import sender_of, text_in
+from bridge.providers.whatsapp_web import moment
 from gateway.messages.outcome import (
     Accepted,
     AttemptResult,
@@ -69,6 +70,7 @@ class Evolution(msgspec.Struct, frozen=True):
     instance: str
     webhook_secret: str = ""
     check_numbers: int = MOST_NUMBERS
+    needs_identity: bool = False  # the server resolves a number by itself
 
     @classmethod
     def of(cls, settings: BridgeSettings) -> Evolution:
@@ -215,7 +217,7 @@ class Evolution(msgspec.Struct, frozen=True):
                 to="",
                 remote_id=last_segment(remote_id) if isinstance(remote_id, str) else "",
                 text=text,
-                at=_moment(data.get("messageTimestamp"), now),
+                at=moment(data.get("messageTimestamp"), now),
             )
 
 
@@ -262,13 +264,6 @@ def _each(data: object) -> Iterator[dict[str, Any]]:
     for entry in data if isinstance(data, list) else [data]:
         if isinstance(entry, dict):
             yield entry
-
-
-def _moment(written: object, now: float) -> float:
-    """messageTimestamp: seconds as a number or a string; our own clock when it is absent or in the future."""
-    if isinstance(written, str) and written.isascii() and written.isdigit() and len(written) < 16:
-        written = int(written)
-    return float(written) if isinstance(written, (int, float)) and 0 < written < now else now
 
 
 def _wrong_token(authorization: str, secret: str, now: float) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Protocol
 
 from twisted.logger import Logger
@@ -55,6 +56,7 @@ class Delivery:
 
     joined: Joined
     early_report: Callable[[bytes], None]  # a parked report whose message is known now
+    look_again: Callable[[str, Sequence[str]], None]  # parked reports of a channel that may have been about a message
 
     def __init__(
         self, *, ledger: Ledger, clock: Callable[[], float], metrics: Metrics, receipts: ReceiptDesk, retention_s: int
@@ -64,6 +66,7 @@ class Delivery:
         self.channels: dict[str, Channel] = {}
         self.dispatchers: dict[str, Dispatcher] = {}
         self.settling: dict[str, list[Callable[[], None]]] = {}  # msisdn -> what waits until its message's id is kept
+        self.strangers: dict[tuple[str, str], list[str]] = {}  # channel, msisdn -> ids in reports that named nobody
         self._noted: dict[str, list[tuple[float, str, str, str]]] = {}  # steps of messages in a channel's hands
 
     def facts(self) -> Mapping[str, ChannelFacts]:
@@ -141,6 +144,8 @@ class Delivery:
             for answer in answers or ():
                 if answer and answer[0] >= 0x80:  # a packed report; ids of stream entries are digits
                     self.early_report(answer)
+            if self.strangers and (ids := self.strangers.pop((channel, message.msisdn), None)):
+                self.look_again(channel, ids)
 
         turn.kept.append(kept)
 
@@ -281,7 +286,7 @@ class Delivery:
         """Operators charge every segment they took."""
         taken = self.channels.get(channel)
         if taken is not None and taken.kind == "smsc":
-            self._book(turn, channel, Decimal(taken.price) * turn.message.segments)
+            self._book(turn, channel, price_of(taken.price, turn.message.segments))
 
     def _charge_delivered(self, turn: Turn) -> None:
         """WhatsApp charges what was delivered, and the SMS that was not needed is saved."""
@@ -290,17 +295,18 @@ class Delivery:
         if taken is None or taken.kind != "whatsapp" or message.copy_of:
             return
         first = message.part is None or not message.joined_in or message.part.number == 1  # one text, one price
-        cost = Decimal(taken.price) if first else Decimal(0)
+        cost = price_of(taken.price, 1 if first else 0)
         self._book(turn, message.decided_by, cost)
         spared = next((c for name in message.plan if (c := self.channels.get(name)) and c.kind == "smsc"), None)
         if spared is not None and not any(a.channel == spared.name and a.remote_id for a in message.attempts):
-            saved = Decimal(spared.price) * message.segments - cost
+            saved = price_of(spared.price, message.segments) - cost
             if saved > 0:
                 self._count(turn, "pombo_saved", n=float(saved))
 
     def _book(self, turn: Turn, channel: str, cost: Decimal) -> None:
         if cost:
-            turn.message.cost = str(Decimal(turn.message.cost) + cost)
+            before = turn.message.cost
+            turn.message.cost = str(cost if before == "0" else Decimal(before) + cost)
             self._count(turn, "pombo_cost", channel, n=float(cost))
 
     # -- reports and moments
@@ -388,6 +394,12 @@ class Delivery:
         dispatcher = self.dispatchers.get(channel)
         if dispatcher is not None:
             dispatcher.pump()
+
+
+@lru_cache(maxsize=4096)
+def price_of(price: str, times: int) -> Decimal:
+    """What so many segments cost."""
+    return Decimal(price) * times
 
 
 def receipt_for(message: Message, now: float) -> Receipt:

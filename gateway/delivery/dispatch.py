@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from gateway.delivery.ports import Channel
 from gateway.messages.message import Message
-from gateway.messages.outcome import AttemptResult, ChannelDown
+from gateway.messages.outcome import AttemptResult, ChannelDown, Unwritten
 from gateway.store import keys, records
 from gateway.store.valkey import Keep, Store
 
@@ -37,6 +37,7 @@ class Dispatcher:
         self.in_hand: dict[str, Message] = {}
         self.waiting = True  # something may wait in the store's queues; a fresh start always looks
         self._leasing = False
+        self._refused: set[str] = set()  # must not come out of the lease that is under way
         self._reserved = 0  # segments promised to messages that are on their way through the store
         self._room = -1  # what `reserve` may still promise in this turn; below 0: to be asked
         self.stopping = False
@@ -91,12 +92,14 @@ class Dispatcher:
         self._leasing = False
         self.waiting = answer[0] > 0
         messages = [records.unpack(record) for record in answer[1:]]
+        if self._refused:
+            messages = self._without_refused(messages)
         if gives_back and not self.channel.up:
             for message in messages:
                 self.in_hand[message.id] = message
             self._hand_back(self.channel.name, [(message, ChannelDown("channel_down")) for message in messages])
         else:
-            for message in messages:
+            for message in reversed(messages) if self.stopping else messages:  # back to the front: the last one first
                 self.send(message)
         if self.waiting:
             self.pump()
@@ -104,11 +107,31 @@ class Dispatcher:
     def _not_leased(self, _: Failure) -> None:
         self._leasing = False  # the link was lost: what the call may have taken is found again by recovery
 
+    def refuse(self, message_id: str) -> None:
+        """The ESME of a queued message was told no and it is being taken back; a lease under way may still bring it."""
+        if self._leasing:
+            self._refused.add(message_id)
+
+    def _without_refused(self, messages: list[Message]) -> list[Message]:
+        kept = []
+        for message in messages:
+            if message.id in self._refused:  # its entry among the due is dropped when it is looked at
+                self._store.command("DEL", keys.message(message.id), keep=Keep.ALWAYS)
+                self._store.command("SREM", self.hand_key, message.id, keep=Keep.ALWAYS)
+            else:
+                kept.append(message)
+        self._refused.clear()  # later leases come after what took them back
+        return kept
+
     # -- what the channel holds
 
     def send(self, message: Message) -> None:
+        """Into the channel's hands; back to its queue when the channel has been told to stop."""
         self.in_hand[message.id] = message
-        self.channel.send(message)
+        if self.stopping:
+            self._hand_back(self.channel.name, [(message, Unwritten("stopping"))])
+        else:
+            self.channel.send(message)
 
     def done(self, message_id: str) -> Message | None:
         """The channel has finished with a message."""

@@ -199,6 +199,8 @@ class Intake:
         if accepting.over:  # it took too long and the ESME was told no: nothing may come of it
             if taker is not None:
                 taker.release(message.segments)
+            elif message.attempts:
+                self._delivery.dispatchers[message.attempts[0].channel].refuse(message.id)
             self._revoke(message.id)
             return
         del self._accepting[message.id]

@@ -24,6 +24,7 @@ from gateway.routing.decide import Send, Stop, decide
 from gateway.store import keys, records
 from gateway.store.ledger import Change
 from gateway.store.valkey import Keep, Store
+from gateway.store.wirelog import fingerprint
 
 DONE_S = 600  # how long a joined set is remembered, for parts that come once more
 COPY_LOOK_S = 2.0  # how often a repeated part looks whether its first copy has ended
@@ -42,6 +43,7 @@ class Joining:
         """join: the text of parts in order. spawn: runs a coroutine that nobody awaits."""
         self._store, self._delivery, self._ids, self._clock = store, delivery, ids, clock
         self._join, self._spawn = join, spawn
+        self._joining: set[str] = set()  # sets whose text is on its way into the store
 
     def arrived(self, message: Message, members: Sequence[bytes]) -> None:
         assert message.part is not None
@@ -53,20 +55,34 @@ class Joining:
         found = await self._store.command("MGET", *[keys.message(i) for i in ids], keep=Keep.ALWAYS)
         return [records.unpack(record) for record in found if record]
 
-    async def _join_set(self, key: str, members: Sequence[bytes]) -> None:
+    async def _join_set(self, key: str, members: Sequence[bytes]) -> bool:
+        """Make one text of a complete set, once: who completes it again meanwhile is a repeated part, and a text's id
+        follows from its first part, so that no other node can make a second one. False: the set is not complete."""
+        if key in self._joining:
+            return True
+        self._joining.add(key)
+        on_its_way = False
+        try:
+            on_its_way = await self._make_text(key, members)
+        finally:
+            if not on_its_way:
+                self._joining.discard(key)
+        return on_its_way
+
+    async def _make_text(self, key: str, members: Sequence[bytes]) -> bool:
         messages = [m for m in await self._read(_ids_of(members)) if not m.final and not m.joined_in and not m.attempts]
         slots: dict[int, Message] = {}
         for message in messages:
             assert message.part is not None
             slots.setdefault(message.part.number, message)
         if not slots or len(slots) < next(iter(slots.values())).part.total:  # type: ignore[union-attr]
-            return  # one of them ended meanwhile: the others are released when they are due
+            return False  # one of them ended meanwhile: the others are released when they are due
         ordered = [slots[number] for number in sorted(slots)]
         now = self._clock()
         first = ordered[0]
         text = msgspec.structs.replace(
             first,
-            id=self._ids.next(),
+            id=f"{first.id}j",
             rev=0,
             part=None,
             parts=tuple(m.id for m in sorted(messages, key=lambda m: (m.part.number, m.id))),  # type: ignore[union-attr]
@@ -85,27 +101,30 @@ class Joining:
         turn = Turn(text, now)
         turn.step("joined", "", f"{len(ordered)} parts")
         done = f"{key}:done"
-        turn.commands += (("RENAME", key, done), ("EXPIRE", done, DONE_S))
+        turn.commands += (("COPY", key, done, "REPLACE"), ("DEL", key), ("EXPIRE", done, DONE_S))
+        turn.kept.append(lambda _: self._joining.discard(key))
         decision = decide(text, now, self._delivery.facts())
         if isinstance(decision, Stop):
-            return
+            return False
         if (
             isinstance(decision, Send) and self._delivery.channels[decision.channel].kind == "smsc"
         ):  # they go as they came
             self._go_on(messages, decision, [], now, [("DEL", key)])
-            return
+            self._joining.discard(key)
+            return True
         if isinstance(decision, Send):
             for name, why in decision.skipped:
                 turn.step("fallback", decision.channel, f"from {name}: {why}")
             self._delivery.enqueue(turn, decision)
         else:  # scheduled for later
             turn.commands.append(("ZADD", keys.DUE, f"{decision.until:.3f}", text.id))
-        changes = [turn.change()]
+        changes = [turn.change(lambda _: self._joining.discard(key))]
         for message in messages:
             message.joined_in = text.id
             end = f"{message.expires_at + AFTER_THE_TEXT_S:.3f}"
             changes.append(Change(message, (), [("ZADD", keys.DUE, end, message.id)]))
         self._delivery.ledger.together(changes)
+        return True
 
     def _go_on(
         self, messages: Sequence[Message], send: Send, before: Sequence[Attempt], now: float, commands: list[Any]
@@ -205,48 +224,50 @@ class Joining:
         members = await self._store.command("HGETALL", key, keep=Keep.ALWAYS)
         ids = _ids_of(members)
         now = self._clock()
-        if message.id in ids and len(members) // 2 >= message.part.total:
-            await self._join_set(key, members)
+        if message.id in ids and len(members) // 2 >= message.part.total and await self._join_set(key, members):
             return
         together = message.id in ids
         messages = [m for m in await self._read(ids if together else [message.id]) if self.is_waiting(m)]
         live = [m for m in messages if now < m.expires_at]
-        if together and await self._repeats(key, members, live, now):
+        if await self._repeats(key, live, now, together):
             return
-        sms = next((n for n in message.plan if self._delivery.channels[n].kind == "smsc"), message.plan[0])
+        by_sms = tuple(n for n in message.plan if (c := self._delivery.channels.get(n)) and c.kind == "smsc")
         for part in live:
             log.debug("a part waited in vain for its set; message_id={id}", id=part.id)
         live.sort(key=lambda m: (m.part.number, m.id))  # type: ignore[union-attr]
         for part in live:
-            part.plan = tuple(n for n in part.plan if self._delivery.channels[n].kind == "smsc") or part.plan
+            part.plan = by_sms or part.plan
         later = [m for m in live if m.schedule_at > now]
         for part in later:
             turn = Turn(part, now)
             turn.commands.append(("ZADD", keys.DUE, f"{part.schedule_at:.3f}", part.id))
             self._delivery.ledger.commit(turn.change(self._again))
         rest = [m for m in live if m.schedule_at <= now]
-        self._go_on(rest, Send(sms, "parts are missing"), [], now, [("DEL", key)] if together else [])
+        self._go_on(
+            rest, Send((by_sms or message.plan)[0], "parts are missing"), [], now, [("DEL", key)] if together else []
+        )
         for part in messages:
             if now >= part.expires_at:
                 self._delivery.moment(part)
 
-    async def _repeats(self, key: str, members: Sequence[bytes], live: Sequence[Message], now: float) -> bool:
+    async def _repeats(self, key: str, live: Sequence[Message], now: float, together: bool) -> bool:
         """Is this incomplete set nothing but parts of the set before, sent once more? Then each ends as its first copy
         does. (At once it could not be told from the next text of a client that always uses one reference.)"""
         before = await self._store.command("HGETALL", f"{key}:done", keep=Keep.ALWAYS)
         done = {int(n): value.decode().split() for n, value in zip(before[::2], before[1::2], strict=True)}
-        rows = [(int(n), value.decode().split()[0]) for n, value in zip(members[::2], members[1::2], strict=True)]
-        if not all(number in done and done[number][0] == digest for number, digest in rows):
-            return False
+        for part in live:
+            slot = done.get(part.part.number) if part.part is not None else None
+            if slot is None or slot[0] != fingerprint(part.user_data):
+                return False
         for i, part in enumerate(live):
             assert part.part is not None
             part.copy_of = done[part.part.number][1]
             turn = Turn(part, now)
             turn.step("joined", "", "sent once more")
             turn.commands.append(("ZADD", keys.DUE, f"{now:.3f}", part.id))
-            turn.commands += [("DEL", key)] if i == 0 else []
+            turn.commands += [("DEL", key)] if together and i == 0 else []
             self._delivery.ledger.commit(turn.change(self._again))
-        return True
+        return bool(live)
 
     def copy(self, part: Message) -> None:
         """A repeated part is due: has its first copy ended?"""

@@ -14,6 +14,7 @@ from gateway.messages.outcome import QueryAnswer
 from gateway.messages.states import State
 from gateway.routing import journey
 from gateway.smpp.constants import CommandStatus
+from gateway.smpp.segments import count_segments
 from gateway.store import keys, records
 from gateway.store.valkey import Keep, Store
 
@@ -115,6 +116,7 @@ class Operations:
         now = self._clock()
         message.user_data, message.registered_delivery = user_data, registered_delivery
         message.in_payload, message.esm_class = False, message.esm_class & ~0x40
+        message.segments = count_segments(user_data, message.data_coding)
         if schedule_at is not None:
             message.schedule_at = schedule_at
         if expires_at is not None:

@@ -20,6 +20,7 @@ from gateway.store.valkey import Keep, Store
 
 READ_AT_ONCE = 500
 AT_MOST_IN_MEMORY = 2000
+AT_MOST_RESTING = 1000
 RETRY_S = (10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 600.0)
 REFUSED_FOR_GOOD = frozenset({0x65, 0x66})  # ESME_RX_P_APPN, ESME_RX_R_APPN
 TRIES = 5  # with an error status that says neither "later" nor "never"
@@ -29,17 +30,25 @@ log = Logger("receipts")
 Entry = tuple[bytes, Receipt | Mo]
 
 
+def _place(entry: Entry) -> tuple[int, int]:
+    """Where an entry stands in its stream."""
+    at, _, number = entry[0].partition(b"-")
+    return int(at), int(number)
+
+
 class Pump:
     """The stream of one account."""
 
     def __init__(self, account: str, desk: ReceiptDesk) -> None:
         self.account, self._desk = account, desk
         self._ready: deque[Entry] = deque()
+        self._back: list[Entry] = []  # to be sent again
         self._cursor = b"0"  # the last entry that came into memory
         self._more = True  # the stream may hold entries behind the cursor
         self._reading = False
         self._out = 0
         self._tries: dict[bytes, int] = {}
+        self._resting = 0  # entries the ESME has refused for now
 
     def added(self, entry: bytes | None, item: Receipt | Mo) -> None:
         """An entry was written to the stream just now; None: its place is not known, read it from there."""
@@ -52,8 +61,12 @@ class Pump:
 
     def pump(self) -> None:
         """Write what the binds can take."""
+        if self._back:
+            self._put_back()
         esmes = self._desk.esmes
         free = esmes.receivers(self.account)
+        if self._resting >= AT_MOST_RESTING:  # it refuses everything: it need not be asked faster
+            return
         while self._ready and free > 0:
             entry, item = self._ready.popleft()
             if not esmes.deliver(self.account, item, partial(self._answered, entry, item, self._desk.clock())):
@@ -64,6 +77,14 @@ class Pump:
         room = self._more and not self._reading and len(self._ready) < READ_AT_ONCE // 2
         if room and esmes.receivers(self.account) > 0:
             self._read()
+
+    def _put_back(self) -> None:
+        """What is sent again goes before everything younger."""
+        back, self._back = self._back, []
+        youngest = max(map(_place, back))
+        while self._ready and _place(self._ready[0]) < youngest:
+            back.append(self._ready.popleft())
+        self._ready.extendleft(sorted(back, key=_place, reverse=True))
 
     def _read(self) -> None:
         self._reading = True
@@ -98,7 +119,7 @@ class Pump:
             self._tries.pop(entry, None)
             self._desk.finished(self.account, entry, item, at, status)
         elif status is None:  # link lost or no answer: another bind, at once and before the younger ones
-            self._ready.appendleft((entry, item))
+            self._back.append((entry, item))
         else:
             tries = self._tries[entry] = self._tries.get(entry, 0) + 1
             if status not in LATER and tries >= TRIES:
@@ -106,12 +127,14 @@ class Pump:
                 log.error("account {a} refuses a receipt with 0x{s:08X}; dropped", a=self.account, s=status)
                 self._desk.finished(self.account, entry, item, at, status)
             else:
+                self._resting += 1
                 self._desk.later(RETRY_S[min(tries, len(RETRY_S)) - 1], self._again, entry, item)
-        if self._ready or self._more:
+        if self._ready or self._back or self._more:
             self._desk.soon(self)
 
     def _again(self, entry: bytes, item: Receipt | Mo) -> None:
-        self._ready.appendleft((entry, item))
+        self._resting -= 1
+        self._back.append((entry, item))
         self.pump()
 
     def reread(self) -> None:

@@ -18,6 +18,7 @@ from gateway.store.records import octets
 from gateway.store.valkey import Store
 
 SAME_NUMBER_DIGITS = 8  # last digits that source and destination must share when an id is matched by another form
+STRANGERS, STRANGERS_OF_A_NUMBER = 10_000, 10  # numbers, and reports of each, that are looked at once more
 log = Logger("reports")
 _decode_report = msgspec.msgpack.Decoder(Report).decode
 
@@ -38,7 +39,7 @@ class Reports:
         self._later = later
         self._patient: dict[str, list[Case]] = {}  # channel -> reports whose message has just been settled
         self.report_parts: Callable[[Message, Report, Callable[[], None]], None] = delivery.report
-        delivery.early_report = self.unpark
+        delivery.early_report, delivery.look_again = self.unpark, self.look_again
         delivery.held = self.look_for_stray  # type: ignore[method-assign]
 
     def reported(self, channel: str, reports: Sequence[Report], done: Callable[[bool], None]) -> None:
@@ -124,6 +125,8 @@ class Reports:
             else:
                 unknown += 1
                 kept()
+                if report.remote_id and report.dest:
+                    self._note_stranger(channel, report)
         if unknown:
             self._metrics.unknown_receipts(channel, unknown)
 
@@ -134,6 +137,21 @@ class Reports:
             self._delivery.report(message, report, kept)
 
     # -- parked reports
+
+    def _note_stranger(self, channel: str, report: Report) -> None:
+        """The answer that names its message may come yet, and give the id another form."""
+        strangers = self._delivery.strangers
+        ids = strangers.setdefault((channel, report.dest), [])
+        ids.append(report.remote_id)
+        if len(ids) > STRANGERS_OF_A_NUMBER:
+            del ids[0]
+        if len(strangers) > STRANGERS:
+            del strangers[next(iter(strangers))]
+
+    def look_again(self, channel: str, ids: Sequence[str]) -> None:
+        """A message to the number of these reports has its id now: is it one of theirs, in another form?"""
+        for remote_id in ids:
+            self._stray(remote_id.encode(), channel)
 
     def unpark(self, packed: bytes) -> None:
         """A parked report whose message is known by now."""

@@ -34,7 +34,7 @@ class Attempted(IntEnum):
     FAILED = 4  # this channel is over
 
 
-class Attempt(msgspec.Struct, array_like=True):
+class Attempt(msgspec.Struct, array_like=True, gc=False):
     """One channel's turn at a message."""
 
     channel: str
@@ -49,7 +49,7 @@ class Attempt(msgspec.Struct, array_like=True):
     end: State = State.UNDELIVERABLE  # FAILED: what becomes of the message when no channel is left
 
 
-class Part(msgspec.Struct, array_like=True, frozen=True):
+class Part(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Where a message stands in a concatenated text."""
 
     key: str  # names the set: account, source, number, way, reference and total
@@ -57,7 +57,7 @@ class Part(msgspec.Struct, array_like=True, frozen=True):
     number: int
 
 
-class Message(msgspec.Struct, array_like=True):
+class Message(msgspec.Struct, array_like=True, gc=False):
     """A message. Moments are seconds since the epoch; `id` is empty until intake has given one.
 
     Everything down to `expires_at` is as the ESME submitted it, the form of its destination included; the route's
@@ -121,7 +121,7 @@ class Message(msgspec.Struct, array_like=True):
         return self.attempts[-1] if self.attempts else None
 
 
-class Mo(msgspec.Struct, array_like=True, frozen=True):
+class Mo(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A text from a person to us, on its way to an ESME as deliver_sm."""
 
     account: str
@@ -138,7 +138,7 @@ class Mo(msgspec.Struct, array_like=True, frozen=True):
     service_type: str = ""
 
 
-class Receipt(msgspec.Struct, array_like=True, frozen=True):
+class Receipt(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A delivery receipt for an ESME; addresses are already swapped."""
 
     message_id: str

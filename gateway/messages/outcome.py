@@ -13,21 +13,21 @@ import msgspec
 from gateway.messages.states import State
 
 
-class Accepted(msgspec.Struct, frozen=True):
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """The channel took the message. `remote_id` is its own id, "" when it gave none."""
 
     remote_id: str
     identity: str = ""  # WhatsApp: the form of the number that worked
 
 
-class NoAccount(msgspec.Struct, frozen=True):
+class NoAccount(msgspec.Struct, frozen=True, gc=False):
     """The number has no WhatsApp account: the next channel at once."""
 
     origin: str  # cache | provider (a lookup said so) | send (the send itself did)
     code: str = ""
 
 
-class Refused(msgspec.Struct, frozen=True):
+class Refused(msgspec.Struct, frozen=True, gc=False):
     """Final for this message on this channel. `rejected`: the operator's own refusal (REJECTD, not UNDELIV)."""
 
     reason: str
@@ -35,7 +35,7 @@ class Refused(msgspec.Struct, frozen=True):
     rejected: bool = True
 
 
-class TryLater(msgspec.Struct, frozen=True):
+class TryLater(msgspec.Struct, frozen=True, gc=False):
     """May pass: the same channel again after `after_s` seconds, as long as the route's patience lasts."""
 
     after_s: float
@@ -44,20 +44,20 @@ class TryLater(msgspec.Struct, frozen=True):
     counted: bool = True  # False: throttling and lost links do not use up a retry
 
 
-class ChannelDown(msgspec.Struct, frozen=True):
+class ChannelDown(msgspec.Struct, frozen=True, gc=False):
     """Nothing was written and the channel cannot work now: the next channel at once."""
 
     reason: str
     code: str = ""
 
 
-class Uncertain(msgspec.Struct, frozen=True):
+class Uncertain(msgspec.Struct, frozen=True, gc=False):
     """Written, not answered: it may have arrived and is never written to this channel again."""
 
     reason: str
 
 
-class Unwritten(msgspec.Struct, frozen=True):
+class Unwritten(msgspec.Struct, frozen=True, gc=False):
     """Nothing was written (link lost, rebind): back to the front of the channel's queue, uncounted."""
 
     reason: str
@@ -75,7 +75,7 @@ class Status(Enum):
     FAILED = "failed"
 
 
-class Report(msgspec.Struct, frozen=True, array_like=True):
+class Report(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A report about a message, as a channel brought it.
 
     remote_id: "" when the report named none. `source` and `dest` are the addresses of the *message* (already swapped
@@ -94,7 +94,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
     other_ids: tuple[str, ...] = ()  # the id in the receipt's text where it differs from the TLV
 
 
-class Inbound(msgspec.Struct, frozen=True, array_like=True):
+class Inbound(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A text from a person, by WhatsApp reply or as MO from the operator.
 
     text: decoded, for WhatsApp; user_data/data_coding/esm_class as they came, for an operator.
@@ -111,7 +111,7 @@ class Inbound(msgspec.Struct, frozen=True, array_like=True):
     at: float = 0.0
 
 
-class Lookup(msgspec.Struct, frozen=True):
+class Lookup(msgspec.Struct, frozen=True, gc=False):
     """What was found about a number before a send, for the trace and the metrics."""
 
     result: str  # active | inactive | unknown

@@ -16,8 +16,8 @@ from gateway.store import records
 from gateway.store.records import FeedEvent
 from gateway.store.valkey import WANTED, Keep, Store
 
-AT_MOST = 256  # changes in one call: longer scripts would keep others waiting
-IN_FLIGHT = 3
+AT_MOST = 96  # changes in one call: longer scripts would keep others waiting
+IN_FLIGHT = 4
 LONGEST_TRACE = 120  # steps kept with a message; of a longer journey the middle is left out
 Command = Sequence[Any]  # a server command; octets as records.octets()
 log = Logger("ledger")

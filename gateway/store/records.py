@@ -27,7 +27,7 @@ class NewerRecord(Exception):
     """The record was written by a newer version; this one must not touch it."""
 
 
-class Event(msgspec.Struct, array_like=True, frozen=True):
+class Event(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One step of a message, for its trace. `at` in seconds since the epoch."""
 
     at: float
@@ -36,7 +36,7 @@ class Event(msgspec.Struct, array_like=True, frozen=True):
     detail: str = ""
 
 
-class FeedEvent(msgspec.Struct, frozen=True, omit_defaults=True):
+class FeedEvent(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The same step for readers of the feed (contract of the feed: maps, never the text)."""
 
     id: str
@@ -52,7 +52,7 @@ class FeedEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str = ""
 
 
-class Writer(msgspec.Struct, array_like=True, frozen=True):
+class Writer(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Who wrote to a number last, and how: replies go there. `id` finds the message for a trace by number."""
 
     id: str
@@ -89,7 +89,7 @@ def encode(value: object) -> bytes:
 decode_writer = msgspec.msgpack.Decoder(Writer).decode
 
 
-class Waiting(msgspec.Struct, array_like=True, frozen=True):
+class Waiting(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One entry of an account's stream: a receipt or a reply that waits for a bind."""
 
     receipt: Receipt | None = None

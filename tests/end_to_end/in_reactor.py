@@ -20,7 +20,7 @@ def in_reactor(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, Any]
 
     @functools.wraps(test)
     async def limited(*args: P.args, **kwargs: P.kwargs) -> None:
-        await Deferred.fromCoroutine(test(*args, **kwargs)).addTimeout(LIMIT_S, reactor)  # type: ignore[arg-type]
+        await Deferred.fromCoroutine(test(*args, **kwargs)).addTimeout(LIMIT_S, reactor)
 
     run: Callable[P, Any] = pytest_twisted.ensureDeferred(limited)
     return run
@@ -29,4 +29,4 @@ def in_reactor(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, Any]
 def fixture(scope: str = "function") -> Callable[[Callable[[], AsyncIterator[T]]], Callable[[], AsyncIterator[T]]]:
     """A fixture that awaits, and cleans up after its `yield`."""
     made: Any = pytest_twisted.async_yield_fixture(scope=scope)
-    return made  # type: ignore[no-any-return]
+    return made

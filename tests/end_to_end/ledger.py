@@ -63,6 +63,14 @@ class Ledger:
         seen.update(submit.dest for submit in self.stage.operator.submits if not submit.status)
         return seen
 
+    async def all_reported(self, patience_s: float = 20.0) -> None:
+        """Wait until nothing is owed; the traces of what still is, when that takes too long."""
+        try:
+            await self.stage.until(lambda: not self.owed, "every message has its receipt", patience_s)
+        except AssertionError as late:
+            traces = [f"{m['state']}: {m['events']}" for m in await self.stage.messages(sorted(self.owed)[:5])]
+            raise AssertionError("\n".join([f"{len(self.owed)} receipts are missing", *traces, str(late)])) from None
+
     async def check(self, in_flight: int) -> int:
         """Every promise is kept. in_flight: what was with a provider or operator at the crash. The duplicates."""
         stats: dict[str, set[str]] = {}

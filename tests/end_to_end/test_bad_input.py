@@ -9,7 +9,6 @@ import struct
 from typing import Any
 
 import pytest
-
 from twisted.internet.threads import deferToThread
 
 from gateway.smpp import pdu

@@ -81,7 +81,7 @@ async def test_a_kill_in_the_middle_loses_nothing(stage: Stage, victim: str) -> 
     assert not ledger.refused if victim == "gateway" else len(ledger.refused) < MESSAGES // 4
     assert not ledger.unanswered if victim == "store" else len(ledger.unanswered) < MESSAGES // 4
     assert doubtful > 10, "the kill came when little was on its way"
-    await stage.until(lambda: not ledger.owed, "every message has its receipt", 30)
+    await ledger.all_reported(30)
     duplicates = await ledger.check(doubtful)
     if victim == "store":
         assert duplicates == 0  # the gateway remembers what it sent

@@ -7,13 +7,24 @@
 -- Returns for each {record, 1 exact or 2 other form or 3 held} or false.
 local items = cmsgpack.unpack(ARGV[1])
 local out = {}
+
+-- Does a message's number end with these digits? What follows it in the record is its service_type, of 5 octets at most.
+local function is_for(record, digits)
+  for length = 0, 5 do
+    if string.find(record, digits .. string.char(0xa0 + length), 1, true) then
+      return true
+    end
+  end
+  return false
+end
+
 for i = 1, #items do
   local it = items[i]
   local found = false
   for j = 1, #it[1] do
     local id = redis.call('GET', it[1][j])
     local record = id and redis.call('GET', 'm:' .. id)
-    if record and (j == 1 or it[2] == '' or string.find(record, it[2], 1, true)) then
+    if record and (j == 1 or it[2] == '' or is_for(record, it[2])) then
       found = { record, j == 1 and 1 or 2 }
       break
     end

@@ -167,7 +167,8 @@ class House:
     def quiet(self) -> bool:
         now = self.clock.seconds()
         return not (
-            self.ledger.busy
+            self.store._pending
+            or self.ledger.busy
             or self.accepted.busy
             or self.intake.busy
             or self.desk.busy
@@ -178,7 +179,7 @@ class House:
     async def settle(self) -> None:
         """Let everything happen that can happen without time passing."""
         quiet = 0
-        while quiet < 3:
+        while quiet < 2:
             self.clock.advance(0)
             await self.store.command("PING", keep=Keep.ALWAYS)  # answered after everything that was asked before
             await deferLater(reactor, 0, lambda: None)

@@ -1,0 +1,103 @@
+"""From the text of a billing system to what the official service lets us say: free text, an approved template, or
+Direct Send. Pure.
+
+Sources: Cloud API, "Template messages", "Customer service windows", "Time-to-live", "Direct Send".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from string import Formatter
+
+import msgspec
+
+WINDOW_S = 24 * 3600.0  # after a person wrote to us any text may go to them
+EARLY_S = 300.0  # our clock and Meta's need not agree
+WINDOW_CLOSED = "131047"  # the service's code for a free text outside of the window
+MOST_FREE = 4096  # characters of a free text
+MOST_RENDERED = 1024  # characters of a template's body with its parameters, and of a Direct Send
+TTL_S = (30.0, 43_200.0)  # of a utility message
+
+_WHITE = re.compile(r"\r\n|[\x00-\x1f\x7f\x85\u2028\u2029]")
+_WIDE = re.compile(r"\s{5,}")
+_formatter = Formatter()
+
+
+class FreeText(msgspec.Struct, frozen=True):
+    """A text as it is; only while the window is open."""
+
+    text: str
+
+
+class TemplateText(msgspec.Struct, frozen=True):
+    """An approved template and the parameters of its body, in order: (name, text), "" where it has numbers for names.
+
+    ttl: seconds after which Meta gives up, as the template has it; 0: not known.
+    """
+
+    name: str
+    language: str
+    parameters: tuple[tuple[str, str], ...] = ()
+    ttl: float = 0.0
+
+
+class DirectText(msgspec.Struct, frozen=True):
+    """A utility text without a template, where Meta enabled that. ttl: seconds."""
+
+    text: str
+    ttl: float
+
+
+Form = FreeText | TemplateText | DirectText
+
+
+class Template(msgspec.Struct, frozen=True):
+    """One entry of `templates`. pattern: for fullmatch. body: texts with {group}, in order or by parameter name."""
+
+    name: str
+    language: str
+    pattern: re.Pattern[str]
+    body: tuple[str, ...] | Mapping[str, str] = ()
+    ttl: float = 0.0
+
+    def fill(self, text: str) -> TemplateText | None:
+        """The template with its parameters taken from a text; None where it does not match, or cannot hold it."""
+        found = self.pattern.fullmatch(text)
+        if found is None:
+            return None
+        groups = found.groupdict(default="")
+        named = self.body.items() if isinstance(self.body, Mapping) else (("", entry) for entry in self.body)
+        parameters = tuple((name, clean(_filled(entry, groups))) for name, entry in named)
+        # Of the length with the words around them this much is known: it is no less.
+        if sum(len(value) for _, value in parameters) > MOST_RENDERED:
+            return None
+        return TemplateText(self.name, self.language, parameters, self.ttl)
+
+
+def choose(
+    text: str, templates: Iterable[Template], *, window_open: bool, direct_send: bool, ttl: float
+) -> Form | None:
+    """In which form a text may go; None: in none. ttl: how long a Direct Send may live."""
+    if not text.strip():
+        return None
+    if window_open and len(text) <= MOST_FREE:
+        return FreeText(text)
+    for template in templates:
+        filled = template.fill(text)
+        if filled is not None:
+            return filled
+    if direct_send and len(text) <= MOST_RENDERED:
+        return DirectText(text, min(max(ttl, TTL_S[0]), TTL_S[1]))
+    return None
+
+
+def clean(value: str) -> str:
+    """A parameter as the service takes it: no line break, no tab, no more than four spaces in a row, never empty."""
+    return _WIDE.sub(" ", _WHITE.sub(" ", value)).strip() or "-"
+
+
+def _filled(entry: str, groups: Mapping[str, str]) -> str:
+    """`{name}` replaced, and nothing else of what str.format knows: the text comes from outside."""
+    parts = _formatter.parse(entry)
+    return "".join(literal + (groups.get(name, "") if name is not None else "") for literal, name, _, _ in parts)

@@ -416,7 +416,7 @@ def _quieten_gc() -> None:
     as the interpreter's defaults do costs a third of the time of a message."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(200_000, 20, 50)
 
 
 class _QuietSite(Site):

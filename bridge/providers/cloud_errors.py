@@ -73,6 +73,7 @@ TABLE: dict[str, dict[int, str]] = {
         133009: "registration",
         133015: "registration",
         133016: "registration",
+        134011: "the terms for payments are not accepted",
         135000: "a parameter is wrong",
         2494100: "management of numbers",
     },
@@ -103,7 +104,6 @@ TABLE: dict[str, dict[int, str]] = {
         131042: "there is a problem with the payment",
         131048: "the sender is restricted for spam",
         131064: "limit for templates of a wrong category",
-        134011: "the terms for payments are not accepted",
     },
 }
 
@@ -160,6 +160,10 @@ def again(result: TryLater, tries: int) -> AttemptResult:
     return result
 
 
-def explain(code: str) -> str:
-    """What a code says, for the log; "" for one that is not known."""
-    return _SAYS.get(int(code), "") if code.isascii() and code.isdigit() else ""
+def alarm(result: AttemptResult) -> str:
+    """What somebody must look at after such a result, for the log; "" when nobody must."""
+    match result:
+        case Refused(reason=reason, code=code) | ChannelDown(reason=reason, code=code) if reason in ALARMING:
+            says = _SAYS.get(int(code), reason) if code.isascii() and code.isdigit() else reason
+            return f"error {code}: {says}"
+    return ""

@@ -86,7 +86,11 @@ class Clockwork:
         self._looking = False
         again = []
         for record in found:
-            message = records.unpack(record)
+            try:
+                message = records.unpack(record)
+            except Exception:  # of a newer version, or damaged: it must not hold the others
+                log.failure("a record that is due cannot be read and is left alone")
+                continue
             if message.in_hand and self._reactor.seconds() < message.expires_at:
                 again.append(message.id)
             elif message.final:

@@ -116,15 +116,19 @@ class Operations:
         now = self._clock()
         message.user_data, message.registered_delivery = user_data, registered_delivery
         message.in_payload, message.esm_class = False, message.esm_class & ~0x40
-        message.segments = count_segments(user_data, message.data_coding)
+        message.segments = count_segments(user_data, message.data_coding, message.esm_class, message.alphabet)
         if schedule_at is not None:
             message.schedule_at = schedule_at
+            if schedule_at > now:  # out of its queue, where its entry is stale from now on
+                message.state, message.attempts = State.SCHEDULED, []
         if expires_at is not None:
             message.expires_at = expires_at
         outcome: defer.Deferred[int] = defer.Deferred()
         turn = Turn(message, now)
         turn.step("replaced")
-        turn.commands.append(("ZADD", keys.DUE, f"{self._delivery.wake_at(message):.3f}", message.id))
+        at_once = not message.attempts and message.schedule_at <= now
+        due = now if at_once else self._delivery.wake_at(message)
+        turn.commands.append(("ZADD", keys.DUE, f"{due:.3f}", message.id))
         turn.kept.append(lambda _: outcome.callback(OK))
         self._delivery.ledger.commit(turn.change(lambda _: outcome.callback(CANNOT_REPLACE)))
         return await outcome

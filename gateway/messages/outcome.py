@@ -18,6 +18,8 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
 
     remote_id: str
     identity: str = ""  # WhatsApp: the form of the number that worked
+    held: bool = False  # taken and not on its way yet: perhaps no word of it will ever come
+    lives_s: float = 0.0  # after so long it is given up in silence; 0: not known
 
 
 class NoAccount(msgspec.Struct, frozen=True, gc=False):
@@ -92,6 +94,8 @@ class Report(msgspec.Struct, frozen=True, array_like=True, gc=False):
     at: float = 0.0
     no_account: bool = False  # FAILED because the number has no WhatsApp account
     other_ids: tuple[str, ...] = ()  # the id in the receipt's text where it differs from the TLV
+    message_id: str = ""  # ours, where the service gives it back: it names its own ids exactly, then
+    again_s: float = -1.0  # FAILED, and the same channel may try once more after so long; below 0: it may not
 
 
 class Inbound(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -264,6 +264,30 @@ async def test_a_scheduled_message_can_be_moved(store: Store) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_message_in_a_queue_can_be_put_off(store: Store) -> None:
+    house = await House(store).start()
+    house.zap.window = 0
+    message_id = await house.submit_one()
+    assert await replace(house, message_id, schedule_at=house.now + 600) == OK
+    house.zap.window = 10
+    house.hub.capacity_changed("zap")
+    await house.passes(500)
+    assert house.zap.taken == []
+    assert (await house.read(message_id)).state is State.SCHEDULED
+    await house.passes(100)
+    assert ids_of(house.zap.taken) == [message_id]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_scheduled_message_can_be_called_forward(store: Store) -> None:
+    house = await House(store).start()
+    message_id = await house.submit_one(schedule_at=house.now + 600)
+    assert await replace(house, message_id, schedule_at=0.0) == OK
+    await house.passes(1)
+    assert ids_of(house.zap.taken) == [message_id]
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_new_validity_counts_from_now_on(store: Store) -> None:
     house = await House(store, SMS_ONLY).start()
     house.operator.window = 0

@@ -15,9 +15,24 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from bridge.clock import Clock, Spawn, Timer
+from bridge.forms import Forms
 from bridge.health import Health, State
 from bridge.lookup import Lookup
-from bridge.presence import EvidencePort, Presence, PresenceMemory, absent, delivered, failed, sent, wrote
+from bridge.presence import (
+    Change,
+    Evidence,
+    EvidencePort,
+    Presence,
+    PresenceMemory,
+    absent,
+    closed,
+    delivered,
+    failed,
+    missed,
+    sent,
+    window_open,
+    wrote,
+)
 from bridge.provider import (
     BadProof,
     Hidden,
@@ -25,10 +40,12 @@ from bridge.provider import (
     HttpRequest,
     HttpResponse,
     NotWritten,
+    Official,
     Provider,
     Unanswered,
     WebhookRead,
 )
+from bridge.templates import WINDOW_CLOSED, Form, FreeText
 from bridge.watch import Watch
 from gateway.delivery.pacing import Pacer
 from gateway.messages import outcome
@@ -56,6 +73,10 @@ MOST_IN_HAND = 256
 MOST_CALLS = 128  # sends under way at once
 LEAST_RATE = 0.05  # of the configured rate, however often the provider asks us to slow down
 WEBHOOK_S = 15.0  # a store that takes longer has not kept it
+FRESH_S = 60.0  # the time a text carries is in whole seconds and of another clock; younger ones came just now
+# First and longest pauses of a sender that the service refuses for the moment, in seconds.
+PAIR_S, BURST_S = 6.0, 60.0  # one message to a person in so long; others of a burst got through this short ago
+OVERLOADED_S, MAINTENANCE_S, LONGEST_BLOCK_S = (5.0, 30.0), (60.0, 120.0), 3600.0
 
 
 class Results(Protocol):
@@ -74,6 +95,7 @@ class _Job(msgspec.Struct, eq=False):
     message: Message
     text: str
     recipient: str
+    form: Form | None = None  # official services only
     written: bool = False
     over: bool = False
 
@@ -102,10 +124,18 @@ class WhatsAppChannel:
         self.name, self.price = settings.name, str(settings.price)
         self.settings, self.country = settings, country
         self._provider, self._http, self._results = provider, http, results
+        self._official = provider if isinstance(provider, Official) else None
+        self._forms = Forms(settings)
+        self._alarms: set[str] = set()
         self._mark, self._decode, self._clock, self._spawn = mark, decode, clock, spawn
         now, lookup, health = clock.seconds(), settings.lookup, settings.health
         self.memory = PresenceMemory(
-            evidence, clock=clock, spawn=spawn, active_for=lookup.active_for, inactive_for=lookup.inactive_for
+            evidence,
+            clock=clock,
+            spawn=spawn,
+            active_for=lookup.active_for,
+            inactive_for=lookup.inactive_for,
+            channel=settings.name,
         )
         self._lookup = Lookup(
             self.memory,
@@ -259,7 +289,15 @@ class WhatsAppChannel:
         for report in read.reports:
             self._health.answered(report.remote_id, now)
         for text in read.inbound:
-            self.memory.learn(same_person(text.msisdn), wrote(now))
+            self.memory.learn(same_person(text.msisdn), wrote(now if now - text.at < FRESH_S else text.at))
+        for failure in read.failures:
+            self._judge(failure, now)
+        for news in read.templates:
+            self._forms.template_is(news.name, news.language, news.usable, now)
+        if read.nameless:
+            self.log.warn(
+                "{n} texts on {channel} are from people who hide their number", n=read.nameless, channel=self.name
+            )
         if read.connection is False:
             self._health.logged_out(now)
         elif read.connection is True:
@@ -269,13 +307,17 @@ class WhatsAppChannel:
         if read.unsure:
             self._watch.probe()
 
-    def learn(self, msisdn: str, status: Status, no_account: bool, seconds: float) -> None:
-        """A report was matched to a message of ours, `seconds` after its send."""
+    def learn(self, msisdn: str, status: Status, no_account: bool, seconds: float, err: str = "") -> None:
+        """A report was matched to a message of ours, `seconds` after its send. err: the provider's code."""
         person, now = same_person(msisdn), self._clock.seconds()
         if status in (Status.DELIVERED, Status.READ):
             self.memory.learn(person, delivered(now))
         elif status is Status.FAILED:
-            self.memory.learn(person, absent(now) if no_account else failed(now))
+            window = self._official is not None and err == WINDOW_CLOSED
+            self.memory.learn(person, self._absent(now) if no_account else closed(now) if window else failed(now))
+
+    def _absent(self, now: float) -> Change:
+        return missed(now) if self._official is not None else absent(now)
 
     # ---------------------------------------------------------------------------------------------------- one attempt
 
@@ -301,8 +343,21 @@ class WhatsAppChannel:
             return self._end(job, Refused("unknown", rejected=False))
         if self._provider.needs_identity and (finding is None or not finding.identity):
             return self._end(job, Refused("unknown", rejected=False))
+        if self._official is not None:
+            known = self.memory.recall(same_person(job.message.msisdn)) or Evidence()
+            job.form = self._form_of(job, window_open(known, self._clock.seconds()))
+            if job.form is None:
+                return self._end(job, Refused("no_template", rejected=False))
         self._ready.append(job)
         self._pump()
+
+    def _form_of(self, job: _Job, window_open: bool) -> Form | None:
+        """In which form a text may go; a Direct Send dies when the next channel's time has come."""
+        message, now = job.message, self._clock.seconds()
+        dies_at = message.expires_at
+        if message.attempts and message.plan[-1:] != (self.name,):
+            dies_at = min(dies_at, message.attempts[-1].started_at + message.fallback_after)
+        return self._forms.form_of(job.text, window_open=window_open, ttl=dies_at - now, now=now)
 
     def _pump(self) -> None:
         """Write what is ready, as fast as rate, concurrency and health allow."""
@@ -335,7 +390,10 @@ class WhatsAppChannel:
     async def _write(self, job: _Job) -> None:
         result: AttemptResult = Refused("error", rejected=False)
         try:
-            request = self._provider.send_request(job.recipient, job.text, job.message.id)
+            if self._official is not None and job.form is not None:
+                request = self._official.form_request(job.recipient, job.form, job.message.id)
+            else:
+                request = self._provider.send_request(job.recipient, job.text, job.message.id)
             self._mark(job.message.id)
             result = Uncertain("error")
             answer = await self._http.send(request, self.settings.timeout)
@@ -349,34 +407,84 @@ class WhatsAppChannel:
         except Exception:
             self.log.failure("a send on {channel} broke", channel=self.name)
         self._written -= 1
-        self._teach(job, result)
-        self._end(job, result)
+        counts: AttemptResult | None = result
+        if self._official is not None and job.form is not None:
+            counts = self._as_it_counts(self._official, job, job.form, result)
+        if counts is not None:
+            self._teach(job, counts)
+            self._end(job, counts)
         self._pump()
         if self._drained is not None and not self._written:
             self._drain()
+
+    def _as_it_counts(self, official: Official, job: _Job, form: Form, result: AttemptResult) -> AttemptResult | None:
+        """What a result means for this message; None: it goes again, in another form."""
+        now, attempts = self._clock.seconds(), job.message.attempts
+        self._forms.told(form, result, now)
+        match result:
+            case TryLater():
+                later = official.again(result, attempts[-1].tries if attempts else 0)
+                known = self.memory.recall(same_person(job.message.msisdn))
+                if later.reason == "pair_rate" and known is not None and now - known.sent_at < BURST_S:
+                    return msgspec.structs.replace(later, after_s=min(later.after_s, PAIR_S))
+                return later
+            case Accepted():
+                return msgspec.structs.replace(result, lives_s=getattr(form, "ttl", 0.0))
+            case Refused(reason="window_closed", code=code) if isinstance(form, FreeText):
+                self.memory.learn(same_person(job.message.msisdn), closed(now))
+                job.form = self._form_of(job, window_open=False)
+                if job.form is None:
+                    return Refused("no_template", code, rejected=False)
+                job.written = False
+                if self._stopping:
+                    return Unwritten("stopping")
+                if self._health.state is State.RESTING:
+                    return ChannelDown(self._health.reason)
+                self._ready.appendleft(job)
+                return None
+        return result
 
     def _teach(self, job: _Job, result: AttemptResult) -> None:
         """What the sender's health, its rate and the person's presence learn from a result."""
         now, person, health = self._clock.seconds(), same_person(job.message.msisdn), self._health
         match result:
+            case Accepted(held=True):  # whatever becomes of it says nothing of the sender
+                pass
             case Accepted(remote_id=remote_id, identity=identity):
                 health.sent(remote_id, now)
                 self.memory.learn(person, sent(identity, now))
             case Uncertain():
                 health.sent("", now)
             case NoAccount():
-                self.memory.learn(person, absent(now))
+                self.memory.learn(person, self._absent(now))
+        self._judge(result, now)
+        if not isinstance(result, (Accepted, Uncertain)) or (isinstance(result, Accepted) and result.held):
+            health.trial_missed()
+        self._state_changed()
+
+    def _judge(self, result: AttemptResult, now: float) -> None:
+        """What the sender itself learns from a send that failed, at once or as a report tells."""
+        health = self._health
+        match result:
             case TryLater(reason="throttled"):
                 self._slow_down(now)
             case ChannelDown(reason="logged_out" | "unauthorized" | "unknown_instance"):
                 health.logged_out(now)
+            case ChannelDown(reason="blocked"):
+                pause = self.settings.health.quarantine
+                health.refused("blocked", now, pause=pause, longest=max(pause, LONGEST_BLOCK_S))
+            case ChannelDown(reason="overloaded"):
+                health.refused("overloaded", now, pause=OVERLOADED_S[0], longest=OVERLOADED_S[1])
+            case ChannelDown(reason="maintenance"):
+                health.refused("maintenance", now, pause=MAINTENANCE_S[0], longest=MAINTENANCE_S[1])
             case ChannelDown(code=code) if code.isdigit():
                 health.erred(now)
             case ChannelDown():
                 health.unreachable(now)
-        if not isinstance(result, (Accepted, Uncertain)):
-            health.trial_missed()
-        self._state_changed()
+        alarm = self._official.alarm(result) if self._official is not None else ""
+        if alarm and alarm not in self._alarms:  # once: they come with every message
+            self._alarms.add(alarm)
+            self.log.error("{channel} needs somebody to look at it: {alarm}", channel=self.name, alarm=alarm)
 
     def _end(self, job: _Job, result: AttemptResult) -> None:
         """The one way out of our hands."""

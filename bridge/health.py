@@ -2,7 +2,7 @@
 
     state        leaves it by
     OPEN         silence -> RESTING(silent) · logged out -> RESTING(logged_out) · unreachable -> RESTING(unreachable)
-    RESTING      the first pause is over and the state probe is good -> OPEN, after a silence -> TRIAL
+    RESTING      the first pause is over and the state probe is good -> OPEN, after a silence or a refusal -> TRIAL
                  (after a silence: late answers that make up for it -> OPEN)
     TRIAL        one message: answered -> OPEN · silent -> RESTING(silent) · logged out, unreachable -> RESTING
 
@@ -22,7 +22,10 @@ FEW = 3  # a window with fewer sends is judged together with those before it, so
 REMEMBERED = 2_000  # sends, also when the window holds more
 ERRORS = 5  # 5xx in a row after which a provider counts as unreachable
 FAIR_S = 5.0  # a send younger than this (or a quarter of the window) is not silent yet
-BACKOFF_S = {"unreachable": (1.0, 2.0, 3.0, 5.0), "logged_out": (2.0, 5.0, 10.0), "silent": (2.0, 5.0, 10.0)}
+BACKOFF_S = {"unreachable": (1.0, 2.0, 3.0, 5.0)}
+OTHERWISE_S = (2.0, 5.0, 10.0)
+BRIEF = frozenset({"unreachable", "overloaded", "maintenance"})  # seconds: not what an operator calls quarantine
+BY_TRIAL = frozenset({"silent", "blocked", "overloaded", "maintenance"})  # a good state proves nothing: a message must
 
 
 class State(Enum):
@@ -55,7 +58,8 @@ class Health:
         self._errors = 0
         self._since = math.inf  # the window that is judged as a whole began then
         self.state = State.OPEN
-        self.cause = ""  # of the rest: silent | logged_out | unreachable
+        self.cause = ""  # of the rest: silent | logged_out | unreachable | blocked | overloaded | maintenance
+        self._refusals = 0  # in a row
         self.probe_at = math.inf  # when the provider is to be asked for its state
         self._probes = 0
         self._trial_key: str | None = None
@@ -70,7 +74,7 @@ class Health:
 
     @property
     def quarantined(self) -> bool:
-        return not self.up and self.cause != "unreachable"
+        return not self.up and self.cause not in BRIEF
 
     @property
     def reason(self) -> str:
@@ -109,7 +113,7 @@ class Health:
 
     def sent(self, key: str, now: float) -> None:
         """The provider took a message; key "" when its answer was lost."""
-        self._errors = 0
+        self._errors = self._refusals = 0
         if not key:
             self._nameless += 1
             key = f"?{self._nameless}"
@@ -142,6 +146,12 @@ class Health:
         if self.state is not State.RESTING or self.cause == "unreachable":
             self._rest("logged_out", now, pause=self._quarantine)
 
+    def refused(self, cause: str, now: float, *, pause: float, longest: float) -> None:
+        """The service takes nothing from this sender for now; each refusal in a row doubles the pause."""
+        if self.state is not State.RESTING or self.cause == "unreachable":
+            self._rest(cause, now, pause=min(pause * 2.0 ** min(self._refusals, 16), longest))
+            self._refusals += 1
+
     def connected(self, now: float) -> None:
         """The provider says that the session is back: ask at once, where the first pause is over."""
         if self.state is State.RESTING and self._probes:
@@ -150,7 +160,7 @@ class Health:
     def unreachable(self, now: float) -> None:
         """The provider refuses connections: tried again within seconds, and no pause."""
         if self.state is State.TRIAL:
-            self._rest("silent", now, pause=BACKOFF_S["silent"][0])
+            self._rest("silent", now, pause=OTHERWISE_S[0])
             self._probes = 1
         elif self.state is State.OPEN:
             self._rest("unreachable", now, pause=BACKOFF_S["unreachable"][0])
@@ -171,7 +181,7 @@ class Health:
             if now < self.probe_at:  # asked before the rest began
                 return
             if state or (state is None and reached and self.cause == "unreachable"):
-                if self.cause == "silent":
+                if self.cause in BY_TRIAL:
                     self.state, self.probe_at = State.TRIAL, math.inf
                     self._trial_key, self._trial_at = None, math.inf
                 else:
@@ -179,12 +189,12 @@ class Health:
                 return
             if reached and state is False and self.cause == "unreachable":
                 self.cause = "logged_out"
-            waits = BACKOFF_S[self.cause]
+            waits = BACKOFF_S.get(self.cause, OTHERWISE_S)
             self.probe_at = now + waits[min(self._probes, len(waits) - 1)]
             self._probes += 1
         elif self.state is State.OPEN and (state is False or not reached):
             cause = "logged_out" if reached else "unreachable"
-            self._rest(cause, now, pause=BACKOFF_S[cause][0])
+            self._rest(cause, now, pause=BACKOFF_S.get(cause, OTHERWISE_S)[0])
             self._probes = 1
 
     # -------------------------------------------------------------------------------------------------------- judging

@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from bridge.clock import Clock, Spawn
+from bridge.templates import EARLY_S, WINDOW_S
 
 RECORD_VERSION = 1
 REMEMBERED = 20_000  # people in memory; the others are read from the store again
@@ -43,6 +44,8 @@ class Evidence(msgspec.Struct, array_like=True, frozen=True):
     delivered_at: float = 0.0  # delivered or read
     failed_at: float = 0.0  # failed, not for want of an account
     inbound_at: float = 0.0  # the person wrote to us; opens the 24 h window of the official service
+    closed_at: float = 0.0  # the official service said that the window is closed
+    missed_at: float = 0.0  # a send failed for want of an account, at a service that cannot be asked
 
 
 Change = Callable[[Evidence], Evidence]
@@ -53,13 +56,15 @@ def presence_of(evidence: Evidence, now: float, active_for: float, inactive_for:
 
     Delivered, read or written to us within `active_for`: active, whatever a lookup says. Otherwise the younger of
     "yes" (for `active_for`) and "no" (for `inactive_for`) counts. A failure without a cause makes an older "yes"
-    worth asking again.
+    worth asking again. Where nobody can be asked the youngest word counts, whatever it says.
     """
+    proven_at = max(evidence.yes_at, evidence.delivered_at, evidence.inbound_at)
+    if evidence.missed_at > proven_at and _within(evidence.missed_at, now, inactive_for):
+        return Presence.INACTIVE
     if _within(max(evidence.delivered_at, evidence.inbound_at), now, active_for):
         return Presence.ACTIVE
     if evidence.yes_at > max(evidence.no_at, evidence.failed_at) and _within(evidence.yes_at, now, active_for):
         return Presence.ACTIVE
-    proven_at = max(evidence.yes_at, evidence.delivered_at, evidence.inbound_at)
     if evidence.no_at > proven_at and _within(evidence.no_at, now, inactive_for):
         return Presence.INACTIVE
     return Presence.UNKNOWN
@@ -79,6 +84,11 @@ def absent(now: float) -> Change:
     return lambda known: msgspec.structs.replace(known, no_at=now, identity="")
 
 
+def missed(now: float) -> Change:
+    """A send failed for want of an account, and nobody can be asked."""
+    return lambda known: msgspec.structs.replace(known, missed_at=now)
+
+
 def sent(identity: str, now: float) -> Change:
     return lambda known: msgspec.structs.replace(known, sent_at=now, identity=identity or known.identity)
 
@@ -91,12 +101,24 @@ def failed(now: float) -> Change:
     return lambda known: msgspec.structs.replace(known, failed_at=now)
 
 
-def wrote(now: float) -> Change:
-    return lambda known: msgspec.structs.replace(known, inbound_at=now)
+def wrote(at: float) -> Change:
+    """The person wrote at that moment; webhooks come again and late."""
+    return lambda known: msgspec.structs.replace(known, inbound_at=max(known.inbound_at, at))
+
+
+def closed(now: float) -> Change:
+    """The official service refused a free text: until the person writes again."""
+    return lambda known: msgspec.structs.replace(known, closed_at=now)
+
+
+def window_open(evidence: Evidence, now: float) -> bool:
+    """May any text go to this person? Within 24 h of their last one, less a few minutes."""
+    at = evidence.inbound_at
+    return at > evidence.closed_at and _within(at, now, WINDOW_S - EARLY_S)
 
 
 class EvidencePort(Protocol):
-    """Where evidence outlives the process. People are `same_person()` keys."""
+    """Where evidence outlives the process. People are `same_person()` keys behind the name of a channel."""
 
     async def read(self, people: Sequence[str]) -> Sequence[bytes | None]: ...
 
@@ -104,7 +126,7 @@ class EvidencePort(Protocol):
 
 
 class PresenceMemory:
-    """The evidence of many people: the last REMEMBERED in memory, all of them in the store.
+    """The evidence of many people about one sender: the last REMEMBERED in memory, all of them in the store.
 
     Reads of one loop turn go to the store together. A store that cannot be read means "nothing known" for now, and
     nothing is written over what it may hold.
@@ -120,8 +142,11 @@ class PresenceMemory:
         spawn: Spawn,
         active_for: float,
         inactive_for: float,
+        channel: str = "",
         remembered: int = REMEMBERED,
     ) -> None:
+        """channel: whose evidence it is: what one sender knows of a person (their window, say) another cannot use."""
+        self._prefix = f"{channel}:" if channel else ""
         self._port, self._clock, self._spawn = port, clock, spawn
         self.active_for, self.inactive_for = active_for, inactive_for
         self._remembered = remembered
@@ -174,7 +199,7 @@ class PresenceMemory:
     async def _read_people(self, people: list[str]) -> None:
         values: Sequence[bytes | None] | None
         try:
-            values = await self._port.read(people)
+            values = await self._port.read([self._prefix + person for person in people])
         except Exception:
             self.log.failure("evidence could not be read")
             values = None
@@ -197,7 +222,8 @@ class PresenceMemory:
             self._known.popitem(last=False)
         # That the provider took one more message is not worth a write of its own.
         if msgspec.structs.replace(after, sent_at=before.sent_at) != before:
-            self._port.write(person, pack(after), max(self.active_for, self.inactive_for))
+            keep_s = max(self.active_for, self.inactive_for, WINDOW_S)
+            self._port.write(self._prefix + person, pack(after), keep_s)
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -6,12 +6,13 @@ A provider makes requests and reads responses; when, how often and over which co
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from gateway.messages.outcome import AttemptResult, Inbound, Report
+from bridge.templates import Form
+from gateway.messages.outcome import AttemptResult, Inbound, Report, TryLater
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -99,6 +100,14 @@ class Hidden(msgspec.Struct, frozen=True):
     read: Callable[[HttpResponse], str | None]
 
 
+class TemplateNews(msgspec.Struct, frozen=True):
+    """The service has approved a template, or does not let it be used any more."""
+
+    name: str
+    language: str
+    usable: bool
+
+
 class WebhookRead(msgspec.Struct, frozen=True):
     """What one webhook says.
 
@@ -106,6 +115,8 @@ class WebhookRead(msgspec.Struct, frozen=True):
     unsure: the sender's connection broke in a way that may heal: its state should be asked for.
     answer: what is answered instead of a plain 200 (a challenge), when nothing has to be kept.
     hidden: texts whose senders have to be asked for first.
+    failures: what the failed reports would have been as results of their sends: they may concern the whole sender.
+    nameless: how many texts were left out, because nobody can know whom they are from.
     """
 
     reports: tuple[Report, ...] = ()
@@ -114,6 +125,9 @@ class WebhookRead(msgspec.Struct, frozen=True):
     unsure: bool = False
     answer: HttpResponse | None = None
     hidden: tuple[Hidden, ...] = ()
+    failures: tuple[AttemptResult, ...] = ()
+    templates: tuple[TemplateNews, ...] = ()
+    nameless: int = 0
 
 
 class BadProof(msgspec.Struct, frozen=True):
@@ -154,6 +168,20 @@ class Provider(Protocol):
 
     def read_webhook(self, request: HttpRequest, now: float) -> WebhookRead | BadProof:
         """Verify, then read. now: seconds since the epoch."""
+
+
+@runtime_checkable
+class Official(Provider, Protocol):
+    """A service with rules of its own about what may be said to whom; see bridge.templates."""
+
+    def form_request(self, recipient: str, form: Form, message_id: str) -> HttpRequest:
+        """Send a text in this form; otherwise as `send_request`."""
+
+    def again(self, result: TryLater, tries: int) -> AttemptResult:
+        """What "later" means for a message that was tried so many times before."""
+
+    def alarm(self, result: AttemptResult) -> str:
+        """What somebody has to look at after such a result; "" when nobody has."""
 
 
 def last_segment(message_id: str) -> str:

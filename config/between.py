@@ -15,6 +15,7 @@ from typing import Any
 from config import endpoints, units
 from config.document import Document, Path, dotted
 from config.fields import shown
+from config.schema import of_360dialog
 
 
 def between(document: Document) -> None:
@@ -105,10 +106,15 @@ def _reconnect(document: Document, path: Path, reconnect: Any) -> None:
 
 
 def _cloud_api(document: Document, path: Path, channel: dict[str, Any]) -> None:
+    url = channel.get("url")
+    if isinstance(url, str) and of_360dialog(url):
+        if not _given(document, path, channel, "webhook_secret"):
+            what = "is missing; 360dialog signs nothing: write webhook_secret: ${NAME}, and ?key= in the webhook's URL"
+            document.error((*path, "webhook_secret"), what, document.key_line(path))
+        return
     if not _given(document, path, channel, "app_secret"):
         what = "is missing; cloud_api needs it to know its webhooks: write app_secret: ${NAME} or ${file:/path}"
         document.error((*path, "app_secret"), what, document.key_line(path))
-    url = channel.get("url")
     if isinstance(url, str) and url.startswith("http") and not re.search(r"/v\d{1,3}\.\d{1,2}/?$", url):
         document.error((*path, "url"), "lacks the version; write one such as https://graph.facebook.com/v25.0")
 

@@ -33,6 +33,10 @@ def _not_cloud_api(key: str) -> Callable[[BridgeSettings], bool]:
     return lambda bridge: bridge.provider != "cloud_api" and bool(getattr(bridge, key))
 
 
+def _of_360dialog(key: str) -> Callable[[BridgeSettings], bool]:
+    return lambda bridge: bridge.resold and getattr(bridge, key) is not None
+
+
 def _lookup_on_cloud_api(key: str) -> Callable[[BridgeSettings], bool]:
     return lambda bridge: bridge.provider == "cloud_api" and key in bridge.lookup.model_fields_set
 
@@ -44,16 +48,17 @@ ACCOUNTS: tuple[Row, ...] = (
 )
 SMSC: tuple[Row, ...] = ()
 BRIDGE: tuple[Row, ...] = (
-    Row("provider", lambda bridge: bridge.provider == "cloud_api", "cloud_api is not built in this version"),
     Row("templates", _not_cloud_api("templates"), "templates apply to cloud_api only"),
     Row("direct_send", _not_cloud_api("direct_send"), "it applies to cloud_api only"),
     Row("app_secret", _not_cloud_api("app_secret"), "it applies to cloud_api only; others have webhook_secret"),
     Row("verify_token", _not_cloud_api("verify_token"), "it applies to cloud_api only"),
     Row(
         "webhook_secret",
-        lambda bridge: bridge.provider == "cloud_api" and bridge.webhook_secret is not None,
+        lambda bridge: bridge.provider == "cloud_api" and not bridge.resold and bridge.webhook_secret is not None,
         "cloud_api signs its webhooks with app_secret",
     ),
+    Row("app_secret", _of_360dialog("app_secret"), "360dialog signs nothing; its webhooks have webhook_secret"),
+    Row("verify_token", _of_360dialog("verify_token"), "360dialog does not ask"),
     Row("lookup.enabled", _lookup_on_cloud_api("enabled"), "cloud_api cannot be asked"),
     Row("lookup.deadline", _lookup_on_cloud_api("deadline"), "cloud_api cannot be asked"),
     Row("lookup.budget", _lookup_on_cloud_api("budget"), "cloud_api cannot be asked"),

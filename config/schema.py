@@ -171,6 +171,11 @@ class TemplateSettings(Settings):
         return re.compile(self.match, re.DOTALL)
 
 
+def of_360dialog(url: str) -> bool:
+    """Does this URL belong to 360dialog, which passes the Cloud API on?"""
+    return bool(re.match(r"https?://(?:[\w.-]+\.)?360dialog\.io(?::\d+)?(?:/|$)", url, re.IGNORECASE))
+
+
 class BridgeSettings(Settings):
     """A channel to WhatsApp. `instance` is the session, or the phone_number_id of cloud_api."""
 
@@ -189,6 +194,11 @@ class BridgeSettings(Settings):
     lookup: LookupSettings = LookupSettings()
     health: HealthSettings = HealthSettings()
     templates: tuple[TemplateSettings, ...] = ()
+
+    @property
+    def resold(self) -> bool:
+        """cloud_api through 360dialog: another key in the header, no phone number id in paths, unsigned webhooks."""
+        return self.provider == "cloud_api" and of_360dialog(self.url)
 
     @model_validator(mode="before")
     @classmethod

@@ -257,8 +257,9 @@ class Node(Service):
         self._overview_box.overview = self.clockwork.overview
         await self.clockwork.recover()
         self.store.on_back = self._store_back
-        for channel in self.delivery.channels.values():
+        for name, channel in list(self.delivery.channels.items()):
             await channel.start()
+            self.delivery.dispatchers[name].start()
         self.clockwork.start()
         await self.server.start(self._reactor)
         if hasattr(signal, "SIGHUP") and self._reactor is _global_reactor():
@@ -373,6 +374,7 @@ class Node(Service):
         channel = self._add_channel(settings)
         if channel is not None:
             await channel.start()
+            self.delivery.dispatchers[name].start()
 
     # -- looking
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from bridge.provider import Provider
+from bridge.providers.cloud_api import CloudApi
 from bridge.providers.evolution import Evolution
 from bridge.providers.waha import Waha
 from bridge.providers.wppconnect import Wppconnect
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 PROVIDERS: dict[str, Callable[[BridgeSettings], Provider]] = {
     "evolution": Evolution.of,
+    "cloud_api": CloudApi.of,
     "waha": Waha.of,
     "wppconnect": Wppconnect.of,
 }

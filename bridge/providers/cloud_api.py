@@ -179,7 +179,7 @@ class CloudApi(msgspec.Struct, frozen=True):
     def again(self, result: TryLater, tries: int) -> AttemptResult:
         return cloud_errors.again(result, tries)
 
-    def explain(self, result: AttemptResult) -> str:
+    def alarm(self, result: AttemptResult) -> str:
         return cloud_errors.alarm(result)
 
     def read_state(self, response: HttpResponse) -> bool | None:
@@ -271,9 +271,8 @@ class CloudApi(msgspec.Struct, frozen=True):
         status = _STATUSES.get(said) if isinstance(said, str) else None
         if status is None or not isinstance(remote_id, str) or not remote_id:
             return
-        report = Report(
-            self.channel, remote_id, status, at=now, message_id=ours if isinstance(ours, str) and len(ours) < 200 else ""
-        )
+        message_id = ours if isinstance(ours, str) and len(ours) < 200 else ""
+        report = Report(self.channel, remote_id, status, at=now, message_id=message_id)
         if status is Status.FAILED:
             code, details = _first_error(entry)
             result = cloud_errors.result_of(code, details) if code is not None else Refused("refused", rejected=False)
@@ -314,8 +313,8 @@ def text_in(message: Mapping[str, Any]) -> str:
             emoji = body.get("emoji")
             return f"[reação] {emoji}" if isinstance(emoji, str) and emoji else ""  # "": it was taken back
         case _, dict() if kind in _MEDIA:
-            words = body.get("caption") or (body.get("filename") if kind == "document" else "")
-            return f"{_MEDIA[kind]} {words}" if isinstance(words, str) and words else _MEDIA[kind]
+            caption = body.get("caption") or (body.get("filename") if kind == "document" else "")
+            return f"{_MEDIA[kind]} {caption}" if isinstance(caption, str) and caption else _MEDIA[kind]
     return _MEDIA.get(kind, "[mensagem não suportada]")
 
 

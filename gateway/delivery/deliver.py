@@ -90,7 +90,7 @@ class Delivery:
             dispatcher.pump()
 
     def _resolve(self, message: Message, result: AttemptResult, now: float, facts: Mapping[str, ChannelFacts]) -> None:
-        attempt = message.attempts[-1]
+        attempt, ordinal = message.attempts[-1], len(message.attempts)
         channel = attempt.channel
         turn = Turn(message, now)
         if self._noted:
@@ -116,8 +116,9 @@ class Delivery:
                 turn.kept.append(lambda _: dispatcher.something_waits())
 
         def again(fresh: Message | None) -> None:
-            # Somebody changed or ended the message meanwhile (expired, cancelled); what the channel did stays true.
-            if fresh is None or not fresh.attempts or fresh.final:
+            # Somebody changed or ended the message meanwhile (expired, cancelled), or a report that was faster than the
+            # answer moved it to the next channel; what the channel did stays true.
+            if fresh is None or fresh.final or len(fresh.attempts) != ordinal:
                 self._note_after_end(turn, fresh)
             else:
                 self._resolve(fresh, result, now, facts)
@@ -172,7 +173,8 @@ class Delivery:
         if fresh is None:
             return
         late = Turn(fresh, turn.now)
-        late.events, late.ttl = [e for e in turn.events if e[1] in OF_A_CHANNEL], self.retention_s
+        late.events = [e for e in turn.events if e[1] in OF_A_CHANNEL]
+        late.ttl = self.retention_s if fresh.final else 0
         late.commands = [c for c in turn.commands if c[0] == "SREM" or (c[0] == "SET" and str(c[1]).startswith("u:"))]
         self.ledger.commit(late.change(lambda newer: self._note_after_end(turn, newer)))
 
@@ -352,7 +354,8 @@ class Delivery:
         learn = getattr(self.channels.get(news.channel), "learn", None)
         if learn is not None:
             attempt = next((a for a in message.attempts if a.channel == news.channel), None)
-            learn(message.msisdn, news.status, news.no_account, max(0.0, now - attempt.started_at) if attempt else 0.0)
+            seconds = max(0.0, now - attempt.started_at) if attempt else 0.0
+            learn(message.msisdn, news.status, news.no_account, seconds, news.err)
 
     @staticmethod
     def _taken(message: Message) -> bool:

@@ -40,13 +40,18 @@ class Dispatcher:
         self._refused: set[str] = set()  # must not come out of the lease that is under way
         self._reserved = 0  # segments promised to messages that are on their way through the store
         self._room = -1  # what `reserve` may still promise in this turn; below 0: to be asked
-        self.stopping = False
+        self.started = self.stopping = False
+
+    def start(self) -> None:
+        """The channel runs. Before that it only looks down, and nothing may be taken out of its queues."""
+        self.started = True
+        self.pump()
 
     # -- straight from intake
 
     def reserve(self, segments: int) -> bool:
         """May a message skip the queue? Then room for it is kept until `deliver` or `release`."""
-        if self.waiting or self.stopping:
+        if self.waiting or self.stopping or not self.started:
             return False
         if self._room < 0:
             self._room = max(0, self.channel.capacity() - self._reserved)
@@ -77,7 +82,7 @@ class Dispatcher:
     def pump(self) -> None:
         """Take as much out of the queues as the channel can write now. A WhatsApp channel that is down gives all it
         has to the next channel."""
-        if not self.waiting or self._leasing or self.stopping or not self._store.writable:
+        if not (self.waiting and self.started) or self._leasing or self.stopping or not self._store.writable:
             return
         gives_back = self.channel.kind == "whatsapp" and not self.channel.up
         room = AT_MOST if gives_back else min(AT_MOST, self.channel.capacity() - self._reserved)

@@ -17,6 +17,7 @@ from gateway.store import keys, records
 from gateway.store.records import octets
 from gateway.store.valkey import Store
 
+OWN_ID = 4  # how find.lua found a message: by the id that we gave it
 SAME_NUMBER_DIGITS = 8  # last digits that source and destination must share when an id is matched by another form
 STRANGERS, STRANGERS_OF_A_NUMBER = 10_000, 10  # numbers, and reports of each, that are looked at once more
 log = Logger("reports")
@@ -101,27 +102,31 @@ class Reports:
         smsc = operator is not None and operator.kind == "smsc"
         busy: Callable[[str], bool] = getattr(operator, "is_busy", lambda _: False)
         forms = [report.remote_id, *report.other_ids]
-        settles = False
-        if smsc and not busy(report.dest):  # busy: its message is just being answered, and the exact id will come
+        final = smsc and report.status in (Status.DELIVERED, Status.FAILED)
+        settles = final and not busy(report.dest)  # busy: its message is just being answered; the exact id comes
+        if settles:
             for one in list(forms):
                 forms += [form for form in self._id_forms(one) if form not in forms]
-            settles = report.status in (Status.DELIVERED, Status.FAILED)
         return (
             [keys.remote(channel, form) for form in forms if form],
             report.dest[-SAME_NUMBER_DIGITS:] if smsc else "",
             keys.held(channel, report.source, report.dest) if settles else "",
             keys.parked(channel, report.remote_id) if report.remote_id else "",
-            keys.stray(channel, report.source, report.dest) if settles else "",
+            keys.stray(channel, report.source, report.dest) if final else "",
             report.remote_id,
             octets(msgspec.msgpack.encode(report)),
             keys.PARKED_S,
+            keys.message(report.message_id) if report.message_id else "",
         )
 
     def _found_or_parked(self, answers: list[Any], channel: str, cases: list[Case]) -> None:
         unknown = 0
         for (report, kept), answer in zip(cases, answers, strict=True):
-            if answer:
-                self._apply(records.unpack(answer[0]), report, kept)
+            message = records.unpack(answer[0]) if answer else None
+            if message is not None and answer[1] == OWN_ID and channel not in [a.channel for a in message.attempts]:
+                message = None  # it names a message that this channel never had
+            if message is not None:
+                self._apply(message, report, kept)
             else:
                 unknown += 1
                 kept()
@@ -151,7 +156,8 @@ class Reports:
     def look_again(self, channel: str, ids: Sequence[str]) -> None:
         """A message to the number of these reports has its id now: is it one of theirs, in another form?"""
         for remote_id in ids:
-            self._stray(remote_id.encode(), channel)
+            parked = self._store.command("GETDEL", keys.parked(channel, remote_id))
+            parked.addCallbacks(lambda packed: self.unpark(packed) if packed else None, lambda _: None)
 
     def unpark(self, packed: bytes) -> None:
         """A parked report whose message is known by now."""
@@ -162,21 +168,22 @@ class Reports:
         """A message was written and never answered: perhaps its report came before we knew that."""
         key = keys.stray(channel, self._delivery.source_at(channel, message), message.msisdn)
 
-        def look(_: Any) -> None:
-            self._store.command("LPOP", key).addCallbacks(self._stray, lambda _: None, callbackArgs=(channel,))
-
         if message.attempts[-1].state is Attempted.UNCERTAIN:
-            turn.kept.append(look)
+            turn.kept.append(lambda _: self._next_stray(key, channel))
 
-    def _stray(self, remote_id: bytes | None, channel: str) -> None:
+    def _next_stray(self, key: str, channel: str) -> None:
+        self._store.command("LPOP", key).addCallbacks(self._stray, lambda _: None, callbackArgs=(key, channel))
+
+    def _stray(self, remote_id: bytes | None, key: str, channel: str) -> None:
         if remote_id:
-            self._store.command("GETDEL", keys.parked(channel, remote_id.decode())).addCallbacks(
-                self._unparked, lambda _: None
-            )
+            parked = self._store.command("GETDEL", keys.parked(channel, remote_id.decode()))
+            parked.addCallbacks(self._unparked, lambda _: None, callbackArgs=(key, channel))
 
-    def _unparked(self, packed: bytes | None) -> None:
+    def _unparked(self, packed: bytes | None, key: str, channel: str) -> None:
         if packed:
             self.unpark(packed)
+        else:  # its owner was found since
+            self._next_stray(key, channel)
 
 
 def _not_applied(failure: Any) -> None:

@@ -68,6 +68,8 @@ def decide(message: Message, now: float, channels: Mapping[str, ChannelFacts]) -
         return _following(message, following, last.reason, channels, last)
     if facts is None and last.state in (Attempted.WAITING, Attempted.RETRY):
         return _following(message, following, "channel_removed", channels, last)
+    if last.state is Attempted.SENT and last.due_at and following < len(message.plan):
+        patience = min(patience, last.due_at)  # the service has given it up then, without a word
     if now >= patience:
         reason = "timeout" if facts is None or facts.up else "channel_down"
         return _following(message, following, reason, channels, last)

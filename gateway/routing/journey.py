@@ -25,6 +25,7 @@ from gateway.messages.states import State
 Step = tuple[str, str, str]  # event, channel, detail
 _ARRIVED = {Status.DELIVERED.value: 1, Status.READ.value: 2}  # what an attempt's reason says once word has come
 DOWN_RETRY_S = 15.0  # the only channel left is down: how soon it is asked again
+MOST_AGAIN = 2  # how often a message that was taken and then failed is tried again on the same channel
 
 
 def begin(message: Message, channel: str, now: float) -> None:
@@ -38,8 +39,9 @@ def resolve(message: Message, result: AttemptResult, now: float, alone: bool) ->
     channel = attempt.channel
     message.in_hand = False
     match result:
-        case Accepted(remote_id=remote_id):
+        case Accepted(remote_id=remote_id, lives_s=lives_s):
             attempt.state, attempt.remote_id, attempt.reason = Attempted.SENT, remote_id, ""
+            attempt.due_at = now + lives_s if lives_s else 0.0
             message.state = State.ENROUTE
             return [("sent", channel, "")]
         case Uncertain(reason=reason):
@@ -86,6 +88,8 @@ def report(message: Message, news: Report, now: float, taken: Callable[[Message]
     attempt = _attempt_of(message, news)
     if attempt is None:
         return []
+    if _of_an_earlier_send(attempt, news):
+        return []
     current = attempt is message.attempts[-1]
     channel = attempt.channel
     if message.final or not current:
@@ -105,6 +109,12 @@ def report(message: Message, news: Report, now: float, taken: Callable[[Message]
         return [(news.status.value, channel, "")]
     if attempt.state is Attempted.FAILED:
         return []
+    if news.again_s >= 0 and attempt.state is Attempted.SENT and attempt.tries < MOST_AGAIN:
+        attempt.state, attempt.due_at, attempt.acked = Attempted.RETRY, now + news.again_s * 4**attempt.tries, False
+        attempt.reason, attempt.code = "failed", news.err
+        attempt.tries += 1
+        return [("retry", channel, f"failed {news.err}".strip())]
+    message.in_hand = False  # it may have failed before its send was answered
     if news.no_account:
         _fail(attempt, "no_account", news.err, State.UNDELIVERABLE)
     else:
@@ -119,6 +129,15 @@ def _attempt_of(message: Message, news: Report) -> Attempt | None:
         if attempt.remote_id and attempt.remote_id == news.remote_id:
             return attempt
     return on_channel[-1] if on_channel else None
+
+
+def _of_an_earlier_send(attempt: Attempt, news: Report) -> bool:
+    """Does the report come once more for a send that failed and was tried again since? Only services that give our own
+    id back do so; they always name theirs, too."""
+    if not news.message_id or not attempt.remote_id or news.status not in (Status.SENT, Status.FAILED):
+        return False
+    same = news.remote_id == attempt.remote_id
+    return not same if attempt.state is Attempted.SENT else same and attempt.state is not Attempted.FAILED
 
 
 def _afterwards(

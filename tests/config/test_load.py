@@ -547,7 +547,6 @@ def test_stores_may_be_named_in_these_forms(tmp_path: Path, url: str) -> None:
     [
         (more(ACCOUNT, "      outbind: tcp:10.0.0.5:2775"), "smpp_server.accounts[0].outbind has no effect"),
         (more(ACCOUNT, "      dedupe: 5m"), "smpp_server.accounts[0].dedupe has no effect"),
-        (at("evolution", "waha"), "bridge[0].provider has no effect"),
         (more(ZAP, "    direct_send: true"), "bridge[0].direct_send has no effect"),
         (more(ZAP, "    app_secret: x"), "bridge[0].app_secret has no effect"),
         (more(ZAP, "    verify_token: x"), "bridge[0].verify_token has no effect"),

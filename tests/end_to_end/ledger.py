@@ -68,8 +68,11 @@ class Ledger:
         try:
             await self.stage.until(lambda: not self.owed, "every message has its receipt", patience_s)
         except AssertionError as late:
-            traces = [f"{m['state']}: {m['events']}" for m in await self.stage.messages(sorted(self.owed)[:5])]
-            raise AssertionError("\n".join([f"{len(self.owed)} receipts are missing", *traces, str(late)])) from None
+            seen, owed = self.seen(), sorted(self.owed)
+            reached = sum(bool(seen[self.accepted[one]]) for one in owed)
+            traces = [f"{m['state']}: {m['events']}" for m in await self.stage.messages(owed[:3])]
+            words = [f"{len(owed)} receipts are missing, {reached} of these messages reached somebody", *traces]
+            raise AssertionError("\n".join([*words, str(late)])) from None
 
     async def check(self, in_flight: int) -> int:
         """Every promise is kept. in_flight: what was with a provider or operator at the crash. The duplicates."""

@@ -23,7 +23,7 @@ class MemoryChannel:
         self, name: str, kind: str, results: Results, later: Callable[[Callable[[], None]], Any], price: str = "0.00"
     ) -> None:
         self.name, self.kind, self.price = name, kind, price
-        self.up, self.binds, self.window = True, 1, 100
+        self.up, self.binds, self.inflight, self.window = True, 1, 0, 100
         self.script: Script = lambda _: None
         self.taken: list[Message] = []
         self.holding: dict[str, Message] = {}
@@ -31,16 +31,13 @@ class MemoryChannel:
         self._results, self._later = results, later
         self._next_id = 0
 
-    @property
-    def inflight(self) -> int:
-        return len(self.holding)
-
     def capacity(self) -> int:
-        return max(0, self.window - self.inflight) if self.up else 0
+        return max(0, self.window - len(self.holding)) if self.up else 0
 
     def send(self, message: Message) -> None:
         self.taken.append(msgspec.structs.replace(message))
         self.holding[message.id] = message
+        self.inflight = len(self.holding)
         result = self.script(message)
         if result is not None:
             self._later(lambda: self.answer(message.id, result))
@@ -48,6 +45,7 @@ class MemoryChannel:
     def answer(self, message_id: str, result: AttemptResult) -> None:
         """The result of an attempt. A message that ended meanwhile is handed back unwritten, as real channels do."""
         message = self.holding.pop(message_id)
+        self.inflight = len(self.holding)
         if message.state in FINAL:
             result = Unwritten("the message has ended")
         self._results.attempted(self.name, [(message, result)])
@@ -68,7 +66,7 @@ class MemoryChannel:
         self._results.reported(self.name, [Report(self.name, remote_id, status, state, **fields)], told.append)
         return told
 
-    def learn(self, msisdn: str, status: Status, no_account: bool, seconds: float) -> None:
+    def learn(self, msisdn: str, status: Status, no_account: bool, seconds: float, err: str = "") -> None:
         self.learned.append((msisdn, status, no_account))
 
     def source_of(self, message: Message) -> str:

@@ -1,10 +1,11 @@
 -- Which messages do reports speak of? ARGV[1]: msgpack list of
---   {keys, dest, hold, parked, stray, remote_id, report, ttl}
+--   {keys, dest, hold, parked, stray, remote_id, report, ttl, own}
 --   keys    u:{channel}:{id}: the exact id first, then its other forms
 --   dest    last digits that a message found by another form must be for
 --   hold    list of messages that were written and never answered, for these addresses; "" asks none
 --   parked  where the report waits when nothing is found; "" does not park it
--- Returns for each {record, 1 exact or 2 other form or 3 held} or false.
+--   own     m:{id} where the report names our own id; "" where it does not
+-- Returns for each {record, 1 exact or 2 other form or 3 held or 4 our own id} or false.
 local items = cmsgpack.unpack(ARGV[1])
 local out = {}
 
@@ -28,6 +29,10 @@ for i = 1, #items do
       found = { record, j == 1 and 1 or 2 }
       break
     end
+  end
+  if not found and it[9] and it[9] ~= '' then
+    local record = redis.call('GET', it[9])
+    found = record and { record, 4 }
   end
   if not found and it[3] ~= '' then
     local id = redis.call('LPOP', it[3])

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from prometheus_client import CollectorRegistry
 from twisted.internet import reactor
@@ -99,7 +99,7 @@ class House:
             is_text=is_text,
             parts_timeout_s=PARTS_S,
             max_messages=max_messages,
-            revoke=lambda message_id: store.call("revoke", message_id) and None,
+            revoke=self.revoke,
         )
         self.intake.use(routes or (USUAL,))
         self.owners: dict[str, str] = {}
@@ -135,6 +135,9 @@ class House:
     def normalize(number: str) -> str | None:
         return parse_destination(number, "BR")
 
+    def revoke(self, message_id: str) -> None:
+        self.store.call("revoke", message_id)
+
     def later(self, call: Callable[[], None]) -> None:
         self.clock.callLater(0, call)
 
@@ -154,7 +157,7 @@ class House:
         await self.settle()
         await recovering
         for dispatcher in self.delivery.dispatchers.values():
-            dispatcher.pump()
+            dispatcher.start()
         self.clockwork.start()
         await self.settle()
         return self
@@ -165,7 +168,7 @@ class House:
 
     @property
     def quiet(self) -> bool:
-        now = self.clock.seconds()
+        now, calls = self.clock.seconds(), cast("list[Any]", self.clock.getDelayedCalls())
         return not (
             self.store._pending
             or self.ledger.busy
@@ -173,7 +176,7 @@ class House:
             or self.intake.busy
             or self.desk.busy
             or self.background.running
-            or any(call.getTime() <= now for call in self.clock.getDelayedCalls())
+            or any(call.getTime() <= now for call in calls)
         )
 
     async def settle(self) -> None:

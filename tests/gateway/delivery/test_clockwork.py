@@ -10,7 +10,7 @@ from gateway.messages.outcome import Status, Uncertain
 from gateway.messages.states import State
 from gateway.store import keys
 from gateway.store.valkey import Store
-from tests.gateway.delivery.house import PATIENCE_S, SMS_ONLY, House, ids_of
+from tests.gateway.delivery.house import PATIENCE_S, SMS_ONLY, USUAL, House, ids_of
 
 
 async def left_by_a_dead_node(store: Store, count: int, window: int, *routes: object) -> tuple[House, list[str]]:
@@ -44,9 +44,7 @@ async def test_a_whole_window_of_hundreds_keeps_its_order(store: Store) -> None:
 async def test_what_it_may_have_written_waits_for_a_report_and_is_never_written_again(store: Store) -> None:
     dead, ids = await left_by_a_dead_node(store, 4, 4)
     written = set(ids[:2])
-    house = await House(
-        store, SMS_ONLY, clock=dead.clock, incarnation=2, was_written=written.__contains__
-    ).start()
+    house = await House(store, SMS_ONLY, clock=dead.clock, incarnation=2, was_written=written.__contains__).start()
     assert ids_of(house.operator.taken) == ids[2:]
     assert [(await house.read(one)).attempts[-1].state for one in ids[:2]] == [Attempted.UNCERTAIN] * 2
     house.operator.report("77", Status.DELIVERED, source="28940", dest=(await house.read(ids[0])).msisdn)
@@ -56,14 +54,26 @@ async def test_what_it_may_have_written_waits_for_a_report_and_is_never_written_
 
 @pytest_twisted.ensureDeferred
 async def test_a_whatsapp_text_that_may_have_gone_out_falls_back_only_after_the_patience(store: Store) -> None:
-    from tests.gateway.delivery.house import USUAL
-
     dead, (message_id,) = await left_by_a_dead_node(store, 1, 1, USUAL)
     house = await House(store, clock=dead.clock, incarnation=2, was_written=lambda _: True).start()
     assert house.zap.taken == house.operator.taken == []
     await house.passes(PATIENCE_S)
     assert house.zap.taken == []
     assert ids_of(house.operator.taken) == [message_id]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_restart_does_not_take_the_whatsapp_queue_for_that_of_a_channel_that_is_down(store: Store) -> None:
+    dead, ids = await left_by_a_dead_node(store, 4, 2, USUAL)
+    house = House(store, clock=dead.clock, incarnation=2)
+    house.zap.up = False  # as every channel before it is started
+    recovering = ensureDeferred(house.clockwork.recover())
+    await house.settle()
+    await recovering
+    house.zap.up = True
+    await house.start()
+    assert ids_of(house.zap.taken) == ids
+    assert house.operator.taken == []
 
 
 @pytest_twisted.ensureDeferred

@@ -21,11 +21,6 @@ from tests.gateway.samples import NUMBER
 QUEUE_FULL, NO_DESTINATION = CommandStatus.ESME_RMSGQFUL, CommandStatus.ESME_RINVDSTADR
 
 
-async def stall(store: Store, seconds: float) -> None:
-    """The server answers nobody for so long, however often it is asked."""
-    await store.command("CLIENT", "PAUSE", str(int(seconds * 1000)), "ALL")
-
-
 @pytest_twisted.ensureDeferred
 async def test_the_answer_comes_only_after_the_message_is_kept(store: Store) -> None:
     house = await House(store).start()

@@ -26,7 +26,7 @@ T = TypeVar("T")
 async def asked(house: House, work: Coroutine[Any, Any, T]) -> T:
     answer = ensureDeferred(work)
     await house.settle()
-    return await answer  # type: ignore[no-any-return]
+    return await answer
 
 
 async def cancel(house: House, message_id: str, source: str = "28940", dest: str = "", service_type: str = "") -> int:
@@ -188,7 +188,9 @@ async def test_source_and_destination_must_be_the_messages_when_they_are_given(
 async def test_an_empty_id_cancels_all_that_waits_from_that_source_to_that_destination(store: Store) -> None:
     house = await House(store).start()
     house.zap.window = 0
-    ids = await house.submit(house.message(), house.message(source="POMBO"), house.message(), house.message(account="shop"))
+    ids = await house.submit(
+        house.message(), house.message(source="POMBO"), house.message(), house.message(account="shop")
+    )
     others = await house.submit(house.message(msisdn="5521912345678", dest="21 91234-5678"))
     assert await cancel(house, "", dest="011 98765-4321") == OK
     states = [message.state for message in await house.read_all([*ids, *others])]

@@ -69,8 +69,8 @@ def test_traffic_that_comes_and_goes_never_saves_up_a_burst(rate: float, arrival
 @settings(max_examples=40, deadline=None)
 @given(RATES, RATES)
 def test_a_slower_rate_holds_from_the_moment_it_is_set(first: float, second: float) -> None:
-    pacer, sent = Pacer(first, 0.0), []
-    now = 0.0
+    pacer, now = Pacer(first, 0.0), 0.0
+    sent: list[tuple[float, int]] = []
     for _ in range(50):
         now = pacer.next_at(now)
         pacer.take(1, now)
@@ -132,9 +132,7 @@ def test_three_parts_at_a_time_are_never_cut_at_ten_segments_a_second() -> None:
         now += 0.3
 
 
-@given(
-    st.floats(1.0, 500.0), st.lists(st.tuples(st.floats(0.0, 2.0), st.integers(1, 10)), max_size=100)
-)
+@given(st.floats(1.0, 500.0), st.lists(st.tuples(st.floats(0.0, 2.0), st.integers(1, 10)), max_size=100))
 def test_a_bucket_never_lets_through_more_than_its_size_and_its_rate(
     rate: float, asked: list[tuple[float, int]]
 ) -> None:

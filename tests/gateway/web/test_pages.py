@@ -1,0 +1,235 @@
+"""The HTTP listener: who may see what, and what a wrong request is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+from twisted.internet.defer import Deferred
+
+from bridge.provider import HttpRequest, HttpResponse
+from gateway.metrics import Metrics
+from gateway.web.pages import LARGEST_BODY, Pages, Refusal
+from tests.gateway.web.requests import Browser, read
+
+TOKEN = "a-token"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+ADMIN = [
+    ("GET", "/admin/status"),
+    ("GET", "/admin/messages/m1"),
+    ("GET", "/admin/messages?number=11987654321"),
+    ("POST", "/admin/messages"),
+    ("POST", "/admin/reload"),
+]
+
+
+class Desk:
+    """An admin part with one message in it."""
+
+    def __init__(self) -> None:
+        self.asked: list[object] = []
+        self.errors: list[str] = []
+
+    def status(self) -> dict[str, Any]:
+        return {"node": "gw1", "accounts": [], "channels": []}
+
+    async def message(self, message_id: str) -> dict[str, Any] | None:
+        return {"id": "m1", "to": "São"} if message_id == "m1" else None
+
+    async def messages(self, number: str, limit: int) -> list[dict[str, Any]]:
+        self.asked.append((number, limit))
+        return [{"id": "m1"}]
+
+    async def submit(self, order: Mapping[str, Any]) -> str:
+        if "to" not in order:
+            raise Refusal(422, "to: a text is needed")
+        self.asked.append(dict(order))
+        return "m2"
+
+    def reload(self) -> tuple[list[str], list[str]]:
+        return ([], self.errors) if self.errors else (["routes"], [])
+
+
+class Stage:
+    def __init__(self, token: str | None = TOKEN, host: str = "127.0.0.1") -> None:
+        self.desk = Desk()
+        self.metrics = Metrics(CollectorRegistry())
+        self.reasons: dict[str, str] = {}
+        self.webhooks: list[HttpRequest] = []
+        self.answer: Deferred[HttpResponse] = Deferred()
+        self.browser = Browser(
+            Pages(self.metrics, self.desk, token=token, ready=lambda: self.reasons, webhooks=self.taker), host
+        )
+
+    def taker(self, channel: str) -> Any:
+        if channel != "zap":
+            return None
+
+        def take(request: HttpRequest) -> Deferred[HttpResponse]:
+            self.webhooks.append(request)
+            return self.answer
+
+        return take
+
+
+# -- for everybody
+
+
+def test_a_process_that_serves_is_healthy() -> None:
+    answer = Stage().browser.get("/healthz")
+    assert (answer.status, answer.json) == (200, {"status": "ok"})
+
+
+def test_readiness_says_why_not() -> None:
+    stage = Stage()
+    assert stage.browser.get("/readyz").status == 200
+    stage.reasons = {"store": "cannot write to disk"}
+    answer = stage.browser.get("/readyz")
+    assert (answer.status, answer.json["reasons"]) == (503, {"store": "cannot write to disk"})
+
+
+def test_metrics_are_prometheus_text() -> None:
+    stage = Stage()
+    stage.metrics.sent("zap", 3)
+    answer = stage.browser.get("/metrics")
+    assert answer.status == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert b'pombo_sent_total{channel="zap"} 3.0' in answer.body
+
+
+def test_health_readiness_and_metrics_need_no_token() -> None:
+    browser = Stage(host="10.0.0.5").browser
+    assert [browser.get(path).status for path in ("/healthz", "/readyz", "/metrics")] == [200, 200, 200]
+
+
+def test_a_page_that_does_not_exist_is_404() -> None:
+    assert Stage().browser.get("/nothing").status == 404
+
+
+# -- who may
+
+
+@pytest.mark.parametrize(("method", "path"), ADMIN)
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}, {"Authorization": f"Basic {TOKEN}"}],
+    ids=["missing", "wrong", "without Bearer", "another scheme"],
+)
+def test_without_the_token_the_admin_part_is_closed(method: str, path: str, headers: dict[str, str]) -> None:
+    stage = Stage()
+    answer = stage.browser.ask(method, path, b"{}", headers)
+    assert answer.status == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert TOKEN not in answer.body.decode()
+    assert stage.desk.asked == []
+
+
+@pytest.mark.parametrize(("method", "path"), ADMIN)
+def test_without_a_configured_token_only_a_loopback_listener_answers(method: str, path: str) -> None:
+    assert Stage(token=None, host="10.0.0.5").browser.ask(method, path, b"{}", headers=BEARER).status == 403
+    assert Stage(token=None).browser.ask(method, path, b'{"to": "1"}').status in (200, 202)
+
+
+def test_with_the_token_any_listener_answers() -> None:
+    assert Stage(host="10.0.0.5").browser.get("/admin/status", headers=BEARER).json["node"] == "gw1"
+
+
+# -- messages
+
+
+def test_one_message_is_shown_and_an_unknown_one_is_404() -> None:
+    browser = Stage().browser
+    answer = browser.get("/admin/messages/m1", headers=BEARER)
+    assert (answer.status, answer.json, answer.headers["content-type"]) == (
+        200, {"id": "m1", "to": "São"}, "application/json",
+    )  # fmt: skip
+    assert browser.get("/admin/messages/m9", headers=BEARER).status == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "asked"),
+    [
+        ("number=11987654321", ("11987654321", 50)),
+        ("number=%2B55%2011%2098765-4321&limit=7", ("+55 11 98765-4321", 7)),
+        ("number=1&limit=500", ("1", 500)),
+    ],
+)
+def test_messages_of_a_number_are_listed(query: str, asked: tuple[str, int]) -> None:
+    stage = Stage()
+    answer = stage.browser.get(f"/admin/messages?{query}", headers=BEARER)
+    assert (answer.status, answer.json) == (200, {"messages": [{"id": "m1"}]})
+    assert stage.desk.asked == [asked]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", "limit=5", "number=", "number=1&limit=0", "number=1&limit=501", "number=1&limit=x", "number=1&limit=-1"],
+)
+def test_a_list_that_cannot_be_made_says_what_would_be_right(query: str) -> None:
+    answer = Stage().browser.get(f"/admin/messages?{query}", headers=BEARER)
+    assert answer.status == 422
+    assert "number" in answer.json["error"] or "limit" in answer.json["error"]
+
+
+def test_a_submitted_message_is_accepted_with_its_id() -> None:
+    stage = Stage()
+    order = {"account": "billing", "to": "11987654321", "text": "olá"}
+    answer = stage.browser.post("/admin/messages", json.dumps(order).encode(), headers=BEARER)
+    assert (answer.status, answer.json) == (202, {"id": "m2"})
+    assert stage.desk.asked == [order]
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"text"', b"\xff\xfe", b"{}"])
+def test_a_submit_that_cannot_be_read_is_422(body: bytes) -> None:
+    stage = Stage()
+    assert stage.browser.post("/admin/messages", body, headers=BEARER).status == 422
+    assert stage.desk.asked == []
+
+
+def test_a_reload_tells_what_changed_or_every_error() -> None:
+    stage = Stage()
+    answer = stage.browser.post("/admin/reload", headers=BEARER)
+    assert (answer.status, answer.json) == (200, {"changed": ["routes"]})
+    stage.desk.errors = ["pombo.yaml:3: store: wrong"]
+    answer = stage.browser.post("/admin/reload", headers=BEARER)
+    assert (answer.status, answer.json) == (422, {"errors": ["pombo.yaml:3: store: wrong"]})
+    assert stage.browser.get("/admin/reload", headers=BEARER).status == 405
+
+
+# -- webhooks
+
+
+def test_a_webhook_is_answered_when_its_channel_has_done_with_it() -> None:
+    stage = Stage()
+    transport = stage.browser.send("POST", "/webhooks/zap?key=1", b'{"a": 1}', {"X-Hub-Signature": "s"})
+    assert transport.value() == b""
+    (request,) = stage.webhooks
+    assert (request.method, request.body) == ("POST", b'{"a": 1}')
+    assert ("X-Hub-Signature", "s") in [(name.title(), value) for name, value in request.headers]
+    stage.answer.callback(HttpResponse(503, b"later", (("Retry-After", "5"),)))
+    answer = read(transport)
+    assert (answer.status, answer.headers["retry-after"], answer.body) == (503, "5", b"later")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_webhook_may_name_its_event_in_the_path(method: str) -> None:
+    stage = Stage()
+    stage.answer.callback(HttpResponse(200))
+    assert stage.browser.ask(method, "/webhooks/zap/messages-update").status == 200
+    assert len(stage.webhooks) == 1
+
+
+def test_a_webhook_of_no_channel_is_404_and_one_too_large_413() -> None:
+    stage = Stage()
+    assert stage.browser.post("/webhooks/operator").status == 404
+    assert stage.browser.post("/webhooks/zap", b"x" * (LARGEST_BODY + 1)).status == 413
+    assert stage.webhooks == []
+
+
+def test_webhooks_need_no_token_but_their_own_proof() -> None:
+    stage = Stage(host="10.0.0.5")
+    stage.answer.callback(HttpResponse(401))
+    assert stage.browser.post("/webhooks/zap", b"{}").status == 401

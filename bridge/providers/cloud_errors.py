@@ -136,7 +136,7 @@ def result_of(code: int, details: str) -> AttemptResult:
         case "no_account":
             return NoAccount("send", text)
         case "later":
-            return TryLater(10.0, "later", text)
+            return TryLater(2.0, "later", text)
         case "throttled":
             return TryLater(60.0 if code == 4 else 2.0, "throttled", text, counted=False)
         case "pair_rate":

@@ -89,8 +89,11 @@ class Intake:
     def busy(self) -> bool:
         return bool(self._accepting)
 
-    def submit(self, message: Message, answer: Answer) -> None:
-        """Keep a message, then answer. answer(command_status, message_id) is called exactly once."""
+    def submit(self, message: Message, answer: Answer, priority: int | None = None) -> None:
+        """Keep a message, then answer. answer(command_status, message_id) is called exactly once.
+
+        priority: overrides the route's.
+        """
         if not self._store.writable or self.unfinished + len(self._accepting) >= self.max_messages or self.stopping:
             answer(QUEUE_FULL, "")
             return
@@ -103,7 +106,8 @@ class Intake:
         message.id = self._ids.next()
         message.accepted_at = now
         message.route, message.plan, message.success = route.name, plan, route.success
-        message.fallback_after, message.priority = route.fallback_after, route.priority
+        message.fallback_after = route.fallback_after
+        message.priority = route.priority if priority is None else priority
         self._accept(message, _Accepting(self, message, answer, now))
 
     def _plan(self, route: Route, message: Message) -> tuple[str, ...]:

@@ -90,15 +90,26 @@ class EmbeddedServer:
             ) from None
 
     def ensure(self) -> str:
-        """See to it that a server runs: "running", "adopted" or "started". Called again whenever the link is lost."""
+        """See to it that a server runs: "running", "adopted", "waiting" or "started". Called again whenever the link is
+        lost. "waiting": one that an earlier gateway started has not opened its socket yet, or has just closed it."""
         if self._process is not None and self._process.poll() is None:
             return "running"
         if answers(self.socket):
             return "adopted"
-        self._start()
-        return "started"
+        held = os.open(self.directory / "valkey.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return "waiting"
+        else:
+            self._start(held)
+            return "started"
+        finally:
+            os.close(held)
 
-    def _start(self) -> None:
+    def _start(self, held: int) -> None:
+        """held: a locked file that the server inherits and keeps open for as long as it lives: whoever finds it locked
+        knows that a server has these files, even one that does not answer yet."""
         binary = find_server()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.socket)
@@ -125,6 +136,7 @@ class EmbeddedServer:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
+                pass_fds=(held,),
                 start_new_session=True,  # a Ctrl-C at the gateway must not reach the store before it is drained
                 cwd=self.directory,
             )

@@ -182,7 +182,7 @@ class Store:
     async def _connect(self) -> None:
         if self._embedded is not None:
             how = self._embedded.ensure()
-            if how != "running":
+            if how not in ("running", "waiting"):
                 log.info("embedded store {how}", how=how)
         endpoint, password, dbid, username = self._endpoint()
         link = _Protocol(password, dbid, username, lambda: self._link_lost(link))

@@ -103,7 +103,9 @@ class NodeAdmin:
         """One message as if the account had submitted it, without a receipt. Refusal says what is wrong."""
         message = self._message_of(order)
         answered: defer.Deferred[tuple[int, str]] = defer.Deferred()
-        self._intake.submit(message, lambda status, message_id: answered.callback((status, message_id)))
+        self._intake.submit(
+            message, lambda status, message_id: answered.callback((status, message_id)), self._priority(order)
+        )
         status, message_id = await answered
         if status == 0:
             return message_id
@@ -134,7 +136,7 @@ class NodeAdmin:
         message = Message(
             id="", account=account.system_id, source=source, source_ton=0 if source.isdigit() else 5,
             source_npi=1 if source.isdigit() else 0, dest=order["to"], dest_ton=1, dest_npi=1, msisdn=msisdn,
-            service_type="", esm_class=0, protocol_id=0, priority_flag=self._priority(order), registered_delivery=0,
+            service_type="", esm_class=0, protocol_id=0, priority_flag=0, registered_delivery=0,
             data_coding=data_coding, alphabet="gsm7", user_data=user_data, in_payload=len(user_data) > 140, tlvs=(),
             part=None, segments=segments.count_segments(user_data, data_coding), schedule_at=0.0,
             expires_at=now + self._validity(order),
@@ -142,11 +144,14 @@ class NodeAdmin:
         return message
 
     @staticmethod
-    def _priority(order: Mapping[str, Any]) -> int:
-        given = order.get("priority", "normal")
+    def _priority(order: Mapping[str, Any]) -> int | None:
+        """The queue that was asked for; None leaves it to the route."""
+        given = order.get("priority")
+        if given is None:
+            return None
         if given not in ("high", "normal", "low"):
             raise Refusal(422, "priority: high, normal or low")
-        return {Priority.HIGH: 3, Priority.NORMAL: 1, Priority.LOW: 0}[Priority[given.upper()]]
+        return Priority[given.upper()]
 
     def _validity(self, order: Mapping[str, Any]) -> float:
         longest = self._default_validity()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -180,3 +181,16 @@ async def test_a_server_that_dies_is_started_again(tmp_path: Path) -> None:
     assert await store.command("SET", "a", "1", keep=Keep.ALWAYS) == b"OK"
     assert embedded.starts == 2
     await store.stop()
+
+
+def test_a_server_that_does_not_answer_yet_is_waited_for_and_no_second_one_started(tmp_path: Path) -> None:
+    held = os.open(tmp_path / "valkey.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(held, fcntl.LOCK_EX)  # as a server does that an earlier gateway started
+    server = EmbeddedServer(tmp_path, "always")
+    assert server.ensure() == "waiting"
+    assert server.starts == 0
+    os.close(held)
+    assert server.ensure() == "started"
+    assert server.ensure() == "running"
+    os.kill(server._process.pid, signal.SIGKILL)  # type: ignore[union-attr]
+    server.stop()

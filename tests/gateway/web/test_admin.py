@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from twisted.internet.defer import ensureDeferred
 
 from config.schema import AccountSettings
+from gateway.messages.message import Priority
 from gateway.messages.outcome import Status
 from gateway.store.valkey import Store
 from gateway.web.admin import LONGEST_TEXT, NodeAdmin
@@ -110,7 +111,7 @@ async def test_a_submitted_message_goes_the_same_way_as_an_esmes(store: Store) -
     (taken,) = house.zap.taken
     assert (taken.id, text_of(taken), taken.msisdn) == (message_id, "Olá ✓", NUMBER)
     assert (taken.source, taken.source_ton, taken.registered_delivery) == ("POMBO", 5, 0)
-    assert taken.priority_flag == 3
+    assert taken.priority == Priority.HIGH
     assert taken.expires_at - taken.accepted_at == pytest.approx(1800, abs=60)
 
 

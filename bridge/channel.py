@@ -34,8 +34,6 @@ from bridge.presence import (
     wrote,
 )
 from bridge.provider import (
-    BadProof,
-    Hidden,
     Http,
     HttpRequest,
     HttpResponse,
@@ -47,6 +45,7 @@ from bridge.provider import (
 )
 from bridge.templates import WINDOW_CLOSED, Form, FreeText
 from bridge.watch import Watch
+from bridge.webhooks import Webhooks
 from gateway.delivery.pacing import Pacer
 from gateway.messages import outcome
 from gateway.messages.address import same_person
@@ -72,7 +71,6 @@ MOST_CHARS = 4096  # of a WhatsApp text
 MOST_IN_HAND = 256
 MOST_CALLS = 128  # sends under way at once
 LEAST_RATE = 0.05  # of the configured rate, however often the provider asks us to slow down
-WEBHOOK_S = 15.0  # a store that takes longer has not kept it
 FRESH_S = 60.0  # the time a text carries is in whole seconds and of another clock; younger ones came just now
 # First and longest pauses of a sender that the service refuses for the moment, in seconds.
 PAIR_S, BURST_S = 6.0, 60.0  # one message to a person in so long; others of a burst got through this short ago
@@ -161,6 +159,9 @@ class WhatsAppChannel:
             timeout=settings.timeout,
             changed=self._watched,
         )
+        self._webhooks = Webhooks(
+            self.name, provider, http, results, clock=clock, timeout=settings.timeout, heard=self._hear
+        )
         self._pacer = Pacer(settings.throughput, now)
         # Waiting for longer than about two seconds is done in the queue, where priorities count.
         self._most_waiting = int(min(MOST_IN_HAND, max(32.0, 2 * settings.throughput)))
@@ -237,52 +238,7 @@ class WhatsAppChannel:
 
     async def receive_webhook(self, request: HttpRequest) -> HttpResponse:
         """Read a webhook; 200 once everything in it is kept, 503 when it must come again, 401 for a bad proof."""
-        now = self._clock.seconds()
-        read = self._provider.read_webhook(request, now)
-        if isinstance(read, BadProof):
-            self.log.warn("webhook of {channel} refused: {reason}", channel=self.name, reason=read.reason)
-            return HttpResponse(401)
-        revealed = await self._reveal(read.hidden)
-        read = msgspec.structs.replace(read, inbound=(*read.inbound, *(revealed or ())))
-        kept = [
-            self._keep(lambda done: self._results.reported(self.name, read.reports, done), bool(read.reports)),
-            self._keep(lambda done: self._results.inbound(self.name, read.inbound, done), bool(read.inbound)),
-        ]
-        self._hear(read, now)
-        if not all([await one for one in kept]) or revealed is None:
-            return HttpResponse(503)
-        return read.answer or HttpResponse(200)
-
-    async def _reveal(self, hidden: Sequence[Hidden]) -> list[Inbound] | None:
-        """The texts whose senders the provider knows; None when it could not tell now."""
-        texts: list[Inbound] = []
-        for one in hidden:
-            answer = await self._http.send(one.ask, self.settings.timeout)
-            msisdn = one.read(answer) if isinstance(answer, HttpResponse) else None
-            if msisdn is None:
-                return None
-            if msisdn:
-                texts.append(msgspec.structs.replace(one.text, msisdn=msisdn))
-            else:
-                self.log.warn("a text on {channel} is from somebody whose number is hidden", channel=self.name)
-        return texts
-
-    def _keep(self, hand_in: Callable[[Callable[[bool], None]], None], something: bool) -> Deferred[bool]:
-        """Hand something in; fires with whether it is kept, False when nobody says so in time."""
-        kept: Deferred[bool] = Deferred()
-
-        def done(well: bool) -> None:
-            if not kept.called:
-                kept.callback(well)
-                if late.active():
-                    late.cancel()
-
-        late = self._clock.callLater(WEBHOOK_S, done, False)
-        if something:
-            hand_in(done)
-        else:
-            done(True)
-        return kept
+        return await self._webhooks.take(request)
 
     def _hear(self, read: WebhookRead, now: float) -> None:
         """What the sender's health and the people's presence learn from a webhook."""
@@ -294,10 +250,6 @@ class WhatsAppChannel:
             self._judge(failure, now)
         for news in read.templates:
             self._forms.template_is(news.name, news.language, news.usable, now)
-        if read.nameless:
-            self.log.warn(
-                "{n} texts on {channel} are from people who hide their number", n=read.nameless, channel=self.name
-            )
         if read.connection is False:
             self._health.logged_out(now)
         elif read.connection is True:
@@ -424,8 +376,9 @@ class WhatsAppChannel:
         match result:
             case TryLater():
                 later = official.again(result, attempts[-1].tries if attempts else 0)
-                known = self.memory.recall(same_person(job.message.msisdn))
-                if later.reason == "pair_rate" and known is not None and now - known.sent_at < BURST_S:
+                known = self.memory.recall(same_person(job.message.msisdn)) or Evidence()
+                burst = now - known.sent_at < BURST_S
+                if burst and isinstance(later, TryLater) and later.reason == "pair_rate":
                     return msgspec.structs.replace(later, after_s=min(later.after_s, PAIR_S))
                 return later
             case Accepted():

@@ -42,8 +42,6 @@ def _lookup_on_cloud_api(key: str) -> Callable[[BridgeSettings], bool]:
 
 
 ACCOUNTS: tuple[Row, ...] = (
-    Row("outbind", lambda account: account.outbind is not None, "clients are not asked to bind in this version"),
-    Row("dedupe", lambda account: account.dedupe > 0, "repeated messages are not recognized in this version"),
     Row("password_hash", _account_argon2, "argon2id needs OpenSSL 3.2 or later; nobody can bind to this account"),
 )
 SMSC: tuple[Row, ...] = ()

@@ -34,6 +34,7 @@ from gateway.delivery.joining import Joining
 from gateway.delivery.operations import Operations
 from gateway.delivery.ports import Channel
 from gateway.delivery.receipts import ReceiptDesk
+from gateway.delivery.replacing import Replacing
 from gateway.delivery.reports import Reports
 from gateway.messages.address import parse_destination
 from gateway.messages.ids import Ids
@@ -42,6 +43,7 @@ from gateway.metrics import Gauge, Metrics
 from gateway.routing.routes import Route, When
 from gateway.server.bound import Bound
 from gateway.server.factory import SmppServer, threads_of
+from gateway.server.outbind import Outbind, connector
 from gateway.smpp import charset, segments
 from gateway.store import keys
 from gateway.store.embedded import EmbeddedServer
@@ -115,6 +117,8 @@ class Node(Service):
             metrics=self.metrics, text_of=text_of, is_text=is_text, parts_timeout_s=config.smpp_server.parts_timeout,
             max_messages=config.store.max_messages, revoke=self._revoke,
         )  # fmt: skip
+        self.intake.dedupe = dedupe_of(config)
+        replacing = Replacing(self.store, self.intake, self.delivery, clock, reactor.callLater)
         self.replies = Replies(
             self.store, self.receipts, lambda number: self._normalize(number) or number, charset.choose, self._owners,
             self._spawn,
@@ -127,10 +131,13 @@ class Node(Service):
         self.bound.on_receiver = self.receipts.receiver_ready
         self.receipts.esmes = self.bound
         self.server = SmppServer(
-            reactor, config.smpp_server, config.country, bound=self.bound, intake=Door(self.intake, self.operations),
-            metrics=self.metrics, spawn=lambda work: self._spawn(work, "an ESME's request"),
-            in_thread=threads_of(reactor),
+            reactor, config.smpp_server, config.country, bound=self.bound,
+            intake=Door(self.intake, self.operations, replacing), metrics=self.metrics,
+            spawn=lambda work: self._spawn(work, "an ESME's request"), in_thread=threads_of(reactor),
         )  # fmt: skip
+        self._outbind = Outbind(
+            self.server, reactor, lambda: self._overview_box.pending, random.random, connector(reactor)
+        )
         self._http = HttpClient(reactor)
         self._evidence = Evidence(self.store, later)
         self.intake.use(routes_of(config))
@@ -262,6 +269,7 @@ class Node(Service):
             self.delivery.dispatchers[name].start()
         self.clockwork.start()
         await self.server.start(self._reactor)
+        self._outbind.start()
         if hasattr(signal, "SIGHUP") and self._reactor is _global_reactor():
             signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._reload_by_signal))
         _quieten_gc()
@@ -297,6 +305,7 @@ class Node(Service):
         if not hasattr(self, "intake"):
             return
         self.intake.stopping = True
+        self._outbind.stop()
         await self.server.stop()
         for dispatcher in self.delivery.dispatchers.values():
             dispatcher.stopping = True
@@ -346,6 +355,7 @@ class Node(Service):
         if old.smpp_server != new.smpp_server or old.country != new.country:
             self.server.reload(new.smpp_server, new.country)
             self.intake.parts_timeout_s = new.smpp_server.parts_timeout
+            self.intake.dedupe = dedupe_of(new)
             changed.append("smpp_server")
         before, after = _channels_of(old), _channels_of(new)
         for name in [*before, *(n for n in after if n not in before)]:
@@ -433,9 +443,14 @@ class _QuietSite(Site):
 class Door:
     """gateway.server.ports.Intake: submit and what may be done with a message afterwards."""
 
-    def __init__(self, intake: Intake, operations: Operations) -> None:
-        self.submit = intake.submit
+    def __init__(self, intake: Intake, operations: Operations, replacing: Replacing) -> None:
+        self.submit, self.submit_multi, self.submit_instead = intake.submit, intake.submit_multi, replacing.submit
         self.query, self.cancel, self.replace = operations.query, operations.cancel, operations.replace
+
+
+def dedupe_of(config: Config) -> dict[str, float]:
+    """The accounts that want no text twice, and for how many seconds."""
+    return {account.system_id: account.dedupe for account in config.smpp_server.accounts if account.dedupe}
 
 
 def _channels_of(config: Config) -> dict[str, SmscSettings | BridgeSettings]:

@@ -86,7 +86,7 @@ class SmscChannel:
         self._alarmed: set[int] = set()
         self._stopping = self._was_up = self._in_turn = False
         self._soon: Timer | None = None
-        endpoint = endpoint or clientFromString(reactor, settings.connect)  # type: ignore[no-untyped-call]
+        endpoint = endpoint or clientFromString(reactor, settings.connect)
         kinds = [(number, bind) for number in range(settings.binds) for bind in BINDS[settings.bind]]
         self._links = [
             Link(

@@ -44,10 +44,12 @@ class EsmeProtocol(Protocol):
         self._closing: Timer | None = None
         self._lost = False
         self._transport: Any = None
+        self._write_now: Callable[[], object] | None = None
         self.session = Session(Role.ESME, settings, clock.seconds())
 
     def connectionMade(self) -> None:
         self._transport = self.transport
+        self._write_now = getattr(self.transport, "doWrite", None)  # a TLS transport has none: it writes when it can
         for option in ("setTcpNoDelay", "setTcpKeepAlive"):
             setter = getattr(self._transport, option, None)  # a unix socket has neither
             if setter is not None:
@@ -93,8 +95,12 @@ class EsmeProtocol(Protocol):
             self._arm(at)
 
     def _write(self, data: bytes) -> None:
-        if not self._lost:
-            self._transport.write(data)
+        """Into the kernel at once: what is left in the process's own buffer counts as sent and would die with it."""
+        if self._lost:
+            return
+        self._transport.write(data)
+        if self._write_now is not None and not self._transport.disconnecting:
+            self._write_now()
 
     def _handle(self, events: list[Event]) -> None:
         if events:

@@ -37,6 +37,10 @@ MAY: dict[str, set[str]] = {
         "msgspec", "twisted", "gateway.messages", "gateway.routing", "gateway.store", "gateway.metrics",
         "gateway.smpp.constants",
     },
+    "gateway.delivery.operations": {
+        "twisted", "gateway.messages", "gateway.routing", "gateway.store", "gateway.delivery", "gateway.smpp.constants",
+        "gateway.smpp.segments",
+    },
     "gateway.delivery.pacing": set(),
     "gateway.delivery.ports": {"gateway.messages"},
     # the shells
@@ -56,8 +60,9 @@ MAY: dict[str, set[str]] = {
     "smsc_client": {"twisted", "gateway.smpp", *PLAIN},
     "bridge": {"msgspec", "twisted.internet.defer", "twisted.logger", *PLAIN},
     "bridge.http": {"twisted", "zope", "bridge.provider"},
-    "bridge.provider": {"msgspec", "gateway.messages"},
-    "bridge.providers": {"msgspec", "bridge.provider", "gateway.messages", "config.schema"},
+    "bridge.provider": {"msgspec", "gateway.messages", "bridge.templates"},
+    "bridge.providers": {"msgspec", "bridge.provider", "bridge.templates", "gateway.messages", "config.schema"},
+    "bridge.templates": {"msgspec"},
     # settings
     "config": {"msgspec", "pydantic"},
     "config.document": {"yaml", "config.fields", "config.references"},
@@ -80,8 +85,9 @@ REACTOR_ITSELF = {"twisted.internet.reactor"}
 OF_THE_REACTOR = REACTOR_ITSELF | {"twisted.internet.threads.deferToThread"}
 
 # Bytes, clocks, chance and files come to these as arguments.
-PURE = ("gateway.smpp", "gateway.messages", "gateway.routing", "gateway.delivery.pacing", "bridge.health",
-        "bridge.provider", "bridge.providers", "smsc_client.slowdown", "smsc_client.answers")  # fmt: skip
+PURE = ("gateway.smpp", "gateway.messages", "gateway.routing", "gateway.delivery.pacing", "bridge.forms",
+        "bridge.health", "bridge.provider", "bridge.providers", "bridge.templates",
+        "smsc_client.slowdown", "smsc_client.answers")  # fmt: skip
 NOT_PURE = {"asyncio", "io", "logging", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading"}
 CLOCKS = {("time", "time"), ("time", "monotonic"), ("time", "sleep"), ("datetime", "now"), ("datetime", "utcnow")}
 

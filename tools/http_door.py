@@ -34,7 +34,7 @@ class Door(Resource):
     isLeaf = True
 
     def __init__(self, answer: Answer) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._answer = answer
 
     def render(self, request: Any) -> int:
@@ -73,4 +73,4 @@ class Door(Resource):
 
 def site(answer: Answer) -> Any:
     """A web server factory."""
-    return server.Site(Door(answer), timeout=120)  # type: ignore[no-untyped-call]
+    return server.Site(Door(answer), timeout=120)

@@ -25,6 +25,7 @@ from bridge.provider import (
     retry_after,
 )
 from bridge.providers import cloud_errors
+from bridge.providers.cloud_inbound import sender_of, text_in
 from bridge.providers.whatsapp_web import moment
 from bridge.templates import DirectText, Form, FreeText, TemplateText
 from gateway.messages.outcome import (
@@ -55,18 +56,6 @@ _SENDER_GONE = frozenset({"BANNED", "DELETED", "DISCONNECTED", "MIGRATED", "PEND
 _TOKEN_IS_BAD = frozenset({0, 190})
 _NO_SUCH_SENDER = 33
 _TEMPLATE_EVENTS = {"APPROVED": True, "PAUSED": False, "DISABLED": False, "REJECTED": False}
-_MEDIA = {
-    "image": "[imagem]",
-    "video": "[vídeo]",
-    "audio": "[áudio]",
-    "voice": "[áudio]",
-    "document": "[documento]",
-    "sticker": "[figurinha]",
-    "location": "[localização]",
-    "contacts": "[contato]",
-    "order": "[pedido]",
-}
-_SILENT = frozenset({"system", "request_welcome", "edit", "revoke"})  # nothing that a person said to us
 
 
 class CloudApi(msgspec.Struct, frozen=True):
@@ -250,7 +239,7 @@ class CloudApi(msgspec.Struct, frozen=True):
             words = text_in(message)
             if not words:
                 continue
-            msisdn = _sender(message, contacts)
+            msisdn = sender_of(message, contacts)
             if not msisdn:
                 found.nameless += 1
                 continue
@@ -294,39 +283,6 @@ class _Found(msgspec.Struct):
     failures: list[AttemptResult] = []
     templates: list[TemplateNews] = []
     nameless: int = 0
-
-
-def text_in(message: Mapping[str, Any]) -> str:
-    """The words of a message; "[imagem] caption" and the like for what is not words; "" for what nobody said."""
-    kind = message.get("type")
-    body = message.get(kind) if isinstance(kind, str) else None
-    if not isinstance(kind, str) or kind in _SILENT:
-        return ""
-    match kind, body:
-        case "text", {"body": str(words)}:
-            return words
-        case "button", {"text": str(words)} | {"payload": str(words)} if words:
-            return words
-        case "interactive", dict():
-            return _chosen(body) or "[resposta]"
-        case "reaction", dict():
-            emoji = body.get("emoji")
-            return f"[reação] {emoji}" if isinstance(emoji, str) and emoji else ""  # "": it was taken back
-        case _, dict() if kind in _MEDIA:
-            caption = body.get("caption") or (body.get("filename") if kind == "document" else "")
-            return f"{_MEDIA[kind]} {caption}" if isinstance(caption, str) and caption else _MEDIA[kind]
-    return _MEDIA.get(kind, "[mensagem não suportada]")
-
-
-def _chosen(interactive: Mapping[str, Any]) -> str:
-    """The title of the button or row a person chose."""
-    for name in ("button_reply", "list_reply", "nfm_reply"):
-        reply = interactive.get(name)
-        for key in ("title", "body", "id"):
-            words = reply.get(key) if isinstance(reply, dict) else None
-            if isinstance(words, str) and words:
-                return words
-    return ""
 
 
 def _template(form: TemplateText) -> dict[str, object]:
@@ -387,16 +343,3 @@ def _template_news(value: Mapping[str, Any]) -> Iterator[TemplateNews]:
             usable = _TEMPLATE_EVENTS.get(event)
             if usable is not None:
                 yield TemplateNews(name, language, usable)
-
-
-def _sender(message: Mapping[str, Any], contacts: Sequence[Mapping[str, Any]]) -> str:
-    """The digits of whoever wrote, "" for people with a username who hide their number (`from` and `wa_id` missing)."""
-    if digits := _digits(message.get("from")):
-        return digits
-    user = message.get("from_user_id")
-    return next((_digits(one.get("wa_id")) for one in contacts if user and one.get("user_id") == user), "")
-
-
-def _digits(written: object) -> str:
-    digits = written.removeprefix("+") if isinstance(written, str) else ""
-    return digits if digits.isascii() and digits.isdigit() and 5 <= len(digits) <= 15 else ""

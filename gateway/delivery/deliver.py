@@ -9,21 +9,25 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Protocol
 
+from msgspec.structs import replace
 from twisted.logger import Logger
 
 from gateway.delivery.dispatch import Dispatcher
 from gateway.delivery.ports import Channel
 from gateway.delivery.turn import Turn
+from gateway.messages.ids import told
 from gateway.messages.message import Attempted, Message, Receipt
 from gateway.messages.outcome import Accepted, AttemptResult, Lookup, Report, Uncertain, Unwritten
-from gateway.messages.states import State, wants_receipt
+from gateway.messages.states import INTERMEDIATE, State, wants_receipt
 from gateway.metrics import Metrics
 from gateway.routing import journey
 from gateway.routing.decide import ChannelFacts, Send, Stop, Wait, decide
 from gateway.store import keys, records
 from gateway.store.ledger import Ledger
+from gateway.store.valkey import ANSWERED
 
 USER_MESSAGE_REFERENCE = 0x0204
+MOST_RECENT = 8192  # messages whose report need not be looked up in the store; a stale one loses against its revision
 OF_A_CHANNEL = frozenset({"lookup", "sent", "retry", "failed"})  # steps that stay true when the message has ended
 Again = Callable[[Message | None], None] | None  # when somebody else was faster; see store.ledger.Change
 log = Logger("delivery")
@@ -65,6 +69,7 @@ class Delivery:
         self.retention_s = retention_s
         self.channels: dict[str, Channel] = {}
         self.dispatchers: dict[str, Dispatcher] = {}
+        self.recent: dict[tuple[str, str], Message] = {}  # by channel and its id: sent a moment ago, as last written
         self.settling: dict[str, list[Callable[[], None]]] = {}  # msisdn -> what waits until its message's id is kept
         self.strangers: dict[tuple[str, str], list[str]] = {}  # channel, msisdn -> ids in reports that named nobody
         self._noted: dict[str, list[tuple[float, str, str, str]]] = {}  # steps of messages in a channel's hands
@@ -107,6 +112,8 @@ class Delivery:
                 self._remember(turn, channel, result.remote_id)
             if message.success == "sent" and self._kind(channel) == "smsc":
                 journey.close(message, State.DELIVERED, 0, channel, now)
+            elif message.registered_delivery & INTERMEDIATE:
+                self._tell_on_its_way(turn, channel)
         elif isinstance(result, Uncertain) and self._kind(channel) == "smsc":
             self._hold(turn, channel)
         elif isinstance(result, Unwritten):
@@ -137,6 +144,10 @@ class Delivery:
         for one in remote_id.split(","):
             turn.commands.append(("SET", keys.remote(channel, one), message.id, "EX", ttl))
             turn.commands.append(("GETDEL", keys.parked(channel, one)))
+        if self._kind(channel) == "smsc":  # its report is likely to be the next thing that happens to it
+            self.recent[channel, remote_id] = message
+            if len(self.recent) > MOST_RECENT:
+                del self.recent[next(iter(self.recent))]
         self.settling.setdefault(message.msisdn, [])
 
         def kept(answers: Sequence[Any] | None) -> None:
@@ -147,6 +158,25 @@ class Delivery:
                     self.early_report(answer)
             if self.strangers and (ids := self.strangers.pop((channel, message.msisdn), None)):
                 self.look_again(channel, ids)
+
+        turn.kept.append(kept)
+
+    def _tell_on_its_way(self, turn: Turn, channel: str) -> None:
+        """The one intermediate notification of a message, or of each part of a text."""
+        message = turn.message
+        message.registered_delivery &= ~INTERMEDIATE
+        before = sum(command[0] in ANSWERED for command in turn.commands)
+        stream = keys.receipts(message.account)
+        news = []
+        for one in message.parts or (message.id,):
+            final = receipt_for(message, turn.now)
+            kept_as = one if told(one) != one else ""
+            news.append(replace(final, message_id=told(one), kept_as=kept_as, channel=channel, intermediate=True))
+            turn.commands.append(("XADD", stream, "*", "b", records.octets(records.pack_waiting(news[-1]))))
+
+        def kept(answers: Sequence[Any] | None) -> None:
+            for place, item in enumerate(news, before):
+                self._receipts.added(message.account, answers[place] if answers else None, item)
 
         turn.kept.append(kept)
 
@@ -406,10 +436,11 @@ def price_of(price: str, times: int) -> Decimal:
 
 
 def receipt_for(message: Message, now: float) -> Receipt:
-    """The receipt of a final message: addresses swapped, as the ESME wrote them."""
+    """The receipt of a message in its present state: addresses swapped, as the ESME wrote them."""
+    message_id = told(message.id)
     reference = next((value for tag, value in message.tlvs if tag == USER_MESSAGE_REFERENCE), b"")
     return Receipt(
-        message_id=message.id,
+        message_id=message_id,
         source=message.dest,
         source_ton=message.dest_ton,
         source_npi=message.dest_npi,
@@ -423,4 +454,5 @@ def receipt_for(message: Message, now: float) -> Receipt:
         done_at=now,
         channel=message.decided_by,
         user_message_reference=reference,
+        kept_as="" if message_id == message.id else message.id,
     )

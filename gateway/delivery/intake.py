@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from twisted.logger import Logger
 
 from gateway.delivery.deliver import Delivery
 from gateway.delivery.dispatch import Dispatcher
+from gateway.delivery.repeats import compared, key_of
+from gateway.delivery.together import AnswerAll, Together
 from gateway.delivery.turn import Turn
-from gateway.messages.ids import Ids
+from gateway.messages.ids import Ids, numbered, told
 from gateway.messages.message import Attempt, Message
 from gateway.messages.states import State
 from gateway.metrics import Metrics
@@ -23,6 +26,7 @@ from gateway.store.valkey import Store
 from gateway.store.wirelog import fingerprint
 
 PATIENCE_S = 7.0  # how long an ESME waits for the store before its message is refused
+MOST_REFUSED = 10_000
 SILENT_SMS = 0x40  # protocol_id: a type 0 message, not shown to anybody (3GPP 23.040, 9.2.3.9)
 OK, QUEUE_FULL = int(CommandStatus.ESME_ROK), int(CommandStatus.ESME_RMSGQFUL)
 NO_DESTINATION = int(CommandStatus.ESME_RINVDSTADR)
@@ -39,19 +43,24 @@ class PartsDesk(Protocol):
 
 
 class _Accepting:
-    """A submit on its way through the store. `taker`: the dispatcher that has room kept for it."""
+    """A submit on its way through the store. `taker`: the dispatcher that has room kept for it. `unless`: where its
+    text is remembered, for an account that wants none twice."""
 
-    __slots__ = ("answer", "at", "intake", "message", "over", "taker")
+    __slots__ = ("answer", "at", "intake", "message", "over", "taker", "unless")
 
     def __init__(self, intake: Intake, message: Message, answer: Answer, at: float) -> None:
         self.intake, self.message, self.answer, self.at, self.over = intake, message, answer, at, False
         self.taker: Dispatcher | None = None
+        self.unless = ""
 
     def kept(self, answers: Sequence[Any] | None) -> None:
         self.intake._kept(self, self.taker, answers)
 
     def not_kept(self) -> None:
         self.intake._not_kept(self, self.taker)
+
+    def instead(self, first: str) -> None:
+        self.intake._repeated(self, first)
 
 
 class Intake:
@@ -74,16 +83,19 @@ class Intake:
         revoke: Callable[[str], None],
     ) -> None:
         """text_of: the decoded text; is_text: may it be read as one at all (no binary, ports, silent types)?
-        revoke(id): take back a message whose ESME was refused because the store was too slow."""
+        revoke(id): take back a message whose ESME was refused because the store was too slow; behind a space there may
+        be the key that remembers its text."""
         self._store, self._ledger, self._delivery, self._parts = store, ledger, delivery, parts
         self._ids, self._clock, self._metrics = ids, clock, metrics
         self._text_of, self._is_text, self._revoke = text_of, is_text, revoke
         self.parts_timeout_s, self.max_messages = parts_timeout_s, max_messages
         self.routes: tuple[Route, ...] = ()
         self._plans: dict[str, tuple[tuple[str, ...], bool]] = {}
+        self.dedupe: Mapping[str, float] = {}  # account -> seconds, of those that want no text twice
         self.unfinished = 0  # messages in the store that are not final, as last seen
         self.stopping = False
         self._accepting: dict[str, _Accepting] = {}
+        self._refused: dict[str, float] = {}  # ids that may be kept and are to be taken back, and since when
 
     @property
     def busy(self) -> bool:
@@ -98,17 +110,72 @@ class Intake:
             answer(QUEUE_FULL, "")
             return
         now = self._clock()
-        route = find_route(self.routes, message, now, self._text_of)
-        plan = self._plan(route, message) if route is not None else ()
-        if route is None or not plan:
+        if not self._set_out(message, now):
             answer(NO_DESTINATION, "")
             return
         message.id = self._ids.next()
+        if priority is not None:
+            message.priority = priority
+        self._ledger.commit(self._accept(message, _Accepting(self, message, answer, now)))
+
+    def submit_multi(self, messages: Sequence[Message], answer: AnswerAll) -> None:
+        """Keep the messages of one submit_multi, in one call of the store, then answer with the id they share."""
+        full = self.unfinished + len(self._accepting) + len(messages) > self.max_messages
+        if not self._store.writable or full or self.stopping:
+            answer("", [QUEUE_FULL] * len(messages))
+            return
+        now = self._clock()
+        statuses = [0 if self._set_out(message, now) else NO_DESTINATION for message in messages]
+        routed = [(index, message) for index, message in enumerate(messages) if not statuses[index]]
+        if not routed:
+            answer("", statuses)
+            return
+        message_id = self._ids.next()
+        together = Together(answer, message_id, statuses, len(routed))
+        changes = []
+        for number, (index, message) in enumerate(routed, 1):
+            message.id = numbered(message_id, number)
+            one = _Accepting(self, message, partial(together.answer, index), now)
+            changes.append(self._accept(message, one))
+        self._ledger.together(changes)
+
+    def submit_instead(self, message: Message, answer: Answer, end: Callable[[str], Change]) -> None:
+        """Keep a message in one call with the end of another one, which `end` makes when it is told the new id. It may
+        repeat what that one said."""
+        now = self._clock()
+        if not self._store.writable or self.stopping:
+            answer(QUEUE_FULL, "")
+        elif not self._set_out(message, now):
+            answer(NO_DESTINATION, "")
+        else:
+            message.id = self._ids.next()
+            new = self._accept(message, _Accepting(self, message, answer, now), repeats=True)
+            self._ledger.together([end(message.id), new])
+
+    def answered(self, msisdn: str, call: Callable[[], None]) -> bool:
+        """Call once the youngest message to this number is answered; False: none waits for its answer."""
+        last = next((one for one in reversed(self._accepting.values()) if one.message.msisdn == msisdn), None)
+        if last is None:
+            return False
+        answer = last.answer
+
+        def answer_and_call(command_status: int, message_id: str) -> None:
+            answer(command_status, message_id)
+            call()
+
+        last.answer = answer_and_call
+        return True
+
+    def _set_out(self, message: Message, now: float) -> bool:
+        """Give a message its route; False when none takes it."""
+        route = find_route(self.routes, message, now, self._text_of)
+        plan = self._plan(route, message) if route is not None else ()
+        if route is None or not plan:
+            return False
         message.accepted_at = now
         message.route, message.plan, message.success = route.name, plan, route.success
-        message.fallback_after = route.fallback_after
-        message.priority = route.priority if priority is None else priority
-        self._accept(message, _Accepting(self, message, answer, now))
+        message.fallback_after, message.priority = route.fallback_after, route.priority
+        return True
 
     def _plan(self, route: Route, message: Message) -> tuple[str, ...]:
         """The route's channels, without WhatsApp for what is no text."""
@@ -134,7 +201,8 @@ class Intake:
         self.routes = routes
         self._plans.clear()
 
-    def _accept(self, message: Message, accepting: _Accepting) -> None:
+    def _accept(self, message: Message, accepting: _Accepting, repeats: bool = False) -> Change:
+        """The change that keeps a message and begins its journey. repeats: even if its text was kept before."""
         turn = Turn(message, accepting.at)
         turn.step("accepted")
         message_id, now = message.id, accepting.at
@@ -163,7 +231,15 @@ class Intake:
             turn.commands.append(("ZADD", keys.DUE, f"{due:.3f}", message_id))
         else:
             accepting.taker = self._first_step(turn)
-        self._ledger.commit(Change(message, turn.events, turn.commands, done=accepting.kept, failed=accepting.not_kept))
+        change = Change(message, turn.events, turn.commands, done=accepting.kept, failed=accepting.not_kept)
+        if self.dedupe and message.account in self.dedupe and compared(message):
+            key, window_s = key_of(message), max(1, int(self.dedupe[message.account]))
+            accepting.unless = key
+            if repeats:
+                turn.commands.append(("SET", key, message_id, "EX", window_s))
+            else:
+                change.unless, change.instead = (key, window_s), accepting.instead
+        return change
 
     def _part(self, message: Message, due: float) -> tuple[Any, ...]:
         part = message.part
@@ -205,18 +281,30 @@ class Intake:
                 taker.release(message.segments)
             elif message.attempts:
                 self._delivery.dispatchers[message.attempts[0].channel].refuse(message.id)
-            self._revoke(message.id)
+            self._revoke(f"{message.id} {accepting.unless}" if accepting.unless else message.id)
             return
         del self._accepting[message.id]
         self._metrics.count("pombo_submitted", message.account)
         self.unfinished += 1
-        accepting.answer(OK, message.id)
+        accepting.answer(OK, told(message.id))
         if taker is not None:
             taker.deliver(message)
         elif message.attempts:
             self._delivery.dispatchers[message.attempts[0].channel].something_waits()
         elif answers and answers[-1]:
             self._parts.arrived(message, answers[-1])
+
+    def _repeated(self, accepting: _Accepting, first: str) -> None:
+        """The account sent this text before: that message's id is the answer, and nothing is kept."""
+        if accepting.taker is not None:
+            accepting.taker.release(accepting.message.segments)
+        if accepting.over:
+            return
+        del self._accepting[accepting.message.id]
+        if self._clock() - self._refused.get(first, 0.0) < 2 * PATIENCE_S:  # nothing may come of that one
+            accepting.answer(QUEUE_FULL, "")
+        else:
+            accepting.answer(OK, told(first))
 
     def _not_kept(self, accepting: _Accepting, taker: Dispatcher | None) -> None:
         if taker is not None:
@@ -227,6 +315,10 @@ class Intake:
     def _refuse(self, accepting: _Accepting) -> None:
         accepting.over = True
         self._accepting.pop(accepting.message.id, None)
+        if accepting.unless:
+            self._refused[accepting.message.id] = self._clock()
+            if len(self._refused) > MOST_REFUSED:
+                del self._refused[next(iter(self._refused))]
         accepting.answer(QUEUE_FULL, "")
 
     def sweep(self) -> None:

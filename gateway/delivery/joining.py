@@ -7,6 +7,8 @@ change together in one call, so that a crash finds either parts that wait or a t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import and_
 from typing import Any
 
 import msgspec
@@ -18,7 +20,7 @@ from gateway.delivery.turn import Turn
 from gateway.messages.ids import Ids
 from gateway.messages.message import Attempt, Attempted, Message
 from gateway.messages.outcome import Report
-from gateway.messages.states import State
+from gateway.messages.states import INTERMEDIATE, State
 from gateway.routing import journey
 from gateway.routing.decide import Send, Stop, decide
 from gateway.store import keys, records
@@ -91,6 +93,7 @@ class Joining:
             esm_class=0,
             in_payload=True,
             tlvs=(),
+            registered_delivery=reduce(and_, (m.registered_delivery for m in messages)),
             segments=len(ordered),
             accepted_at=min(m.accepted_at for m in messages),
             expires_at=min(m.expires_at for m in messages),
@@ -160,6 +163,7 @@ class Joining:
         for part in parts:
             part.attempts = [msgspec.structs.replace(attempt) for attempt in before]
             part.trace += text.trace
+            part.registered_delivery &= text.registered_delivery | ~INTERMEDIATE
             one = Turn(part, turn.now)
             self._delivery.enqueue(one, send)
             changes.append(one.change(self._again))

@@ -9,6 +9,7 @@ from twisted.internet import defer
 
 from gateway.delivery.deliver import Delivery
 from gateway.delivery.turn import Turn
+from gateway.messages.ids import numbered
 from gateway.messages.message import Attempted, Message
 from gateway.messages.outcome import QueryAnswer
 from gateway.messages.states import State
@@ -23,6 +24,7 @@ NO_MESSAGE = int(CommandStatus.ESME_RINVMSGID)
 CANNOT_CANCEL = int(CommandStatus.ESME_RCANCELFAIL)
 CANNOT_REPLACE = int(CommandStatus.ESME_RREPLACEFAIL)
 ERR_CANCELLED = 3
+MOST_OF_ONE_ID = 254  # messages of one submit_multi (SMPP 3.4, 4.5.1)
 
 
 class Operations:
@@ -40,12 +42,19 @@ class Operations:
 
     async def _own(self, account: str, message_id: str, source: str) -> Message | None:
         message = await self.read(message_id)
-        if message is None or message.account != account or message.parts:
-            return None
-        return message if not source or message.source == source else None
+        return message if message is not None and _is_own(message, account, source) else None
+
+    async def _all_own(self, account: str, message_id: str, source: str) -> list[Message]:
+        """The message of this id, or those of a submit_multi, in order."""
+        ids = [keys.message(numbered(message_id, number)) for number in range(1, MOST_OF_ONE_ID + 1)]
+        found = await self._store.command("MGET", *ids, keep=Keep.OVER_LINKS)
+        messages = [records.unpack(record) for record in found if record]
+        return [one for one in messages if _is_own(one, account, source)]
 
     async def query(self, account: str, message_id: str, source: str) -> QueryAnswer:
         message = await self._own(account, message_id, source)
+        if message is None:  # the first of a submit_multi that only repeated an older message?
+            message = next(iter(await self._all_own(account, message_id, source)), None)
         if message is None:
             return QueryAnswer(NO_MESSAGE, message_id)
         final_date = time.strftime("%y%m%d%H%M%S000+", time.gmtime(message.final_at)) if message.final else ""
@@ -54,12 +63,14 @@ class Operations:
 
     async def cancel(self, account: str, message_id: str, source: str, dest: str, service_type: str) -> int:
         if message_id:
-            message = await self._own(account, message_id, source)
-            if message is None:
+            messages = await self._all_own(account, message_id, source)
+            if dest:
+                to = self._normalize(dest)
+                messages = [message for message in messages if message.msisdn == to]
+            if not messages:
                 return NO_MESSAGE
-            if dest and self._normalize(dest) != message.msisdn:
-                return NO_MESSAGE
-            return OK if await self._cancel_one(message) else CANNOT_CANCEL
+            done = [await self._cancel_one(message) for message in messages]
+            return OK if any(done) else CANNOT_CANCEL
         msisdn = self._normalize(dest)
         if msisdn is None:
             return NO_MESSAGE
@@ -106,12 +117,20 @@ class Operations:
         self, account: str, message_id: str, source: str, schedule_at: float | None, expires_at: float | None,
         registered_delivery: int, user_data: bytes,
     ) -> int:  # fmt: skip
-        message = await self._own(account, message_id, source)
-        if message is None:
+        messages = await self._all_own(account, message_id, source)
+        if not messages:
             return NO_MESSAGE
-        attempt = message.attempt
-        untouched = attempt is None or (len(message.attempts) == 1 and attempt.state is Attempted.WAITING)
-        if message.final or message.in_hand or message.joined_in or message.part is not None or not untouched:
+        done = [
+            await self._replace_one(message, schedule_at, expires_at, registered_delivery, user_data)
+            for message in messages
+        ]
+        return OK if OK in done else CANNOT_REPLACE
+
+    async def _replace_one(
+        self, message: Message, schedule_at: float | None, expires_at: float | None, registered_delivery: int,
+        user_data: bytes,
+    ) -> int:  # fmt: skip
+        if not is_untouched(message):
             return CANNOT_REPLACE
         now = self._clock()
         message.user_data, message.registered_delivery = user_data, registered_delivery
@@ -132,3 +151,16 @@ class Operations:
         turn.kept.append(lambda _: outcome.callback(OK))
         self._delivery.ledger.commit(turn.change(lambda _: outcome.callback(CANNOT_REPLACE)))
         return await outcome
+
+
+def _is_own(message: Message, account: str, source: str) -> bool:
+    """Is it the account's, from this source where one is given, and none that we made of parts?"""
+    return message.account == account and not message.parts and source in ("", message.source)
+
+
+def is_untouched(message: Message) -> bool:
+    """Has no channel had it yet? It may still be another one then. Parts belong to their set."""
+    if message.final or message.in_hand or message.joined_in or message.part is not None:
+        return False
+    attempt = message.attempt
+    return attempt is None or (len(message.attempts) == 1 and attempt.state is Attempted.WAITING)

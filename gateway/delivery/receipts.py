@@ -198,16 +198,19 @@ class ReceiptDesk:
     def finished(self, account: str, entry: bytes, item: Receipt | Mo, sent_at: float, status: int | None) -> None:
         """The ESME has answered; the entry goes, the trace grows."""
         message_id, events = b"", b""
-        if isinstance(item, Receipt):
+        if isinstance(item, Receipt) and item.intermediate:  # the trace tells of the final one
+            self._metrics.count("pombo_receipts", account, STATE_NAMES[item.state])
+        elif isinstance(item, Receipt):
             now = self.clock()
-            message_id = item.message_id.encode()
+            kept_as = item.kept_as or item.message_id
+            message_id = kept_as.encode()
             detail = "" if not status else f"0x{status:08X}"
             steps = ((sent_at, "receipt_sent", "", ""), (now, "receipt_answered", "", detail))
             events = records.pack_events(steps)
             state = STATE_NAMES[item.state]
             for at, event, _, what in steps:
                 told = FeedEvent(
-                    item.message_id, at, event, account, item.source, self._node, state, "", 0, "", what
+                    kept_as, at, event, account, item.source, self._node, state, "", 0, "", what
                 )  # fmt: skip
                 self._feed.append(records.encode(told))
             self._metrics.count("pombo_receipts", account, state)

@@ -59,9 +59,13 @@ class Reports:
             if left == 0:
                 done(True)
 
-        settling = self._delivery.settling
+        settling, recent = self._delivery.settling, self._delivery.recent
         cases = []
         for report in reports:
+            message = recent.pop((channel, report.remote_id), None)
+            if message is not None:
+                self._delivery.report(message, report, kept)
+                continue
             waiting = settling.get(report.dest) if settling else None
             if waiting is None:
                 cases.append((report, kept))

@@ -26,6 +26,16 @@ class Ids:
         self.next = _ids(_base36(start, 6) + _base36(incarnation % 36**4, 4)).__next__
 
 
+def numbered(message_id: str, number: int) -> str:
+    """The id under which the n-th message (from 1) of a submit_multi is kept; its ESME knows only the first one's."""
+    return f"{message_id}.{number}" if number > 1 else message_id
+
+
+def told(message_id: str) -> str:
+    """The id as the ESME knows it: that of its submit_multi for all messages of one."""
+    return message_id.partition(".")[0]
+
+
 def _ids(prefix: str) -> Iterator[str]:
     for high in count():
         head = prefix + _base36(high, 6)

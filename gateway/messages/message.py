@@ -157,3 +157,4 @@ class Receipt(msgspec.Struct, array_like=True, frozen=True, gc=False):
     user_message_reference: bytes = b""
     network_error_code: bytes = b""
     intermediate: bool = False
+    kept_as: str = ""  # id of its message in the store; empty: message_id, as for all but those of a submit_multi

@@ -38,6 +38,9 @@ STAT = {
 }
 
 
+INTERMEDIATE = 0x10  # bit 4 of registered_delivery: intermediate notifications wanted (SMPP 3.4, 5.2.17)
+
+
 def wants_receipt(registered_delivery: int, state: State) -> bool:
     """Did the ESME ask to hear of this final state? 1 both, 2 failure only, 3 success only (bits 1-0; SMPP 5.2.17)."""
     asked = registered_delivery & 0x03

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from config.schema import AccountSettings, SmppServerSettings
 from config.secrets import verify_password
 from gateway.delivery.pacing import Bucket
-from gateway.messages.message import Message
+from gateway.messages.message import Message, Part
 from gateway.metrics import Metrics
 from gateway.server.answers import STATUS, Refusal
 from gateway.server.bans import Bans
@@ -115,6 +115,11 @@ class Accounts:
         account = self._accounts.get(message.account)
         return account.wait_for(message, now, self._parts_timeout) if account else 0.0
 
+    def wait_for_all(self, messages: Sequence[Message], now: float) -> float:
+        """The same for messages of one account that are admitted together or not at all."""
+        account = self._accounts.get(messages[0].account) if messages else None
+        return account.wait_for_all(messages, now, self._parts_timeout) if account else 0.0
+
 
 class _Account:
     """One account's settings, its bucket and what it has paid for."""
@@ -135,22 +140,39 @@ class _Account:
         self.settings = settings
 
     def wait_for(self, message: Message, now: float, parts_timeout: float) -> float:
-        part = message.part
-        if part is None:
+        if message.part is None:
             return self._take(message.segments, now)
-        paid = self._paid.get(part.key)
-        if paid and paid[1] > now and part.number in paid[0]:
-            paid[0].discard(part.number)
-            if not paid[0]:
-                del self._paid[part.key]
-            return 0.0
-        wait = self._take(message.segments + part.total - 1, now)
+        return self.wait_for_all((message,), now, parts_timeout)
+
+    def wait_for_all(self, messages: Sequence[Message], now: float, parts_timeout: float) -> float:
+        owed = 0
+        for message in messages:
+            if message.part is None:
+                owed += message.segments
+            elif not self._is_paid(message.part, now):
+                owed += message.segments + message.part.total - 1
+        wait = self._take(owed, now) if owed else 0.0
         if wait == 0.0:
-            self._paid.pop(part.key, None)
-            if len(self._paid) >= MAX_SETS:
-                del self._paid[next(iter(self._paid))]
-            self._paid[part.key] = ({n for n in range(1, part.total + 1) if n != part.number}, now + parts_timeout)
+            for message in messages:
+                if message.part is not None:
+                    self._admit(message.part, now, parts_timeout)
         return wait
+
+    def _is_paid(self, part: Part, now: float) -> bool:
+        paid = self._paid.get(part.key)
+        return paid is not None and paid[1] > now and part.number in paid[0]
+
+    def _admit(self, part: Part, now: float, parts_timeout: float) -> None:
+        if self._is_paid(part, now):
+            left = self._paid[part.key][0]
+            left.discard(part.number)
+            if not left:
+                del self._paid[part.key]
+            return
+        self._paid.pop(part.key, None)
+        if len(self._paid) >= MAX_SETS:
+            del self._paid[next(iter(self._paid))]
+        self._paid[part.key] = ({n for n in range(1, part.total + 1) if n != part.number}, now + parts_timeout)
 
     def _take(self, segments: int, now: float) -> float:
         owed = segments + self._debt

@@ -27,6 +27,7 @@ class Refusal(Enum):
     NOT_A_TEXT = auto()
     USSD = auto()
     OVER_RATE = auto()
+    DISTRIBUTION_LIST = auto()
     NO_DESTINATION_TAKEN = auto()
     CLOSING = auto()
     OUR_FAULT = auto()
@@ -50,6 +51,7 @@ STATUS: dict[Refusal, int] = {
     Refusal.NOT_A_TEXT: CommandStatus.ESME_RINVOPTPARAMVAL,
     Refusal.USSD: CommandStatus.ESME_ROPTPARNOTALLWD,
     Refusal.OVER_RATE: CommandStatus.ESME_RTHROTTLED,
+    Refusal.DISTRIBUTION_LIST: CommandStatus.ESME_RINVDLNAME,
     Refusal.NO_DESTINATION_TAKEN: CommandStatus.ESME_RSUBMITFAIL,
     Refusal.CLOSING: CommandStatus.ESME_RINVBNDSTS,
     Refusal.OUR_FAULT: CommandStatus.ESME_RSYSERR,

@@ -87,6 +87,10 @@ class Bound:
         """How many sessions the account has bound."""
         return len(self._links.get(account, ()))
 
+    def receiving(self, account: str) -> bool:
+        """Whether a session is bound that may get deliver_sm, even if its window is full."""
+        return account in self._receivers
+
     def links(self, account: str | None = None) -> list[Link]:
         """The sessions of one account, or all."""
         if account is not None:

@@ -23,7 +23,7 @@ from gateway.server.requests import Requests
 from gateway.smpp.constants import CommandStatus
 from gateway.smpp.errors import LocalProtocolError
 from gateway.smpp.events import Answered, BindRequested, Event, Over, Received, Rejected, Unanswered
-from gateway.smpp.pdu import Bind, BindReceiver, BindTransceiver, BindTransmitter, GenericNack, Pdu
+from gateway.smpp.pdu import Bind, BindReceiver, BindTransceiver, BindTransmitter, GenericNack, Outbind, Pdu
 from gateway.smpp.session import Role, Session, SessionSettings, SessionState
 
 PDUS_PER_TURN = 100
@@ -153,6 +153,20 @@ class SmscProtocol(Protocol):
         self._server.bound.answered(self, item, done, status)
 
     # The bind
+
+    @property
+    def over(self) -> bool:
+        """The session has ended."""
+        return self.session.state is SessionState.CLOSED
+
+    def ask_to_bind(self, system_id: str, password: str) -> None:
+        """Send outbind, on a connection that was opened by us."""
+        try:
+            self.session.request(Outbind(system_id=system_id, password=password), self._clock.seconds())
+        except LocalProtocolError:
+            log.error("outbind cannot be written in SMPP: a name or password is too long")
+            self.abort()
+        self.flush()
 
     def _check_bind(self, bind: Bind) -> None:
         checked = Deferred.fromCoroutine(self._server.accounts.check_bind(bind.system_id, bind.password, self.host))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol as Shape
 
 from config.schema import AccountSettings, SmppServerSettings
@@ -11,7 +12,7 @@ from gateway.server import translate
 from gateway.server.accounts import Accounts
 from gateway.server.answers import STATUS, Refusal, status_name
 from gateway.server.ports import Intake, QueryAnswer, Spawn
-from gateway.smpp.fields import DistributionList
+from gateway.smpp.constants import CommandStatus
 from gateway.smpp.pdu import (
     RESPONSES,
     CancelSm,
@@ -31,6 +32,7 @@ from gateway.smpp.pdu import (
 )
 
 _OUR_FAULT = STATUS[Refusal.OUR_FAULT]
+_QUEUE_FULL = int(CommandStatus.ESME_RMSGQFUL)
 
 
 class Asker(Shape):
@@ -70,7 +72,7 @@ class Requests:
         elif isinstance(pdu, SubmitSm | DataSm):
             return self._submit(asker, account, pdu, now, read_at)
         elif isinstance(pdu, SubmitMulti):
-            self._submit_multi(asker, pdu)
+            return self._submit_multi(asker, account, pdu, now, read_at)
         elif isinstance(pdu, QuerySm):
             self._spawn(self._query(asker, pdu))
         elif isinstance(pdu, CancelSm):
@@ -99,8 +101,9 @@ class Requests:
         validity = self.settings.default_validity
         message: Message | Refusal
         response: type[SubmitSmResp] | type[DataSmResp]
+        replaces = 0
         if isinstance(pdu, SubmitSm):
-            response = SubmitSmResp
+            response, replaces = SubmitSmResp, pdu.replace_if_present_flag
             message = translate.submit_sm(pdu, account, now=now, country=self.country, default_validity=validity)
         else:
             response = DataSmResp
@@ -114,22 +117,35 @@ class Requests:
         if wait:
             self.refuse(asker, pdu, Refusal.OVER_RATE)
             return 0.0
-        self._intake.submit(message, _Answer(asker, response, pdu.sequence_number, read_at, self._metrics))
+        answer = _Answer(asker, response, pdu.sequence_number, read_at, self._metrics)
+        if replaces:
+            self._spawn(self._intake.submit_instead(message, answer))
+        else:
+            self._intake.submit(message, answer)
         return 0.0
 
-    def _submit_multi(self, asker: Asker, pdu: SubmitMulti) -> None:
-        """Not served yet: every destination is refused, and the whole with ESME_RSUBMITFAIL (SMPP 3.4, 4.5.2)."""
-        status = STATUS[Refusal.NO_DESTINATION_TAKEN]
-        self._metrics.rejected(asker.account, status_name(status))
-        refused = tuple(
-            UnsuccessSme(destination_addr=one.dl_name, error_status_code=status)
-            if isinstance(one, DistributionList)
-            else UnsuccessSme(one.dest_addr_ton, one.dest_addr_npi, one.destination_addr, status)
-            for one in pdu.dest_addresses
+    def _submit_multi(
+        self, asker: Asker, account: AccountSettings, pdu: SubmitMulti, now: float, read_at: float
+    ) -> float:
+        read = translate.submit_multi(
+            pdu, account, now=now, country=self.country, default_validity=self.settings.default_validity
         )
-        asker.respond(
-            SubmitMultiResp(sequence_number=pdu.sequence_number, command_status=status, unsuccess_smes=refused)
-        )
+        if isinstance(read, Refusal):
+            self.refuse(asker, pdu, read)
+            return 0.0
+        messages, refused = read
+        wait = self._accounts.wait_for_all(messages, now)
+        if wait and account.over_rate == "delay":
+            return wait
+        if wait:
+            self.refuse(asker, pdu, Refusal.OVER_RATE)
+            return 0.0
+        answer = _MultiAnswer(asker, pdu.sequence_number, read_at, self._metrics, messages, refused)
+        if messages:
+            self._intake.submit_multi(messages, answer)
+        else:
+            answer("", ())
+        return 0.0
 
     async def _query(self, asker: Asker, pdu: QuerySm) -> None:
         answer = QueryAnswer(_OUR_FAULT)
@@ -208,3 +224,47 @@ class _Answer:
         if command_status:
             self._metrics.rejected(self._asker.account, status_name(command_status))
         self._asker.respond(self._response(self._sequence_number, command_status, (), message_id), self._read_at)
+
+
+class _MultiAnswer:
+    """Intake's answer to the messages of a submit_multi; `refused` could not be made messages (SMPP 3.4, 4.5.2)."""
+
+    def __init__(
+        self,
+        asker: Asker,
+        sequence_number: int,
+        read_at: float,
+        metrics: Metrics,
+        messages: Sequence[Message],
+        refused: Sequence[UnsuccessSme],
+    ) -> None:
+        self._asker, self._sequence_number, self._read_at, self._metrics = asker, sequence_number, read_at, metrics
+        self._messages, self._refused = messages, refused
+
+    def __call__(self, message_id: str, statuses: Sequence[int]) -> None:
+        if _QUEUE_FULL in statuses:
+            self._metrics.rejected(self._asker.account, status_name(_QUEUE_FULL))
+            self._respond(_QUEUE_FULL, "", ())
+            return
+        refused = [
+            *self._refused,
+            *(
+                translate.unsuccess(message.dest_ton, message.dest_npi, message.dest, status)
+                for message, status in zip(self._messages, statuses, strict=True)
+                if status
+            ),
+        ]
+        for one in refused:
+            self._metrics.rejected(self._asker.account, status_name(one.error_status_code))
+        self._respond(0 if message_id else STATUS[Refusal.NO_DESTINATION_TAKEN], message_id, refused)
+
+    def _respond(self, command_status: int, message_id: str, refused: Sequence[UnsuccessSme]) -> None:
+        self._asker.respond(
+            SubmitMultiResp(
+                sequence_number=self._sequence_number,
+                command_status=command_status,
+                message_id=message_id,
+                unsuccess_smes=tuple(refused),
+            ),
+            self._read_at,
+        )

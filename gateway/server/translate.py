@@ -1,4 +1,4 @@
-"""submit_sm and data_sm -> Message; Receipt and Mo -> deliver_sm."""
+"""submit_sm, data_sm and submit_multi -> Message; Receipt and Mo -> deliver_sm."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from gateway.messages.states import STAT, State
 from gateway.server.answers import STATUS, Refusal
 from gateway.smpp import receipt_text
 from gateway.smpp.constants import MAX_SHORT_MESSAGE_OCTETS, VERSION_3_4, EsmClass, Tag
-from gateway.smpp.pdu import DataSm, DeliverSm, ReplaceSm, SubmitSm, tlv
+from gateway.smpp.fields import DistributionList, SmeAddress
+from gateway.smpp.pdu import DataSm, DeliverSm, ReplaceSm, SubmitMulti, SubmitSm, UnsuccessSme, tlv
 from gateway.smpp.segments import concat_of, count_segments
 from gateway.smpp.times import BadTime, parse_absolute_or_relative
 
@@ -64,6 +65,63 @@ def submit_sm(
     if isinstance(moments, Refusal):
         return moments
     return _message(pdu, account, user_data, in_payload, moments, country, pdu.protocol_id, min(pdu.priority_flag, 3))
+
+
+def submit_multi(
+    pdu: SubmitMulti, account: AccountSettings, *, now: float, country: str, default_validity: float
+) -> tuple[list[Message], list[UnsuccessSme]] | Refusal:
+    """One message per destination that can be read, and those that cannot; or why nothing of it is taken.
+
+    Source: SMPP 3.4, 4.5.1. Distribution lists are not kept here, so there is none of any name.
+    """
+    messages: list[Message] = []
+    refused: list[UnsuccessSme] = []
+    for one in pdu.dest_addresses:
+        if isinstance(one, DistributionList):
+            status = STATUS[Refusal.DISTRIBUTION_LIST]
+            refused.append(UnsuccessSme(destination_addr=_printable(one.dl_name), error_status_code=status))
+            continue
+        message = submit_sm(_single(pdu, one), account, now=now, country=country, default_validity=default_validity)
+        if message is Refusal.UNREADABLE_DESTINATION:
+            refused.append(unsuccess(one.dest_addr_ton, one.dest_addr_npi, one.destination_addr, STATUS[message]))
+        elif isinstance(message, Refusal):
+            return message
+        else:
+            messages.append(message)
+    return messages, refused
+
+
+def unsuccess(ton: int, npi: int, address: str, command_status: int) -> UnsuccessSme:
+    """A destination of submit_multi and why it is not served."""
+    return UnsuccessSme(ton, npi, _printable(address), command_status)
+
+
+def _printable(name: str) -> str:
+    """As far as a response may repeat it."""
+    return "".join(char if char.isprintable() else "?" for char in name)
+
+
+def _single(pdu: SubmitMulti, to: SmeAddress) -> SubmitSm:
+    """The submit_sm that says the same to one of the destinations."""
+    return SubmitSm(
+        service_type=pdu.service_type,
+        source_addr_ton=pdu.source_addr_ton,
+        source_addr_npi=pdu.source_addr_npi,
+        source_addr=pdu.source_addr,
+        dest_addr_ton=to.dest_addr_ton,
+        dest_addr_npi=to.dest_addr_npi,
+        destination_addr=to.destination_addr,
+        esm_class=pdu.esm_class,
+        protocol_id=pdu.protocol_id,
+        priority_flag=pdu.priority_flag,
+        schedule_delivery_time=pdu.schedule_delivery_time,
+        validity_period=pdu.validity_period,
+        registered_delivery=pdu.registered_delivery,
+        data_coding=pdu.data_coding,
+        sm_default_msg_id=pdu.sm_default_msg_id,
+        short_message=pdu.short_message,
+        tlvs=pdu.tlvs,
+    )
 
 
 def data_sm(

@@ -14,8 +14,9 @@ set:{part key}:done         hash    the same of a set that was joined           
 parts:{part key}            hash    part number -> id, for reports of only one   validity
 r:{account}                 stream  receipts and replies waiting for a bind     receipts_kept
 t:{msisdn}                  list    who wrote to this number, newest first      30 days
-p:{person}                  string  WhatsApp evidence, see bridge/presence.py   given by the writer
+p:{person}                  string  a channel's evidence, see bridge/presence.py given by the writer
 mo:{channel}:{remote_id}    string  an inbound text that was taken              1 day
+dup:{account}:{digest}      string  id of the message that had this text first  the account's dedupe
 nodes                       integer incarnations given out                      for ever
 pombo:events                stream  the event feed                              store.events
 """
@@ -81,6 +82,10 @@ def writers(msisdn: str) -> str:
 
 def person(key: str) -> str:
     return f"p:{key}"
+
+
+def repeated(account: str, digest: str) -> str:
+    return f"dup:{account}:{digest}"
 
 
 def inbound(channel: str, remote_id: str) -> str:

@@ -33,9 +33,14 @@ class Change:
     again(message): somebody else was faster; the message as it is now (None: it is gone), for another try.
     trace_ids: the messages the events are told of in the feed; the parts of a joined text, else the message itself.
     failed(): the store refused it and nothing was kept (only with Keep.OVER_LINKS).
+    unless: of a new message, a key and the seconds it lives. While it names another message this one is not kept, and
+    instead(id) is called with that one's; else it names this one from now on.
     """
 
-    __slots__ = ("again", "commands", "done", "events", "expected", "failed", "message", "record", "trace_ids", "ttl")
+    __slots__ = (
+        "again", "commands", "done", "events", "expected", "failed", "instead", "message", "record", "trace_ids",
+        "ttl", "unless",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -48,10 +53,13 @@ class Change:
         again: Callable[[Message | None], None] | None = None,
         failed: Callable[[], None] | None = None,
         trace_ids: Sequence[str] | None = None,
+        unless: tuple[str, int] | None = None,
+        instead: Callable[[str], None] | None = None,
     ) -> None:
         """Takes the message as it is at this moment; its revision is raised."""
         self.message, self.events, self.commands, self.ttl = message, events, commands, ttl
         self.done, self.again, self.failed = done, again, failed
+        self.unless, self.instead = unless, instead
         self.trace_ids = (message.parts or (message.id,)) if trace_ids is None else trace_ids
         self.expected = message.rev
         message.rev += 1
@@ -131,11 +139,10 @@ class Ledger:
             for command in change.commands:
                 commands.append(len(command))
                 commands += command
-            items.append(
-                (
-                    change.message.id, change.expected, change.ttl, len(change.record), len(feed), n, commands,
-                )
+            item: tuple[Any, ...] = (
+                change.message.id, change.expected, change.ttl, len(change.record), len(feed), n, commands,
             )  # fmt: skip
+            items.append(item if change.unless is None else item + change.unless)
         if count:
             self._mean_events += (count - self._mean_events) * 0.05
         entries = max(16, int(self._feed_length / max(1.0, self._mean_events)))
@@ -170,6 +177,9 @@ class Ledger:
                 elif answer[0] == 1:
                     if change.done is not None:
                         change.done(answer[1:])
+                elif answer[0] == 3:
+                    if change.instead is not None:
+                        change.instead(answer[1].decode())
                 elif change.again is not None:
                     change.again(records.unpack(answer[1]) if answer[1] else None)
             except Exception:

@@ -30,7 +30,8 @@ CONNECT_S = 5.0
 STOP_S = 5.0
 SHUTDOWN_S = 3.0
 BACKOFF_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
-WANTED = msgspec.msgpack.encode({"XADD": True, "PART": True, "GETDEL": True, "LPOP": True})
+ANSWERED = frozenset({"XADD", "PART", "GETDEL", "LPOP"})  # commands of a change whose answers are wanted
+WANTED = msgspec.msgpack.encode(dict.fromkeys(sorted(ANSWERED), True))
 REFUSALS = {  # error words with which a server refuses writes for now
     "MISCONF": "cannot write to disk",
     "OOM": "out of memory",

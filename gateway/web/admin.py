@@ -15,6 +15,7 @@ from gateway.delivery.intake import Intake
 from gateway.delivery.operations import Operations
 from gateway.delivery.ports import Channel
 from gateway.messages.address import ninth_digit_forms, parse_destination
+from gateway.messages.ids import told
 from gateway.messages.message import Message, Priority
 from gateway.smpp import charset, segments
 from gateway.store import keys, records
@@ -168,7 +169,7 @@ def describe(message: Message, events: list[records.Event]) -> dict[str, Any]:
     """A message as the admin part shows it; never the text."""
     channel = message.decided_by or (message.attempts[-1].channel if message.attempts else None)
     return {
-        "id": message.id,
+        "id": told(message.id),
         "account": message.account,
         "from": message.source,
         "to": message.dest,

@@ -333,7 +333,7 @@ def test_statuses_and_texts_are_handed_in_and_then_acknowledged() -> None:
     key = {"remoteJid": "551187650001@s.whatsapp.net", "fromMe": False, "id": "A1"}
     assert room.hook("messages.upsert", {"key": key, "message": {"conversation": "oi"}}).status == 200
     assert [text.text for text in room.delivery.texts] == ["oi"]
-    assert unpack(room.store.values[PERSON]).inbound_at == room.clock.seconds()
+    assert unpack(room.store.values[f"zap:{PERSON}"]).inbound_at == room.clock.seconds()
 
 
 def test_what_could_not_be_kept_must_come_again() -> None:
@@ -374,7 +374,7 @@ def test_nonsense_is_answered_and_forgotten() -> None:
 def test_reports_teach_presence(status: Status, no_account: bool, sends: int) -> None:
     room = Room()
     room.accounts = set()
-    room.store.values[PERSON] = pack(Evidence(no_at=START - 60))
+    room.store.values[f"zap:{PERSON}"] = pack(Evidence(no_at=START - 60))
     room.channel.learn(PERSON, status, no_account, 3.0)
     room.turn()
     room.send(message())

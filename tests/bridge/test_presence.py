@@ -43,10 +43,36 @@ def ago(days: float) -> float:
         (Evidence(yes_at=ago(2), failed_at=ago(0.1)), Presence.UNKNOWN),  # ask again
         (Evidence(yes_at=ago(0.1), failed_at=ago(2)), Presence.ACTIVE),
         (Evidence(delivered_at=ago(2), failed_at=ago(0.1)), Presence.ACTIVE),
+        (Evidence(missed_at=ago(0.9)), Presence.INACTIVE),  # where nobody can be asked the youngest word counts
+        (Evidence(missed_at=ago(1.1)), Presence.UNKNOWN),
+        (Evidence(missed_at=ago(0.5), delivered_at=ago(3)), Presence.INACTIVE),
+        (Evidence(missed_at=ago(0.5), delivered_at=ago(0.4)), Presence.ACTIVE),
+        (Evidence(missed_at=ago(0.5), inbound_at=ago(0.4)), Presence.ACTIVE),
     ],
 )
 def test_presence_follows_from_the_evidence(evidence: Evidence, expected: Presence) -> None:
     assert presence_of(evidence, NOW, ACTIVE_FOR, INACTIVE_FOR) is expected
+
+
+@pytest.mark.parametrize(
+    ("evidence", "expected"),
+    [
+        (Evidence(), False),
+        (Evidence(inbound_at=NOW), True),
+        (Evidence(inbound_at=NOW - 86_400 + 301), True),
+        (Evidence(inbound_at=NOW - 86_400 + 300), False),  # five minutes early
+        (Evidence(inbound_at=ago(0.5), closed_at=ago(0.4)), False),
+        (Evidence(inbound_at=ago(0.5), closed_at=ago(0.6)), True),
+        (Evidence(delivered_at=NOW), False),
+    ],
+)
+def test_the_window_is_open_for_a_day_after_the_last_text(evidence: Evidence, expected: bool) -> None:
+    assert presence.window_open(evidence, NOW) is expected
+
+
+def test_a_text_that_comes_late_does_not_move_the_window_back() -> None:
+    known = presence.wrote(ago(0.1))(presence.wrote(ago(0.2))(Evidence()))
+    assert presence.wrote(ago(3))(known).inbound_at == ago(0.1)
 
 
 MOMENTS = st.just(0.0) | st.floats(min_value=NOW - 60 * DAY, max_value=NOW)
@@ -134,6 +160,29 @@ def test_what_is_learned_survives_in_the_store_and_is_added_to_what_it_holds() -
     mind.learn(PERSON, presence.sent("b@c.us", NOW))
     assert len(store.writes) == 2
     spawned.check()
+
+
+def test_two_channels_do_not_share_what_they_know_of_a_person() -> None:
+    store, time, spawned = FakeStore(), clock(), Spawned()
+    for name, change in (("zap", presence.wrote(NOW)), ("official", presence.missed(NOW))):
+        mind = PresenceMemory(
+            store, clock=time, spawn=spawned, active_for=ACTIVE_FOR, inactive_for=INACTIVE_FOR, channel=name
+        )
+        mind.learn(PERSON, change)
+        time.advance(0)
+    assert {key: unpack(value) for key, value in store.values.items()} == {
+        f"zap:{PERSON}": Evidence(inbound_at=NOW),
+        f"official:{PERSON}": Evidence(missed_at=NOW),
+    }
+    spawned.check()
+
+
+def test_evidence_lives_as_long_as_the_window_at_least() -> None:
+    store, time, spawned = FakeStore(), clock(), Spawned()
+    mind = PresenceMemory(store, clock=time, spawn=spawned, active_for=60.0, inactive_for=60.0)
+    mind.learn(PERSON, presence.wrote(NOW))
+    time.advance(0)
+    assert store.writes == [(PERSON, DAY)]
 
 
 def test_a_store_that_cannot_be_read_means_nothing_known_and_nothing_overwritten() -> None:

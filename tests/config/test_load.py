@@ -57,6 +57,17 @@ bridge:
 """
 
 
+RESOLD = """\
+bridge:
+  - name: zap
+    provider: cloud_api
+    url: https://waba-v2.360dialog.io
+    api_key: hunter2secret
+    instance: '1'
+    webhook_secret: hunter2secret
+"""
+
+
 def written(tmp_path: Path, text: str | bytes) -> Path:
     path = tmp_path / "pombo.yaml"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
@@ -387,6 +398,20 @@ BROKEN: list[tuple[str, str | bytes, int, str, str]] = [
     ),
     ("cloud_api without a version", at("/v25.0", "", CLOUD), 4, "bridge[0].url", "v25.0"),
     (
+        "360dialog without a key for its webhooks",
+        at("graph.facebook.com/v25.0", "waba-v2.360dialog.io", CLOUD),
+        2,
+        "bridge[0].webhook_secret",
+        "?key=",
+    ),
+    (
+        "a host that only looks like 360dialog's",
+        at("graph.facebook.com/v25.0", "not360dialog.io", CLOUD),
+        4,
+        "bridge[0].url",
+        "v25.0",
+    ),
+    (
         "reconnect upside down",
         more(SMSC, "    reconnect: {initial: 5m}"),
         8,
@@ -545,12 +570,14 @@ def test_stores_may_be_named_in_these_forms(tmp_path: Path, url: str) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (more(ACCOUNT, "      outbind: tcp:10.0.0.5:2775"), "smpp_server.accounts[0].outbind has no effect"),
-        (more(ACCOUNT, "      dedupe: 5m"), "smpp_server.accounts[0].dedupe has no effect"),
         (more(ZAP, "    direct_send: true"), "bridge[0].direct_send has no effect"),
         (more(ZAP, "    app_secret: x"), "bridge[0].app_secret has no effect"),
         (more(ZAP, "    verify_token: x"), "bridge[0].verify_token has no effect"),
         (more(ZAP, "    templates: [{name: t, language: pt, match: x}]"), "bridge[0].templates has no effect"),
+        (CLOUD + "    webhook_secret: x\n", "bridge[0].webhook_secret has no effect"),
+        (CLOUD + "    lookup: {budget: 60/m}\n", "bridge[0].lookup.budget has no effect"),
+        (RESOLD + "    app_secret: x\n", "bridge[0].app_secret has no effect"),
+        (RESOLD + "    verify_token: x\n", "bridge[0].verify_token has no effect"),
         (BASE + "store: {url: 'redis://h', directory: x}\n", "store.directory has no effect"),
     ],
 )
@@ -561,6 +588,26 @@ def test_keys_without_effect_are_named(tmp_path: Path, change: str, sentence: st
 
 def test_defaults_and_the_good_file_have_no_idle_keys(tmp_path: Path) -> None:
     assert without_effect(load(written(tmp_path, BASE), {})) == []
+
+
+@pytest.mark.parametrize("text", [CLOUD + "    verify_token: x\n    direct_send: true\n", RESOLD])
+def test_what_the_official_service_uses_is_not_idle(tmp_path: Path, text: str) -> None:
+    assert without_effect(load(written(tmp_path, text), {})) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "resold"),
+    [
+        ("https://waba-v2.360dialog.io", True),
+        ("https://WABA-V2.360dialog.io/", True),
+        ("https://graph.facebook.com/v25.0", False),
+        ("https://360dialog.io.example.org/v25.0", False),
+        ("https://example.org/360dialog.io/v25.0", False),
+    ],
+)
+def test_360dialog_is_known_by_its_host(tmp_path: Path, url: str, resold: bool) -> None:
+    text = CLOUD.replace("https://graph.facebook.com/v25.0", url) + "    webhook_secret: x\n"
+    assert load(written(tmp_path, text), {}).bridge[0].resold is resold
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

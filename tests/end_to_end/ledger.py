@@ -86,8 +86,10 @@ class Ledger:
             finals = [e for e in message["events"] if e["event"] == "receipt_queued"]
             assert len(finals) == 1, message
         seen = self.seen()
-        lost = [number for number in self.accepted.values() if not seen[number]]
+        nowhere = [message_id for message_id, number in self.accepted.items() if not seen[number]]
+        lost = [message_id for message_id in nowhere if stats[message_id] != {"EXPIRED"}]
         assert not lost, f"{len(lost)} of {len(self.accepted)} reached nobody"
+        assert len(nowhere) <= in_flight, "only what was being written at the crash may be held and expire"
         assert not [number for number in self.refused if seen[number]], "a refused message was sent"
         duplicates = sum(times - 1 for times in seen.values() if times > 1)
         assert duplicates <= in_flight

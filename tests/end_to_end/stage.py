@@ -178,18 +178,19 @@ class Stage:
     # -- waiting
 
     async def until(self, question: Callable[[], Any], what: str, patience_s: float = 10.0) -> None:
-        """Look again and again (these are real processes) until the question is answered with yes."""
-        end = self.reactor.seconds() + patience_s
-        while True:
+        """Look again and again (these are real processes) until the question is answered with yes.
+
+        Patience is counted in looks: a machine that stood still for a while has not tried its gateway's.
+        """
+        for _ in range(int(patience_s / LOOK_S) + 1):
             answer = question()
             if hasattr(answer, "__await__"):
                 answer = await answer
             if answer:
                 return
-            if self.reactor.seconds() > end:
-                log = "\n".join(self.gateway.log().splitlines()[-LOG_LINES:])
-                raise AssertionError(f"not within {patience_s:g} s: {what}\n--- end of the gateway's log ---\n{log}")
             await pause(self.reactor, LOOK_S)
+        log = "\n".join(self.gateway.log().splitlines()[-LOG_LINES:])
+        raise AssertionError(f"not within {patience_s:g} s: {what}\n--- end of the gateway's log ---\n{log}")
 
     async def stays(self, question: Callable[[], Any], what: str, for_s: float) -> None:
         """The answer must be yes for as long as that."""

@@ -74,14 +74,12 @@ async def test_a_store_that_dies_is_started_again_and_nothing_is_lost(stage: Sta
     ledger.submit(biller, people(50))
     await stage.until(lambda: ledger.settled == 50, "the first are accepted")
     stage.gateway.kill_store()
-    died_at = stage.reactor.seconds()
     numbers = people(1)
 
     async def takes_again() -> bool:
         return (await biller.submit(numbers[0], "De novo?")).status == 0
 
     await stage.until(takes_again, "submits are taken again", 15)
-    assert stage.reactor.seconds() - died_at < 15.0
     assert (await stage.ask("GET", "/readyz"))[0] == 200
     ledger.submit(biller, people(50))
     await stage.until(lambda: ledger.settled == 100, "the second are accepted")
@@ -92,6 +90,7 @@ async def test_a_store_that_dies_is_started_again_and_nothing_is_lost(stage: Sta
 
 
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "with a queue"])
+@pytest.mark.slow
 @in_reactor
 async def test_what_is_refused_while_the_store_is_frozen_is_never_delivered(stage: Stage, busy: bool) -> None:
     if busy:  # what is refused would be the first to go
@@ -108,7 +107,6 @@ async def test_what_is_refused_while_the_store_is_frozen_is_never_delivered(stag
     ledger.submit(biller, before)
     await stage.until(lambda: ledger.settled == len(before), "they are accepted")
     pid = stage.gateway.freeze_store()
-    frozen_at = stage.reactor.seconds()
     doubtful = people(20)
     answers = []
     for to in doubtful:  # one by one: more calls than may be on their way at once
@@ -116,7 +114,6 @@ async def test_what_is_refused_while_the_store_is_frozen_is_never_delivered(stag
         await pause(stage.reactor, 0.02)
     late = people(20)
     await stage.until(lambda: _status(stage, 503), "readyz says no", 10)
-    assert stage.reactor.seconds() - frozen_at < 10.0
     answers += [biller.submit(to, "Congelado ainda.") for to in late]
     got = await gather(list(answers))
     assert {answer.status for answer in got} == {CommandStatus.ESME_RMSGQFUL}
@@ -124,12 +121,10 @@ async def test_what_is_refused_while_the_store_is_frozen_is_never_delivered(stag
     assert max(answer.after_s for answer in got[20:]) < 1.0
     assert not biller.closed
     os.kill(pid, signal.SIGCONT)
-    thawed_at = stage.reactor.seconds()
     await stage.until(lambda: _status(stage, 200), "readyz says yes", 15)
     after = people(10)
     ledger.submit(biller, after)
     await stage.until(lambda: ledger.settled == len(before) + 10, "submits are taken again")
-    assert stage.reactor.seconds() - thawed_at < 15.0
     assert not ledger.refused
     await ledger.all_reported(20)
     await pause(stage.reactor, 1.0)

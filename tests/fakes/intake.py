@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gateway.messages.message import Message
-from gateway.server.ports import QueryAnswer, SubmitAnswer
+from gateway.server.ports import MultiAnswer, QueryAnswer, SubmitAnswer
 
 
 class FakeIntake:
@@ -12,6 +14,8 @@ class FakeIntake:
     def __init__(self, automatic: bool = False) -> None:
         self.automatic = automatic
         self.submitted: list[Message] = []
+        self.replacing: list[Message] = []  # of those, the ones that may take another's place
+        self.together: list[tuple[list[Message], MultiAnswer]] = []
         self.waiting: list[SubmitAnswer] = []
         self.asked: list[tuple[object, ...]] = []
         self.query_answer = QueryAnswer(0, "7", "", 1, 0)
@@ -26,6 +30,13 @@ class FakeIntake:
             answer(0, str(len(self.submitted)))
         else:
             self.waiting.append(answer)
+
+    async def submit_instead(self, message: Message, answer: SubmitAnswer) -> None:
+        self.replacing.append(message)
+        self.submit(message, answer)
+
+    def submit_multi(self, messages: Sequence[Message], answer: MultiAnswer) -> None:
+        self.together.append((list(messages), answer))
 
     def answer(self, command_status: int = 0, count: int | None = None) -> None:
         """Answer the oldest submits that wait, all by default; ids follow the order of arrival."""

@@ -2,15 +2,17 @@
 -- One call is one transaction: after a crash either all of a call is there or nothing.
 --
 -- ARGV[1]  msgpack list of
---          {id, expected, ttl, record size, feed size, feed count, commands}
+--          {id, expected, ttl, record size, feed size, feed count, commands [, unless, unless_s]}
 --            expected   the revision that was read; 0 creates
 --            ttl        seconds the record lives from now on; 0: no end
 --            commands   server commands one behind the other, each after the number of its words
+--            unless     of a new message: a key that makes it one too many when it names another message; else it
+--                       names this one from now on, for unless_s seconds
 -- ARGV[2]  record and feed entry of each item, all in a row
 -- ARGV[3]  entries the feed keeps, roughly
 -- ARGV[4]  names of commands whose answer is wanted, as a msgpack map
 -- Returns for each: 1 done; 2 this very change was done before; {0, record or false} somebody else was faster;
--- {1, answers ...} done, with the wanted answers in order.
+-- {1, answers ...} done, with the wanted answers in order; {3, id} nothing was done, `unless` names that message.
 -- Two commands are of our own: PART and WROTE, see below.
 local items = cmsgpack.unpack(ARGV[1])
 local area, at = ARGV[2], 1
@@ -53,9 +55,16 @@ for i = 1, #items do
   local record = sub(area, at, at + it[4] - 1)
   local feed_at = at + it[4]
   at = feed_at + it[5]
-  local ok
+  local ok, first
   if it[2] == 0 then
-    ok = call('SET', key, record, 'NX')
+    first = it[8] and call('GET', it[8])
+    if not first or first == it[1] then
+      first = false
+      ok = call('SET', key, record, 'NX')
+      if ok and it[8] then
+        call('SET', it[8], it[1], 'EX', it[9])
+      end
+    end
   elseif call('GETRANGE', key, 0, 3) == struct.pack('>I4', it[2]) then
     ok = true
     if it[3] > 0 then
@@ -90,6 +99,8 @@ for i = 1, #items do
       count = count + it[6]
     end
     out[i] = answers or 1
+  elseif first then
+    out[i] = { 3, first }
   elseif call('GET', key) == record then
     out[i] = 2
   else

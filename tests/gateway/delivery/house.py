@@ -22,6 +22,7 @@ from gateway.delivery.intake import Intake
 from gateway.delivery.joining import Joining
 from gateway.delivery.operations import Operations
 from gateway.delivery.receipts import ReceiptDesk
+from gateway.delivery.replacing import Replacing
 from gateway.delivery.reports import Reports
 from gateway.messages.address import parse_destination
 from gateway.messages.ids import Ids
@@ -102,6 +103,7 @@ class House:
             revoke=self.revoke,
         )
         self.intake.use(routes or (USUAL,))
+        self.replacing = Replacing(store, self.intake, self.delivery, now, self.clock.callLater)
         self.owners: dict[str, str] = {}
         self.replies = Replies(
             store, self.desk, lambda n: self.normalize(n) or n, charset.choose, lambda: self.owners, self.spawn

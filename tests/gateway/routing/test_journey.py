@@ -255,3 +255,62 @@ def test_shuffled_duplicated_and_early_statuses_end_like_the_run_in_order(data: 
     assert visible(message) == visible(in_order)
     told = [(event, channel) for event, channel, _ in steps if event != "sent"]
     assert len(told) == len(set(told)), "the trace tells nothing twice"
+
+
+# -- services that give our own id back: a failure may be tried again, and both sends are told of
+
+
+def failed_again(remote_id: str, again_s: float = 0.0) -> Report:
+    return Report("zap", remote_id, Status.FAILED, err="131047", message_id="m", again_s=again_s)
+
+
+def test_what_is_given_up_in_silence_has_a_moment() -> None:
+    message = accepted(attempts=[attempt("zap", due_at=NOW - 1)], in_hand=True)
+    journey.resolve(message, Accepted("w1", lives_s=60.0), NOW, alone=False)
+    assert decide(message, NOW + 59, BOTH) != decide(message, NOW + 60, BOTH) == Send("operator", "timeout")
+    message = accepted(attempts=[attempt("zap", due_at=NOW - 1)], in_hand=True)
+    journey.resolve(message, Accepted("w1"), NOW, alone=False)
+    assert message.attempts[-1].due_at == 0.0
+
+
+def test_a_failure_that_may_pass_is_tried_again_a_few_times() -> None:
+    message = accepted(attempts=[attempt("zap", Attempted.SENT, remote_id="w1", acked=True)])
+    last = message.attempts[-1]
+    for tries, wait in enumerate((3.0, 12.0)):
+        assert journey.report(message, failed_again("w1", 3.0), NOW, lambda _: False) == [
+            ("retry", "zap", "failed 131047")
+        ]
+        assert (last.state, last.due_at, last.tries, last.acked) == (Attempted.RETRY, NOW + wait, tries + 1, False)
+        assert isinstance(decide(message, NOW + wait, BOTH), Send)
+        last.state = Attempted.SENT
+    journey.report(message, failed_again("w1", 3.0), NOW, lambda _: False)
+    assert last.state is Attempted.FAILED
+
+
+@pytest.mark.parametrize("state", [Attempted.WAITING, Attempted.UNCERTAIN])
+def test_only_what_was_surely_taken_is_tried_again(state: Attempted) -> None:
+    message = accepted(attempts=[attempt("zap", state)], in_hand=state is Attempted.WAITING)
+    journey.report(message, failed_again("w1"), NOW, lambda _: False)
+    assert message.attempts[-1].state is Attempted.FAILED and not message.in_hand
+
+
+@pytest.mark.parametrize(
+    ("state", "news", "counts"),
+    [
+        (Attempted.SENT, "w1", False),  # the first send failed; the second is under way
+        (Attempted.SENT, "w2", True),
+        (Attempted.WAITING, "w1", False),
+        (Attempted.WAITING, "w3", True),  # the second send failed before its answer
+        (Attempted.RETRY, "w1", False),
+        (Attempted.UNCERTAIN, "w1", False),
+        (Attempted.UNCERTAIN, "w3", True),
+    ],
+)
+@pytest.mark.parametrize("said", [Status.FAILED, Status.SENT, Status.DELIVERED])
+def test_copies_of_a_report_about_an_earlier_send_change_nothing(
+    state: Attempted, news: str, counts: bool, said: Status
+) -> None:
+    known = "w2" if state is Attempted.SENT else "w1"
+    message = accepted(attempts=[attempt("zap", state, remote_id=known, tries=1)])
+    steps = journey.report(message, Report("zap", news, said, message_id="m"), NOW, lambda _: False)
+    assert bool(steps) is (counts or said is Status.DELIVERED)

@@ -148,6 +148,26 @@ def test_a_message_longer_than_the_bucket_is_let_in_and_paid_later() -> None:
     assert door.accounts.wait_for(message(), door.now) > 0.0
 
 
+def test_messages_that_go_together_are_all_paid_or_none() -> None:
+    door = Door(account(throughput=10.0))
+    assert door.accounts.wait_for_all([message()] * 8, door.now) == 0.0
+    assert door.accounts.wait_for_all([message()] * 3, door.now) == pytest.approx(0.1)
+    assert door.accounts.wait_for_all([message()] * 2, door.now) == 0.0
+    assert door.accounts.wait_for_all([], door.now) == 0.0
+
+
+def test_parts_to_many_are_paid_per_destination() -> None:
+    door = Door(account(throughput=10.0))
+
+    def to_both(number: int) -> list[Message]:
+        return [part(number, ref=1), part(number, ref=2)]
+
+    assert door.accounts.wait_for_all(to_both(1), door.now) == 0.0
+    assert door.accounts.wait_for_all([message()] * 5, door.now) > 0.0, "6 of 10 segments are taken"
+    assert [door.accounts.wait_for_all(to_both(number), door.now) for number in (2, 3)] == [0.0, 0.0]
+    assert door.accounts.wait_for_all([message()] * 4, door.now) == 0.0
+
+
 def test_reload_keeps_the_bucket_of_an_account_whose_rate_stays() -> None:
     door = Door(account(throughput=10.0), account("other", throughput=10.0))
     for _ in range(10):

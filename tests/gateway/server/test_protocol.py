@@ -14,7 +14,6 @@ from gateway.smpp.pdu import (
     DataSm,
     DataSmResp,
     DeliverSm,
-    DistributionList,
     EnquireLink,
     EnquireLinkResp,
     GenericNack,
@@ -22,13 +21,9 @@ from gateway.smpp.pdu import (
     QuerySmResp,
     ReplaceSm,
     ReplaceSmResp,
-    SmeAddress,
-    SubmitMulti,
-    SubmitMultiResp,
     SubmitSmResp,
     Unbind,
     UnbindResp,
-    UnsuccessSme,
     encode,
     tlv,
 )
@@ -230,17 +225,6 @@ def test_data_sm_is_answered_with_its_own_response() -> None:
     esme = house.bind()
     esme.send(DataSm(source_addr="28940", destination_addr=NUMBER, tlvs=((0x0424, b"hello"),)))
     assert esme.only() == DataSmResp(2, message_id="1")
-
-
-def test_submit_multi_is_refused_with_every_destination_named() -> None:
-    house = House()
-    esme = house.bind()
-    esme.send(
-        SubmitMulti(dest_addresses=(SmeAddress(1, 1, NUMBER), DistributionList("clients")), short_message=b"hello")
-    )
-    assert esme.only() == SubmitMultiResp(
-        2, 0x45, unsuccess_smes=(UnsuccessSme(1, 1, NUMBER, 0x45), UnsuccessSme(0, 0, "clients", 0x45))
-    )
 
 
 def test_query_sm_is_asked_and_answered() -> None:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from klein import Klein
 from twisted.application.service import Service
 from twisted.internet import defer, endpoints, protocol
 from twisted.logger import Logger
@@ -277,7 +276,7 @@ class Node(Service):
 
     async def _listen_http(self) -> None:
         for description in self._config.http.listen:
-            site = _QuietSite(_resource(self._pages))
+            site = _QuietSite(self._pages.resource())
             site.displayTracebacks = False
             self._listeners.append(await endpoints.serverFromString(self._reactor, description).listen(site))
 
@@ -499,11 +498,6 @@ def join_parts(parts: Sequence[Message]) -> str:
 
 def _secret(value: Any) -> str | None:
     return value.get_secret_value() if value is not None else None
-
-
-def _resource(pages: Pages) -> Any:
-    app: Klein = pages.app
-    return app.resource()
 
 
 def _global_reactor() -> Any:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 
-import phonenumbers
-
 _DDD = r"(?:1[1-9]|2[12478]|3[1-578]|4[1-9]|5[1345]|6[1-9]|7[134579]|8[1-9]|9[1-9])"
 _DDDS = tuple(str(ddd) for ddd in range(11, 100) if re.fullmatch(_DDD, str(ddd)))
 _AREAS = frozenset(_DDDS)
@@ -137,6 +135,8 @@ def _foreign(digits: str, doubtful: bool = False) -> str | None:
 
 
 def _e164(written: str, country: str | None, valid: bool = False) -> str | None:
+    import phonenumbers  # its tables take a while to load, and in Brazil they may never be needed
+
     try:
         number = phonenumbers.parse(written, country)
     except phonenumbers.NumberParseException:

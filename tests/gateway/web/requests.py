@@ -31,7 +31,7 @@ class Browser:
     """A client of one site, which listens on `host`."""
 
     def __init__(self, pages: Pages, host: str = "127.0.0.1") -> None:
-        self._site = Site(pages.app.resource())
+        self._site = Site(pages.resource())
         self._host = host
 
     def send(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] = NONE) -> Any:

@@ -16,7 +16,7 @@ from gateway.store import records
 from gateway.store.records import FeedEvent
 from gateway.store.valkey import WANTED, Keep, Store
 
-AT_MOST = 96  # changes in one call: longer scripts would keep others waiting
+AT_MOST = 128  # changes in one call: longer scripts would keep others waiting
 IN_FLIGHT = 4
 LONGEST_TRACE = 120  # steps kept with a message; of a longer journey the middle is left out
 Command = Sequence[Any]  # a server command; octets as records.octets()
@@ -74,9 +74,12 @@ class Ledger:
     """Writes changes. Several changes given to one `together` are kept or lost as one."""
 
     def __init__(
-        self, store: Store, node: str, feed_length: int, later: Callable[[Callable[[], None]], Any], keep: Keep
-    ) -> None:
-        """later(f): run f in the next turn of the reactor. feed_length: events the feed keeps, roughly."""
+        self, store: Store, node: str, feed_length: int, later: Callable[[Callable[[], None]], Any], keep: Keep,
+        in_flight: int = IN_FLIGHT,
+    ) -> None:  # fmt: skip
+        """later(f): run f in the next turn of the reactor. feed_length: events the feed keeps, roughly. in_flight: calls
+        that may be at the store at a time."""
+        self._in_flight = in_flight
         self._store, self._node, self._feed_length, self._later, self._keep = store, node, feed_length, later, keep
         self._waiting: list[Change | list[Change]] = []
         self._flights = 0
@@ -109,7 +112,7 @@ class Ledger:
 
     def _flush(self) -> None:
         self._scheduled = False
-        while self._waiting and self._flights < IN_FLIGHT:
+        while self._waiting and self._flights < self._in_flight:
             batch: list[Change] = []
             taken = 0
             for one in self._waiting:

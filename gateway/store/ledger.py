@@ -77,8 +77,9 @@ class Ledger:
         self, store: Store, node: str, feed_length: int, later: Callable[[Callable[[], None]], Any], keep: Keep,
         in_flight: int = IN_FLIGHT,
     ) -> None:  # fmt: skip
-        """later(f): run f in the next turn of the reactor. feed_length: events the feed keeps, roughly. in_flight: calls
-        that may be at the store at a time."""
+        """later(f): run f in the next turn of the reactor. feed_length: events the feed keeps, roughly.
+
+        in_flight: calls that may be at the store at a time."""
         self._in_flight = in_flight
         self._store, self._node, self._feed_length, self._later, self._keep = store, node, feed_length, later, keep
         self._waiting: list[Change | list[Change]] = []

@@ -231,15 +231,16 @@ class Intake:
             turn.commands.append(("ZADD", keys.DUE, f"{due:.3f}", message_id))
         else:
             accepting.taker = self._first_step(turn)
-        change = Change(message, turn.events, turn.commands, done=accepting.kept, failed=accepting.not_kept)
+        turn.kept.append(accepting.kept)
+        turn.failed = accepting.not_kept
         if self.dedupe and message.account in self.dedupe and compared(message):
             key, window_s = key_of(message), max(1, int(self.dedupe[message.account]))
             accepting.unless = key
             if repeats:
                 turn.commands.append(("SET", key, message_id, "EX", window_s))
             else:
-                change.unless, change.instead = (key, window_s), accepting.instead
-        return change
+                turn.unless, turn.instead = (key, window_s), accepting.instead
+        return turn.change()
 
     def _part(self, message: Message, due: float) -> tuple[Any, ...]:
         part = message.part

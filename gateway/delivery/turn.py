@@ -11,10 +11,11 @@ from gateway.store.ledger import Change, Command
 Kept = Callable[[Sequence[Any] | None], None]
 
 
-class Turn:
-    """Gathers a change. Give it to the ledger with `change`; what is in `kept` is called when it is kept."""
+class Turn(Change):
+    """A change that is gathered step by step and given to the ledger by `change`; what is in `kept` is called when it
+    is kept."""
 
-    __slots__ = ("commands", "due_is_right", "events", "kept", "message", "now", "ttl")
+    __slots__ = ("due_is_right", "kept", "now")
 
     def __init__(self, message: Message, now: float) -> None:
         self.message, self.now = message, now
@@ -23,22 +24,19 @@ class Turn:
         self.kept: list[Kept] = []
         self.ttl = 0
         self.due_is_right = False  # the message's next moment is the one the store has already
+        self.again = self.failed = self.unless = self.instead = None
 
     def step(self, event: str, channel: str = "", detail: str = "") -> None:
         """An event of the message, for its trace and the feed."""
         self.events.append((self.now, event, channel, detail))
 
     def change(self, again: Callable[[Message | None], None] | None = None) -> Change:
-        kept = self.kept
-        done: Kept | None
-        if not kept:
-            done = None
-        elif len(kept) == 1:
-            done = kept[0]
-        else:
+        """This turn as a change: nothing is added to it from now on."""
+        self.again = again
+        self.trace_ids = self.message.parts or (self.message.id,)
+        self.seal()
+        return self
 
-            def done(answers: Sequence[Any] | None) -> None:
-                for one in kept:
-                    one(answers)
-
-        return Change(self.message, self.events, self.commands, ttl=self.ttl, done=done, again=again)
+    def tell(self, answers: Sequence[Any] | None) -> None:
+        for one in self.kept:
+            one(answers)

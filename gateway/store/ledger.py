@@ -61,13 +61,23 @@ class Change:
         self.done, self.again, self.failed = done, again, failed
         self.unless, self.instead = unless, instead
         self.trace_ids = (message.parts or (message.id,)) if trace_ids is None else trace_ids
+        self.seal()
+
+    def seal(self) -> None:
+        """The message as it is at this moment is what will be kept."""
+        message = self.message
         self.expected = message.rev
         message.rev += 1
-        if events:
-            message.trace += events
+        if self.events:
+            message.trace += self.events
             if len(message.trace) > LONGEST_TRACE:
                 del message.trace[LONGEST_TRACE // 4 : LONGEST_TRACE // 2]
         self.record = records.pack(message)
+
+    def tell(self, answers: Sequence[Any] | None) -> None:
+        """It is kept."""
+        if self.done is not None:
+            self.done(answers)
 
 
 class Ledger:
@@ -173,14 +183,11 @@ class Ledger:
         for change, answer in zip(batch, answers, strict=True):
             try:
                 if answer == 1:
-                    if change.done is not None:
-                        change.done(())
+                    change.tell(())
                 elif answer == 2:
-                    if change.done is not None:
-                        change.done(None)
+                    change.tell(None)
                 elif answer[0] == 1:
-                    if change.done is not None:
-                        change.done(answer[1:])
+                    change.tell(answer[1:])
                 elif answer[0] == 3:
                     if change.instead is not None:
                         change.instead(answer[1].decode())

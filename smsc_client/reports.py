@@ -161,5 +161,5 @@ def _clean(remote_id: str) -> str:
 
 def _digits(address: str) -> str:
     """The digits of a person's number; an address without any (a name) as it is."""
-    digits = re.sub("[^0-9]", "", address)
+    digits = address if address.isascii() and address.isdigit() else re.sub("[^0-9]", "", address)
     return digits.removeprefix("00") or address

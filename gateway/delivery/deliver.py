@@ -23,7 +23,7 @@ from gateway.metrics import Metrics
 from gateway.routing import journey
 from gateway.routing.decide import ChannelFacts, Send, Stop, Wait, decide
 from gateway.store import keys, records
-from gateway.store.ledger import Ledger
+from gateway.store.ledger import STATE_NAMES, Ledger
 from gateway.store.valkey import ANSWERED
 
 USER_MESSAGE_REFERENCE = 0x0204
@@ -141,7 +141,7 @@ class Delivery:
         """From now on reports find the message; those that came before were parked."""
         message = turn.message
         ttl = str(int(max(0.0, message.expires_at - turn.now)) + keys.REMOTE_ID_AFTER_EXPIRY_S)
-        for one in remote_id.split(","):
+        for one in remote_id.split(",") if "," in remote_id else (remote_id,):
             turn.commands.append(("SET", keys.remote(channel, one), message.id, "EX", ttl))
             turn.commands.append(("GETDEL", keys.parked(channel, one)))
         if self._kind(channel) == "smsc":  # its report is likely to be the next thing that happens to it
@@ -298,7 +298,7 @@ class Delivery:
 
         def kept(answers: Sequence[Any] | None) -> None:
             channel = message.decided_by
-            self.metrics.count("pombo_final", channel, message.state.name.lower())
+            self.metrics.count("pombo_final", channel, STATE_NAMES[message.state])
             if message.state is State.DELIVERED:
                 self.metrics.observe("pombo_delivery_seconds", max(0.0, now - message.accepted_at), channel)
             if receipt is not None:

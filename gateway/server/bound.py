@@ -128,11 +128,12 @@ class Bound:
     def _choose(self, account: str, links: list[Link], item: Item) -> Link | None:
         turn = self._turns[account] = (self._turns.get(account, 0) + 1) % len(links)
         avoided = self._avoided.get(item) if self._avoided else None
-        best, most = None, 0
-        for link in links[turn:] + links[:turn]:
-            if link is not avoided and link.room > most:
-                best, most = link, link.room
-        return best or avoided
+        best, most = avoided, 0
+        for i in range(turn, turn + len(links)):
+            link = links[i % len(links)]
+            if link is not avoided and (room := link.room) > most:
+                best, most = link, room
+        return best
 
     def answered(self, link: Link, item: Item, done: Done, command_status: int) -> None:
         """The ESME has answered a deliver_sm."""

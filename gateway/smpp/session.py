@@ -98,7 +98,8 @@ class Session:
     @property
     def free(self) -> int:
         """How many more data requests may be made now; 0 when not bound."""
-        return max(0, self.settings.window - len(self._outstanding)) if self._is_bound else 0
+        left = self.settings.window - len(self._outstanding)
+        return left if self._is_bound and left > 0 else 0
 
     # What we send
 

@@ -151,10 +151,14 @@ class Clockwork:
         ids = [one for one in ids if one not in dispatcher.in_hand]
         stranded: list[Message] = []
         for start in range(0, len(ids), AT_ONCE):
-            some = [keys.message(one) for one in ids[start : start + AT_ONCE]]
-            for record in await self._store.command("MGET", *some, keep=Keep.OVER_LINKS):
-                message = records.unpack(record) if record else None
-                if message is None or not message.in_hand or message.final or message.id in dispatcher.in_hand:
+            some = ids[start : start + AT_ONCE]
+            found = await self._store.command("MGET", *map(keys.message, some), keep=Keep.OVER_LINKS)
+            gone = [one for one, record in zip(some, found, strict=True) if not record]
+            if gone:  # taken back from the channel after their ESME was refused
+                await self._store.command("SREM", dispatcher.hand_key, *gone, keep=Keep.OVER_LINKS)
+            for record in filter(None, found):
+                message = records.unpack(record)
+                if not message.in_hand or message.final or message.id in dispatcher.in_hand:
                     continue
                 if message.attempts and message.attempts[-1].channel == dispatcher.channel.name:
                     stranded.append(message)

@@ -188,3 +188,11 @@ async def test_nothing_is_looked_for_while_the_store_is_away(store: Store) -> No
     house.clock.advance(60)
     assert house.clockwork.overview.unfinished == 0
     house.die()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_message_that_was_taken_back_leaves_the_hand_with_the_next_start(store: Store) -> None:
+    await store.command("SADD", keys.hand("gw1", "operator"), "revoked")  # its record went when its ESME was refused
+    house = await House(store, SMS_ONLY).start()
+    assert house.operator.taken == []
+    assert await store.command("SCARD", keys.hand("gw1", "operator")) == 0

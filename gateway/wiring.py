@@ -19,7 +19,7 @@ from twisted.web.server import Site
 from bridge.channel import WhatsAppChannel
 from bridge.http import HttpClient
 from bridge.provider import HttpRequest
-from bridge.providers import PROVIDERS, provider_of
+from bridge.providers import provider_of
 from config.effects import without_effect
 from config.load import ConfigErrors, load
 from config.schema import AccountSettings, BridgeSettings, Config, SmscSettings
@@ -106,14 +106,14 @@ class Node(Service):
             ledger=outcomes, clock=clock, metrics=self.metrics, receipts=self.receipts,
             retention_s=int(config.store.retention),
         )  # fmt: skip
-        self._ids = Ids(clock(), 0)  # its incarnation is given by the store at the start
-        self.joining = Joining(self.store, self.delivery, self._ids, clock, join_parts, self._spawn)
+        self.joining = Joining(self.store, self.delivery, clock, join_parts, self._spawn)
         self.delivery.joined = self.joining
         self.reports = Reports(self.store, self.delivery, self.metrics, id_forms, later)
         self.reports.report_parts = self.joining.report_parts
         self.operations = Operations(self.store, self.delivery, clock, self._normalize)
         self.intake = Intake(
-            store=self.store, ledger=accepted, delivery=self.delivery, parts=self.joining, ids=self._ids, clock=clock,
+            store=self.store, ledger=accepted, delivery=self.delivery, parts=self.joining, clock=clock,
+            ids=Ids(clock(), 0),  # until the store has given an incarnation; nothing is accepted before
             metrics=self.metrics, text_of=text_of, is_text=is_text, parts_timeout_s=config.smpp_server.parts_timeout,
             max_messages=config.store.max_messages, revoke=self._revoke,
         )  # fmt: skip
@@ -190,7 +190,7 @@ class Node(Service):
 
     # -- channels
 
-    def _make_channel(self, settings: SmscSettings | BridgeSettings) -> Channel | None:
+    def _make_channel(self, settings: SmscSettings | BridgeSettings) -> Channel:
         assert self._wirelog is not None
         if isinstance(settings, SmscSettings):
             operator: Any = SmscChannel(
@@ -198,12 +198,6 @@ class Node(Service):
                 random=random.random,
             )  # fmt: skip
             return operator
-        if settings.provider not in PROVIDERS:
-            log.error(
-                "bridge {name}: provider {provider} is not built in this version; its messages take the next channel",
-                name=settings.name, provider=settings.provider,
-            )  # fmt: skip
-            return None
         if settings.provider == "evolution":  # its licence asks that administrators are told
             log.info("bridge {name}: uses the Evolution API", name=settings.name)
         return WhatsAppChannel(
@@ -212,10 +206,8 @@ class Node(Service):
             country=self._config.country,
         )  # fmt: skip
 
-    def _add_channel(self, settings: SmscSettings | BridgeSettings) -> Channel | None:
+    def _add_channel(self, settings: SmscSettings | BridgeSettings) -> Channel:
         channel = self._make_channel(settings)
-        if channel is None:
-            return None
         dispatcher = Dispatcher(channel, self.store, self._config.node, self.delivery.attempted, self._later)
         self.delivery.channels[settings.name] = channel
         self.delivery.dispatchers[settings.name] = dispatcher
@@ -251,7 +243,7 @@ class Node(Service):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         await self.store.start()
         incarnation = await self.store.command("INCR", keys.INCARNATIONS, keep=Keep.ALWAYS)
-        self._ids.__init__(self._reactor.seconds(), int(incarnation))  # type: ignore[misc]
+        self.intake.ids = Ids(self._reactor.seconds(), int(incarnation))
         self._wirelog = WireLog(directory / f"wire-{config.node}")
         for settings in _channels_of(config).values():
             self._add_channel(settings)
@@ -381,10 +373,8 @@ class Node(Service):
             self.delivery.dispatchers.pop(name, None)
             self.intake.use(self.intake.routes)
             return
-        channel = self._add_channel(settings)
-        if channel is not None:
-            await channel.start()
-            self.delivery.dispatchers[name].start()
+        await self._add_channel(settings).start()
+        self.delivery.dispatchers[name].start()
 
     # -- looking
 

@@ -130,9 +130,7 @@ class Delivery:
             else:
                 self._resolve(fresh, result, now, facts)
 
-        if (
-            turn.due_is_right and not message.final and now < message.expires_at
-        ):  # the way of most SMS: nothing to decide
+        if turn.due_is_right and not message.final and now < message.expires_at:  # most SMS: there is nothing to decide
             self.ledger.commit(turn.change(again))
         else:
             self.follow(turn, facts, again)

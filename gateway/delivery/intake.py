@@ -86,7 +86,7 @@ class Intake:
         revoke(id): take back a message whose ESME was refused because the store was too slow; behind a space there may
         be the key that remembers its text."""
         self._store, self._ledger, self._delivery, self._parts = store, ledger, delivery, parts
-        self._ids, self._clock, self._metrics = ids, clock, metrics
+        self.ids, self._clock, self._metrics = ids, clock, metrics
         self._text_of, self._is_text, self._revoke = text_of, is_text, revoke
         self.parts_timeout_s, self.max_messages = parts_timeout_s, max_messages
         self.routes: tuple[Route, ...] = ()
@@ -113,7 +113,7 @@ class Intake:
         if not self._set_out(message, now):
             answer(NO_DESTINATION, "")
             return
-        message.id = self._ids.next()
+        message.id = self.ids.next()
         if priority is not None:
             message.priority = priority
         self._ledger.commit(self._accept(message, _Accepting(self, message, answer, now)))
@@ -130,7 +130,7 @@ class Intake:
         if not routed:
             answer("", statuses)
             return
-        message_id = self._ids.next()
+        message_id = self.ids.next()
         together = Together(answer, message_id, statuses, len(routed))
         changes = []
         for number, (index, message) in enumerate(routed, 1):
@@ -148,7 +148,7 @@ class Intake:
         elif not self._set_out(message, now):
             answer(NO_DESTINATION, "")
         else:
-            message.id = self._ids.next()
+            message.id = self.ids.next()
             new = self._accept(message, _Accepting(self, message, answer, now), repeats=True)
             self._ledger.together([end(message.id), new])
 

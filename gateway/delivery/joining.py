@@ -17,7 +17,6 @@ from twisted.logger import Logger
 
 from gateway.delivery.deliver import Again, Delivery
 from gateway.delivery.turn import Turn
-from gateway.messages.ids import Ids
 from gateway.messages.message import Attempt, Attempted, Message
 from gateway.messages.outcome import Report
 from gateway.messages.states import INTERMEDIATE, State
@@ -39,11 +38,11 @@ class Joining:
     """Sets of parts. Implements delivery.intake.PartsDesk and delivery.deliver.Joined."""
 
     def __init__(
-        self, store: Store, delivery: Delivery, ids: Ids, clock: Callable[[], float],
+        self, store: Store, delivery: Delivery, clock: Callable[[], float],
         join: Callable[[Sequence[Message]], str], spawn: Callable[[Any, str], object],
     ) -> None:  # fmt: skip
         """join: the text of parts in order. spawn: runs a coroutine that nobody awaits."""
-        self._store, self._delivery, self._ids, self._clock = store, delivery, ids, clock
+        self._store, self._delivery, self._clock = store, delivery, clock
         self._join, self._spawn = join, spawn
         self._joining: set[str] = set()  # sets whose text is on its way into the store
 

@@ -99,11 +99,6 @@ class Ledger:
         self.idle: Callable[[], None] = lambda: None
 
     @property
-    def backlog(self) -> int:
-        """Groups of changes that no call holds yet."""
-        return len(self._waiting)
-
-    @property
     def busy(self) -> bool:
         return bool(self._waiting or self._flights)
 

@@ -83,7 +83,7 @@ class House:
             ledger=self.ledger, clock=now, metrics=self.metrics, receipts=self.desk, retention_s=172_800
         )
         ids = Ids(now(), incarnation)
-        self.joining = Joining(store, self.delivery, ids, now, join_parts, self.spawn)
+        self.joining = Joining(store, self.delivery, now, join_parts, self.spawn)
         self.delivery.joined = self.joining
         self.reports = Reports(store, self.delivery, self.metrics, id_forms, self.later)
         self.reports.report_parts = self.joining.report_parts

@@ -40,3 +40,7 @@ class Turn(Change):
     def tell(self, answers: Sequence[Any] | None) -> None:
         for one in self.kept:
             one(answers)
+
+    def over(self) -> None:
+        super().over()
+        self.kept = []

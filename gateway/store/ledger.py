@@ -79,6 +79,10 @@ class Change:
         if self.done is not None:
             self.done(answers)
 
+    def over(self) -> None:
+        """Nothing more comes of it. What refers back to it goes, so that it need not wait for the garbage collector."""
+        self.done = self.again = self.failed = self.instead = None
+
 
 class Ledger:
     """Writes changes. Several changes given to one `together` are kept or lost as one."""
@@ -190,6 +194,7 @@ class Ledger:
                     change.again(records.unpack(answer[1]) if answer[1] else None)
             except Exception:
                 log.failure("the sequel of a change failed; message_id={message_id}", message_id=change.message.id)
+            change.over()
         self._go_on()
 
     def _failed(self, failure: Failure, batch: list[Change]) -> None:

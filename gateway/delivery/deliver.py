@@ -6,15 +6,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from functools import lru_cache
-from typing import Any, Protocol
+from functools import lru_cache, partial
+from typing import Protocol
 
 from msgspec.structs import replace
 from twisted.logger import Logger
 
 from gateway.delivery.dispatch import Dispatcher
 from gateway.delivery.ports import Channel
-from gateway.delivery.turn import Turn
 from gateway.messages.ids import told
 from gateway.messages.message import Attempted, Message, Receipt
 from gateway.messages.outcome import Accepted, AttemptResult, Lookup, Report, Uncertain, Unwritten
@@ -24,7 +23,7 @@ from gateway.routing import journey
 from gateway.routing.decide import ChannelFacts, Send, Stop, Wait, decide
 from gateway.store import keys, records
 from gateway.store.ledger import STATE_NAMES, Ledger
-from gateway.store.valkey import ANSWERED
+from gateway.store.turn import NEVER, Answers, Turn
 
 USER_MESSAGE_REFERENCE = 0x0204
 MOST_RECENT = 8192  # messages whose report need not be looked up in the store; a stale one loses against its revision
@@ -66,6 +65,7 @@ class Delivery:
         self, *, ledger: Ledger, clock: Callable[[], float], metrics: Metrics, receipts: ReceiptDesk, retention_s: int
     ) -> None:
         self.ledger, self.clock, self.metrics, self._receipts = ledger, clock, metrics, receipts
+        ledger.count = metrics.count
         self.retention_s = retention_s
         self.channels: dict[str, Channel] = {}
         self.dispatchers: dict[str, Dispatcher] = {}
@@ -95,25 +95,27 @@ class Delivery:
             dispatcher.pump()
 
     def _resolve(self, message: Message, result: AttemptResult, now: float, facts: Mapping[str, ChannelFacts]) -> None:
-        attempt, ordinal = message.attempts[-1], len(message.attempts)
-        channel = attempt.channel
+        ordinal, channel = len(message.attempts), message.attempts[-1].channel
         turn = Turn(message, now)
         if self._noted:
             turn.events += self._noted.pop(message.id, ())
-        for step in journey.resolve(message, result, now, alone=message.plan[-1:] == (channel,)):
-            turn.step(*step)
+        for event, of, detail in journey.resolve(message, result, now, alone=message.plan[-1:] == (channel,)):
+            turn.events.append((now, event, of, detail))
         dispatcher = self.dispatchers.get(channel)
         if dispatcher is not None:
-            turn.commands.append(("SREM", dispatcher.hand_key, message.id))
+            turn.out_of = dispatcher.hand_key
+        again = partial(self._resolve_again, turn, result, facts, ordinal)
         if isinstance(result, Accepted):
             self._charge(turn, channel)
-            turn.due_is_right = message.plan[-1] == channel  # nothing follows but the end of its validity
             if result.remote_id:
                 self._remember(turn, channel, result.remote_id)
             if message.success == "sent" and self._kind(channel) == "smsc":
                 journey.close(message, State.DELIVERED, 0, channel, now)
             elif message.registered_delivery & INTERMEDIATE:
                 self._tell_on_its_way(turn, channel)
+            if message.plan[-1] == channel and not message.final and now < message.expires_at:
+                self.ledger.commit(turn.change(again))  # most SMS: nothing follows but the end of its validity
+                return
         elif isinstance(result, Uncertain) and self._kind(channel) == "smsc":
             self._hold(turn, channel)
         elif isinstance(result, Unwritten):
@@ -121,49 +123,47 @@ class Delivery:
             turn.commands.append(("LPUSH", keys.queue(channel, message.priority), entry))
             if dispatcher is not None:
                 turn.kept.append(lambda _: dispatcher.something_waits())
+        self.follow(turn, facts, again)
 
-        def again(fresh: Message | None) -> None:
-            # Somebody changed or ended the message meanwhile (expired, cancelled), or a report that was faster than the
-            # answer moved it to the next channel; what the channel did stays true.
-            if fresh is None or fresh.final or len(fresh.attempts) != ordinal:
-                self._note_after_end(turn, fresh)
-            else:
-                self._resolve(fresh, result, now, facts)
-
-        if turn.due_is_right and not message.final and now < message.expires_at:  # most SMS: there is nothing to decide
-            self.ledger.commit(turn.change(again))
+    def _resolve_again(
+        self, turn: Turn, result: AttemptResult, facts: Mapping[str, ChannelFacts], ordinal: int, fresh: Message | None
+    ) -> None:
+        """Somebody changed or ended the message meanwhile (expired, cancelled), or a report that was faster than the
+        answer moved it to the next channel; what the channel did stays true."""
+        if fresh is None or fresh.final or len(fresh.attempts) != ordinal:
+            self._note_after_end(turn, fresh)
         else:
-            self.follow(turn, facts, again)
+            self._resolve(fresh, result, turn.now, facts)
 
     def _remember(self, turn: Turn, channel: str, remote_id: str) -> None:
         """From now on reports find the message; those that came before were parked."""
         message = turn.message
-        ttl = str(int(max(0.0, message.expires_at - turn.now)) + keys.REMOTE_ID_AFTER_EXPIRY_S)
+        ttl = int(max(0.0, message.expires_at - turn.now)) + keys.REMOTE_ID_AFTER_EXPIRY_S
         for one in remote_id.split(",") if "," in remote_id else (remote_id,):
-            turn.commands.append(("SET", keys.remote(channel, one), message.id, "EX", ttl))
-            turn.commands.append(("GETDEL", keys.parked(channel, one)))
+            turn.commands.append(("REMOTE", channel, one, ttl))
         if self._kind(channel) == "smsc":  # its report is likely to be the next thing that happens to it
-            self.recent[channel, remote_id] = message
-            if len(self.recent) > MOST_RECENT:
-                del self.recent[next(iter(self.recent))]
+            recent = self.recent
+            recent[channel, remote_id] = message
+            if len(recent) > MOST_RECENT:
+                del recent[next(iter(recent))]
         self.settling.setdefault(message.msisdn, [])
+        turn.sequel = self._remembered
 
-        def kept(answers: Sequence[Any] | None) -> None:
-            for call in self.settling.pop(message.msisdn, ()):
-                call()
-            for answer in answers or ():
-                if answer and answer[0] >= 0x80:  # a packed report; ids of stream entries are digits
-                    self.early_report(answer)
-            if self.strangers and (ids := self.strangers.pop((channel, message.msisdn), None)):
-                self.look_again(channel, ids)
-
-        turn.kept.append(kept)
+    def _remembered(self, turn: Turn, answers: Answers) -> None:
+        """The channel's id is kept: whoever waited for it goes on, and what was parked under it is told."""
+        message = turn.message
+        for call in self.settling.pop(message.msisdn, ()):
+            call()
+        for answer in answers or ():
+            if answer and answer[0] >= 0x80:  # a packed report; places in a stream are digits
+                self.early_report(answer)
+        if self.strangers and (ids := self.strangers.pop((message.attempts[-1].channel, message.msisdn), None)):
+            self.look_again(message.attempts[-1].channel, ids)
 
     def _tell_on_its_way(self, turn: Turn, channel: str) -> None:
         """The one intermediate notification of a message, or of each part of a text."""
         message = turn.message
         message.registered_delivery &= ~INTERMEDIATE
-        before = sum(command[0] in ANSWERED for command in turn.commands)
         stream = keys.receipts(message.account)
         news = []
         for one in message.parts or (message.id,):
@@ -172,8 +172,8 @@ class Delivery:
             news.append(replace(final, message_id=told(one), kept_as=kept_as, channel=channel, intermediate=True))
             turn.commands.append(("XADD", stream, "*", "b", records.octets(records.pack_waiting(news[-1]))))
 
-        def kept(answers: Sequence[Any] | None) -> None:
-            for place, item in enumerate(news, before):
+        def kept(answers: Answers) -> None:
+            for place, item in enumerate(news, -len(news)):  # its XADDs are the last commands
                 self._receipts.added(message.account, answers[place] if answers else None, item)
 
         turn.kept.append(kept)
@@ -203,7 +203,8 @@ class Delivery:
         late = Turn(fresh, turn.now)
         late.events = [e for e in turn.events if e[1] in OF_A_CHANNEL]
         late.ttl = self.retention_s if fresh.final else 0
-        late.commands = [c for c in turn.commands if c[0] == "SREM" or (c[0] == "SET" and str(c[1]).startswith("u:"))]
+        late.out_of, late.sequel = turn.out_of, turn.sequel
+        late.commands = [command for command in turn.commands if command[0] == "REMOTE"]
         self.ledger.commit(late.change(lambda newer: self._note_after_end(turn, newer)))
 
     # -- what follows from a change
@@ -228,8 +229,7 @@ class Delivery:
                 self.enqueue(turn, decision)
                 self.ledger.commit(turn.change(again))
         else:
-            until = min(decision.until if isinstance(decision, Wait) else math.inf, message.expires_at)
-            turn.commands.append(("ZADD", keys.DUE, f"{until:.3f}", message.id))
+            turn.due = min(decision.until if isinstance(decision, Wait) else math.inf, message.expires_at)
             self.ledger.commit(turn.change(again))
 
     def enqueue(self, turn: Turn, send: Send) -> None:
@@ -243,7 +243,7 @@ class Delivery:
                 turn.step("decided", send.channel, send.because)
         entry = f"{message.id} {len(message.attempts)}"
         turn.commands.append(("RPUSH", keys.queue(send.channel, message.priority), entry))
-        turn.commands.append(("ZADD", keys.DUE, f"{self.wake_at(message):.3f}", message.id))
+        turn.due = self.wake_at(message)
         dispatcher = self.dispatchers.get(send.channel)
         if dispatcher is not None:
             turn.kept.append(lambda _: dispatcher.something_waits())
@@ -266,7 +266,7 @@ class Delivery:
         for target, why in (*send.skipped, (send.channel, "")):
             if origin:
                 turn.step("fallback", target, f"from {origin}: {reason}")
-                self._count(turn, "pombo_fallback", origin, target, reason)
+                turn.count("pombo_fallback", origin, target, reason)
             origin, reason = target, why
 
     # -- the end
@@ -274,7 +274,7 @@ class Delivery:
     def end(self, turn: Turn, again: Callable[[Message | None], None] | None = None) -> None:
         """Write a message that has become final; the parts of a joined text end with it."""
         if turn.message.parts:
-            turn.commands.append(("ZREM", keys.DUE, turn.message.id))
+            turn.due = NEVER
             turn.ttl = self.retention_s
             self.joined.finish(turn, again)
         else:
@@ -284,33 +284,29 @@ class Delivery:
     def close(self, turn: Turn) -> None:
         """Everything a single message's end brings: its receipt, its cost, its figures."""
         message, now = turn.message, turn.now
-        turn.ttl = self.retention_s
-        turn.commands.append(("ZREM", keys.DUE, message.id))
+        turn.ttl, turn.due = self.retention_s, NEVER
         if message.state is State.DELIVERED:
             self._charge_delivered(turn)
-        receipt = receipt_for(message, now) if wants_receipt(message.registered_delivery, message.state) else None
-        if receipt is not None:
-            turn.step("receipt_queued")
-            stream = keys.receipts(message.account)
-            turn.commands.append(("XADD", stream, "*", "b", records.octets(records.pack_waiting(receipt))))
+        if wants_receipt(message.registered_delivery, message.state):
+            turn.events.append((now, "receipt_queued", "", ""))
+            turn.item = receipt_for(message, now)
+            turn.stream, turn.receipt = keys.receipts(message.account), records.pack_waiting(turn.item)
+        if turn.sequel is not None:  # it was sent with this very change
+            turn.kept.append(partial(turn.sequel, turn))
+        turn.sequel = self._ended
 
-        def kept(answers: Sequence[Any] | None) -> None:
-            channel = message.decided_by
-            self.metrics.count("pombo_final", channel, STATE_NAMES[message.state])
-            if message.state is State.DELIVERED:
-                self.metrics.observe("pombo_delivery_seconds", max(0.0, now - message.accepted_at), channel)
-            if receipt is not None:
-                self._receipts.added(message.account, answers[-1] if answers else None, receipt)
-
-        turn.kept.append(kept)
+    def _ended(self, turn: Turn, answers: Answers) -> None:
+        """A message's end is kept."""
+        message, metrics = turn.message, self.metrics
+        metrics.count("pombo_final", message.decided_by, STATE_NAMES[message.state])
+        if message.state is State.DELIVERED:
+            metrics.observe("pombo_delivery_seconds", max(0.0, turn.now - message.accepted_at), message.decided_by)
+        if turn.item is not None:
+            self._receipts.added(message.account, answers[-1] if answers else None, turn.item)
 
     def _kind(self, channel: str) -> str:
         known = self.channels.get(channel)
         return known.kind if known is not None else ""
-
-    def _count(self, turn: Turn, name: str, *labels: str, n: float = 1) -> None:
-        """Count once the change is kept: one that lost the race is made again, or never was."""
-        turn.kept.append(lambda _: self.metrics.count(name, *labels, n=n))
 
     def _charge(self, turn: Turn, channel: str) -> None:
         """Operators charge every segment they took."""
@@ -331,13 +327,13 @@ class Delivery:
         if spared is not None and not any(a.channel == spared.name and a.remote_id for a in message.attempts):
             saved = price_of(spared.price, message.segments) - cost
             if saved > 0:
-                self._count(turn, "pombo_saved", n=float(saved))
+                turn.count("pombo_saved", n=float(saved))
 
     def _book(self, turn: Turn, channel: str, cost: Decimal) -> None:
         if cost:
             before = turn.message.cost
             turn.message.cost = str(cost if before == "0" else Decimal(before) + cost)
-            self._count(turn, "pombo_cost", channel, n=float(cost))
+            turn.count("pombo_cost", channel, n=float(cost))
 
     # -- reports and moments
 
@@ -350,23 +346,15 @@ class Delivery:
         now = self.clock()
         was_final = message.final
         turn = Turn(message, now)
-        for step in journey.report(message, news, now, self._taken):
-            turn.step(*step)
-            if step[0] == "late":
-                self._count(turn, "pombo_late_acks", news.channel)
+        for event, channel, detail in journey.report(message, news, now, self._taken):
+            turn.events.append((now, event, channel, detail))
+            if event == "late":
+                turn.count("pombo_late_acks", channel)
         if not turn.events:
             kept()
             return
-        turn.kept.append(lambda _: kept())
-
-        def again(fresh: Message | None) -> None:
-            if fresh is None:
-                kept()
-            elif fresh.released:
-                self.joined.report_parts(fresh, news, kept)
-            else:
-                self._apply(fresh, news, kept)
-
+        turn.done = kept
+        again = partial(self._apply_again, news, kept)
         if was_final:  # only the trace grows
             turn.ttl = self.retention_s
             self.ledger.commit(turn.change(again))
@@ -376,6 +364,14 @@ class Delivery:
             self.end(turn, again)
         else:
             self.follow(turn, self.facts(), again)
+
+    def _apply_again(self, news: Report, kept: Callable[[], None], fresh: Message | None) -> None:
+        if fresh is None:
+            kept()
+        elif fresh.released:
+            self.joined.report_parts(fresh, news, kept)
+        else:
+            self._apply(fresh, news, kept)
 
     def _teach(self, message: Message, news: Report, now: float) -> None:
         """What a report says about the number and about the sender's health."""

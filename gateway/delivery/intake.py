@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from twisted.logger import Logger
 
@@ -12,16 +12,16 @@ from gateway.delivery.deliver import Delivery
 from gateway.delivery.dispatch import Dispatcher
 from gateway.delivery.repeats import compared, key_of
 from gateway.delivery.together import AnswerAll, Together
-from gateway.delivery.turn import Turn
 from gateway.messages.ids import Ids, numbered, told
-from gateway.messages.message import Attempt, Message
+from gateway.messages.message import Attempt, Attempted, Message
 from gateway.messages.states import State
 from gateway.metrics import Metrics
 from gateway.routing.decide import Send, decide
 from gateway.routing.routes import Route, find_route
 from gateway.smpp.constants import CommandStatus
 from gateway.store import keys, records
-from gateway.store.ledger import Change, Ledger
+from gateway.store.ledger import Ledger
+from gateway.store.turn import Answers, Turn
 from gateway.store.valkey import Store
 from gateway.store.wirelog import fingerprint
 
@@ -42,25 +42,24 @@ class PartsDesk(Protocol):
         """A set is complete; members as the store has them."""
 
 
-class _Accepting:
-    """A submit on its way through the store. `taker`: the dispatcher that has room kept for it. `unless`: where its
-    text is remembered, for an account that wants none twice."""
+class _Accepting(Turn):
+    """A submit on its way through the store. `taker`: the dispatcher that has room kept for it. `key`: where its text
+    is remembered, for an account that wants none twice. `gone`: it took too long, and the ESME was told no."""
 
-    __slots__ = ("answer", "at", "intake", "message", "over", "taker", "unless")
+    __slots__ = ("answer", "gone", "intake", "key", "taker")
 
-    def __init__(self, intake: Intake, message: Message, answer: Answer, at: float) -> None:
-        self.intake, self.message, self.answer, self.at, self.over = intake, message, answer, at, False
+    def __init__(self, intake: Intake, message: Message, answer: Answer, now: float) -> None:
+        super().__init__(message, now)
+        self.intake, self.answer = intake, answer
         self.taker: Dispatcher | None = None
-        self.unless = ""
+        self.gone, self.key = False, ""
 
-    def kept(self, answers: Sequence[Any] | None) -> None:
-        self.intake._kept(self, self.taker, answers)
+    def tell(self, answers: Answers) -> None:
+        self.intake._kept(self, answers)
 
-    def not_kept(self) -> None:
-        self.intake._not_kept(self, self.taker)
-
-    def instead(self, first: str) -> None:
-        self.intake._repeated(self, first)
+    def not_kept(self) -> bool:
+        self.intake._not_kept(self)
+        return True
 
 
 class Intake:
@@ -116,7 +115,7 @@ class Intake:
         message.id = self.ids.next()
         if priority is not None:
             message.priority = priority
-        self._ledger.commit(self._accept(message, _Accepting(self, message, answer, now)))
+        self._ledger.commit(self._accept(_Accepting(self, message, answer, now)))
 
     def submit_multi(self, messages: Sequence[Message], answer: AnswerAll) -> None:
         """Keep the messages of one submit_multi, in one call of the store, then answer with the id they share."""
@@ -135,11 +134,10 @@ class Intake:
         changes = []
         for number, (index, message) in enumerate(routed, 1):
             message.id = numbered(message_id, number)
-            one = _Accepting(self, message, partial(together.answer, index), now)
-            changes.append(self._accept(message, one))
+            changes.append(self._accept(_Accepting(self, message, partial(together.answer, index), now)))
         self._ledger.together(changes)
 
-    def submit_instead(self, message: Message, answer: Answer, end: Callable[[str], Change]) -> None:
+    def submit_instead(self, message: Message, answer: Answer, end: Callable[[str], Turn]) -> None:
         """Keep a message in one call with the end of another one, which `end` makes when it is told the new id. It may
         repeat what that one said."""
         now = self._clock()
@@ -149,7 +147,7 @@ class Intake:
             answer(NO_DESTINATION, "")
         else:
             message.id = self.ids.next()
-            new = self._accept(message, _Accepting(self, message, answer, now), repeats=True)
+            new = self._accept(_Accepting(self, message, answer, now), repeats=True)
             self._ledger.together([end(message.id), new])
 
     def answered(self, msisdn: str, call: Callable[[], None]) -> bool:
@@ -201,12 +199,12 @@ class Intake:
         self.routes = routes
         self._plans.clear()
 
-    def _accept(self, message: Message, accepting: _Accepting, repeats: bool = False) -> Change:
+    def _accept(self, turn: _Accepting, repeats: bool = False) -> Turn:
         """The change that keeps a message and begins its journey. repeats: even if its text was kept before."""
-        turn = Turn(message, accepting.at)
-        turn.step("accepted")
-        message_id, now = message.id, accepting.at
-        self._accepting[message_id] = accepting
+        message, now = turn.message, turn.now
+        message_id = message.id
+        turn.events.append((now, "accepted", "", ""))
+        self._accepting[message_id] = turn
         writer = records.Writer(
             message_id, message.account, message.dest, message.dest_ton, message.dest_npi, message.source,
             message.source_ton, message.source_npi,
@@ -217,38 +215,39 @@ class Intake:
                 records.octets(records.encode(writer)),
             )
         )  # fmt: skip
-        if message.part is not None:
-            siblings = keys.siblings(message.part.key)
-            turn.commands.append(("HSET", siblings, message.part.number, message_id))
-            turn.commands.append(("EXPIRE", siblings, max(1, int(message.expires_at - now))))
         if message.schedule_at > now:
             message.state = State.SCHEDULED
-        if message.part is not None and self._delivery.channels[message.plan[0]].kind == "whatsapp":
-            turn.commands.append(("ZADD", keys.DUE, f"{now + self.parts_timeout_s:.3f}", message_id))
-            turn.commands.append(self._part(message, now + self.parts_timeout_s))
+        if message.part is not None and self._waits_for_others(turn):
+            turn.due = now + self.parts_timeout_s
         elif message.schedule_at > now:
-            due = min(message.schedule_at, message.expires_at)
-            turn.commands.append(("ZADD", keys.DUE, f"{due:.3f}", message_id))
+            turn.due = min(message.schedule_at, message.expires_at)
         else:
-            accepting.taker = self._first_step(turn)
-        turn.kept.append(accepting.kept)
-        turn.failed = accepting.not_kept
+            turn.taker = self._first_step(turn)
         if self.dedupe and message.account in self.dedupe and compared(message):
-            key, window_s = key_of(message), max(1, int(self.dedupe[message.account]))
-            accepting.unless = key
+            turn.key, window_s = key_of(message), max(1, int(self.dedupe[message.account]))
             if repeats:
-                turn.commands.append(("SET", key, message_id, "EX", window_s))
+                turn.commands.append(("SET", turn.key, message_id, "EX", window_s))
             else:
-                turn.unless, turn.instead = (key, window_s), accepting.instead
+                turn.unless, turn.instead = (turn.key, window_s), partial(self._repeated, turn)
         return turn.change()
 
-    def _part(self, message: Message, due: float) -> tuple[Any, ...]:
+    def _waits_for_others(self, turn: _Accepting) -> bool:
+        """A part of a long text: its siblings must be found again. True: it is for WhatsApp and waits for them."""
+        message, now = turn.message, turn.now
         part = message.part
         assert part is not None
-        return (
-            "PART", keys.part_set(part.key), part.total, part.number, message.id, fingerprint(message.user_data),
-            f"{due:.3f}", int(self.parts_timeout_s * 4) + 60,
+        siblings = keys.siblings(part.key)
+        turn.commands.append(("HSET", siblings, part.number, message.id))
+        turn.commands.append(("EXPIRE", siblings, max(1, int(message.expires_at - now))))
+        if self._delivery.channels[message.plan[0]].kind != "whatsapp":
+            return False
+        turn.commands.append(
+            (
+                "PART", keys.part_set(part.key), part.total, part.number, message.id, fingerprint(message.user_data),
+                now + self.parts_timeout_s, int(self.parts_timeout_s * 4) + 60,
+            )
         )  # fmt: skip
+        return True
 
     def _first_step(self, turn: Turn) -> Dispatcher | None:
         """Straight into the hands of a channel that is free, else into its queue. The dispatcher that has room kept."""
@@ -258,7 +257,7 @@ class Intake:
         else:
             decision = decide(message, turn.now, self._delivery.facts())
             if not isinstance(decision, Send):  # expired already, or no channel: the next look ends it
-                turn.commands.append(("ZADD", keys.DUE, f"{turn.now:.3f}", message.id))
+                turn.due = turn.now
                 return None
             channel = decision.channel
             for name, _ in decision.skipped:
@@ -266,28 +265,28 @@ class Intake:
                 self._metrics.count("pombo_fallback", name, channel, "channel_down")
             turn.step("decided", channel, decision.because)
         dispatcher = self._delivery.dispatchers[channel]
-        message.attempts = [Attempt(channel=channel, started_at=turn.now)]
-        turn.commands.append(("ZADD", keys.DUE, f"{self._delivery.wake_at(message):.3f}", message.id))
+        message.attempts = [Attempt(channel, Attempted.WAITING, turn.now)]
+        turn.due = message.expires_at if channel == message.plan[-1] else self._delivery.wake_at(message)
         if dispatcher.reserve(message.segments):
             message.in_hand = True
-            turn.commands.append(("SADD", dispatcher.hand_key, message.id))
+            turn.into = dispatcher.hand_key
             return dispatcher
         turn.commands.append(("RPUSH", keys.queue(channel, message.priority), f"{message.id} 1"))
         return None
 
-    def _kept(self, accepting: _Accepting, taker: Dispatcher | None, answers: Sequence[Any] | None) -> None:
-        message = accepting.message
-        if accepting.over:  # it took too long and the ESME was told no: nothing may come of it
+    def _kept(self, turn: _Accepting, answers: Answers) -> None:
+        message, taker = turn.message, turn.taker
+        if turn.gone:  # nothing may come of it
             if taker is not None:
                 taker.release(message.segments)
             elif message.attempts:
                 self._delivery.dispatchers[message.attempts[0].channel].refuse(message.id)
-            self._revoke(f"{message.id} {accepting.unless}" if accepting.unless else message.id)
+            self._revoke(f"{message.id} {turn.key}" if turn.key else message.id)
             return
         del self._accepting[message.id]
         self._metrics.count("pombo_submitted", message.account)
         self.unfinished += 1
-        accepting.answer(OK, told(message.id))
+        turn.answer(OK, told(message.id))
         if taker is not None:
             taker.deliver(message)
         elif message.attempts:
@@ -295,40 +294,40 @@ class Intake:
         elif answers and answers[-1]:
             self._parts.arrived(message, answers[-1])
 
-    def _repeated(self, accepting: _Accepting, first: str) -> None:
+    def _repeated(self, turn: _Accepting, first: str) -> None:
         """The account sent this text before: that message's id is the answer, and nothing is kept."""
-        if accepting.taker is not None:
-            accepting.taker.release(accepting.message.segments)
-        if accepting.over:
+        if turn.taker is not None:
+            turn.taker.release(turn.message.segments)
+        if turn.gone:
             return
-        del self._accepting[accepting.message.id]
+        del self._accepting[turn.message.id]
         if self._clock() - self._refused.get(first, 0.0) < 2 * PATIENCE_S:  # nothing may come of that one
-            accepting.answer(QUEUE_FULL, "")
+            turn.answer(QUEUE_FULL, "")
         else:
-            accepting.answer(OK, told(first))
+            turn.answer(OK, told(first))
 
-    def _not_kept(self, accepting: _Accepting, taker: Dispatcher | None) -> None:
-        if taker is not None:
-            taker.release(accepting.message.segments)
-        if not accepting.over:
-            self._refuse(accepting)
+    def _not_kept(self, turn: _Accepting) -> None:
+        if turn.taker is not None:
+            turn.taker.release(turn.message.segments)
+        if not turn.gone:
+            self._refuse(turn)
 
-    def _refuse(self, accepting: _Accepting) -> None:
-        accepting.over = True
-        self._accepting.pop(accepting.message.id, None)
-        if accepting.unless:
-            self._refused[accepting.message.id] = self._clock()
+    def _refuse(self, turn: _Accepting) -> None:
+        turn.gone = True
+        self._accepting.pop(turn.message.id, None)
+        if turn.key:
+            self._refused[turn.message.id] = self._clock()
             if len(self._refused) > MOST_REFUSED:
                 del self._refused[next(iter(self._refused))]
-        accepting.answer(QUEUE_FULL, "")
+        turn.answer(QUEUE_FULL, "")
 
     def sweep(self) -> None:
         """Called every second: nobody waits longer than PATIENCE_S for an answer."""
         if not self._accepting:
             return
         oldest = self._clock() - PATIENCE_S
-        late = [accepting for accepting in self._accepting.values() if accepting.at < oldest]
+        late = [turn for turn in self._accepting.values() if turn.now < oldest]
         if late:
             log.error("the store is too slow: {n} messages were refused", n=len(late))
-        for accepting in late:
-            self._refuse(accepting)
+        for turn in late:
+            self._refuse(turn)

@@ -16,14 +16,13 @@ from twisted.internet import defer
 from twisted.logger import Logger
 
 from gateway.delivery.deliver import Again, Delivery
-from gateway.delivery.turn import Turn
 from gateway.messages.message import Attempt, Attempted, Message
 from gateway.messages.outcome import Report
 from gateway.messages.states import INTERMEDIATE, State
 from gateway.routing import journey
 from gateway.routing.decide import Send, Stop, decide
 from gateway.store import keys, records
-from gateway.store.ledger import Change
+from gateway.store.turn import NEVER, Turn
 from gateway.store.valkey import Keep, Store
 from gateway.store.wirelog import fingerprint
 
@@ -119,12 +118,13 @@ class Joining:
                 turn.step("fallback", decision.channel, f"from {name}: {why}")
             self._delivery.enqueue(turn, decision)
         else:  # scheduled for later
-            turn.commands.append(("ZADD", keys.DUE, f"{decision.until:.3f}", text.id))
+            turn.due = decision.until
         changes = [turn.change(lambda _: self._joining.discard(key))]
         for message in messages:
             message.joined_in = text.id
-            end = f"{message.expires_at + AFTER_THE_TEXT_S:.3f}"
-            changes.append(Change(message, (), [("ZADD", keys.DUE, end, message.id)]))
+            part = Turn(message, now)
+            part.due = message.expires_at + AFTER_THE_TEXT_S
+            changes.append(part.change())
         self._delivery.ledger.together(changes)
         return True
 
@@ -157,7 +157,7 @@ class Joining:
         text.released = True
         journey.close(text, State.UNKNOWN, 0, "", turn.now)
         turn.ttl = self._delivery.retention_s
-        turn.commands.append(("ZREM", keys.DUE, text.id))
+        turn.due = NEVER
         changes = [turn.change(again)]
         for part in parts:
             part.attempts = [msgspec.structs.replace(attempt) for attempt in before]
@@ -205,7 +205,7 @@ class Joining:
             sibling.follows, sibling.follows_err = int(part.state), part.err
             turn = Turn(sibling, now)
             due = min(now + FOLLOW_S, sibling.expires_at)
-            turn.commands.append(("ZADD", keys.DUE, f"{due:.3f}", sibling.id))
+            turn.due = due
             self._delivery.ledger.commit(turn.change(self._again))
 
     # -- moments and late reports
@@ -243,7 +243,7 @@ class Joining:
         later = [m for m in live if m.schedule_at > now]
         for part in later:
             turn = Turn(part, now)
-            turn.commands.append(("ZADD", keys.DUE, f"{part.schedule_at:.3f}", part.id))
+            turn.due = part.schedule_at
             self._delivery.ledger.commit(turn.change(self._again))
         rest = [m for m in live if m.schedule_at <= now]
         self._go_on(
@@ -267,7 +267,7 @@ class Joining:
             part.copy_of = done[part.part.number][1]
             turn = Turn(part, now)
             turn.step("joined", "", "sent once more")
-            turn.commands.append(("ZADD", keys.DUE, f"{now:.3f}", part.id))
+            turn.due = now
             turn.commands += [("DEL", key)] if together and i == 0 else []
             self._delivery.ledger.commit(turn.change(self._again))
         return bool(live)
@@ -281,7 +281,7 @@ class Joining:
         now = self._clock()
         turn = Turn(part, now)
         if found and not found[0].final and now < part.expires_at:
-            turn.commands.append(("ZADD", keys.DUE, f"{now + COPY_LOOK_S:.3f}", part.id))
+            turn.due = now + COPY_LOOK_S
         elif found and found[0].final:
             first = found[0]
             part.joined_in, part.plan = first.id, first.plan

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from twisted.internet import defer
 
 from gateway.delivery.deliver import Delivery
-from gateway.delivery.turn import Turn
 from gateway.messages.ids import numbered
 from gateway.messages.message import Attempted, Message
 from gateway.messages.outcome import QueryAnswer
@@ -17,6 +16,7 @@ from gateway.routing import journey
 from gateway.smpp.constants import CommandStatus
 from gateway.smpp.segments import count_segments
 from gateway.store import keys, records
+from gateway.store.turn import Turn
 from gateway.store.valkey import Keep, Store
 
 OK = int(CommandStatus.ESME_ROK)
@@ -147,7 +147,7 @@ class Operations:
         turn.step("replaced")
         at_once = not message.attempts and message.schedule_at <= now
         due = now if at_once else self._delivery.wake_at(message)
-        turn.commands.append(("ZADD", keys.DUE, f"{due:.3f}", message.id))
+        turn.due = due
         turn.kept.append(lambda _: outcome.callback(OK))
         self._delivery.ledger.commit(turn.change(lambda _: outcome.callback(CANNOT_REPLACE)))
         return await outcome

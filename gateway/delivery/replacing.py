@@ -12,12 +12,11 @@ from twisted.logger import Logger
 from gateway.delivery.deliver import Delivery
 from gateway.delivery.intake import QUEUE_FULL, Answer, Intake
 from gateway.delivery.operations import ERR_CANCELLED, is_untouched
-from gateway.delivery.turn import Turn
 from gateway.messages.message import Message
 from gateway.messages.states import State
 from gateway.routing import journey
 from gateway.store import keys, records
-from gateway.store.ledger import Change
+from gateway.store.turn import Turn
 from gateway.store.valkey import Keep, Store, StoreAway
 
 LOOK_S = 2.5  # how long a message may take to find the one it replaces; then it is refused
@@ -84,7 +83,7 @@ class Replacing:
         messages = (records.unpack(record) for record in found if record)
         return next((one for one in messages if one.service_type == new.service_type and is_untouched(one)), None)
 
-    def _end(self, old: Message, new_id: str) -> Change:
+    def _end(self, old: Message, new_id: str) -> Turn:
         """The old one is deleted, with the receipt it asked for. Should a channel be faster, it goes on and both are
         sent."""
         now = self._clock()

@@ -23,7 +23,7 @@ from gateway.messages.outcome import (
 from gateway.messages.states import State
 
 Step = tuple[str, str, str]  # event, channel, detail
-_ARRIVED = {Status.DELIVERED.value: 1, Status.READ.value: 2}  # what an attempt's reason says once word has come
+_ARRIVED = {"delivered": 1, "read": 2}  # what an attempt's reason says once word has come
 DOWN_RETRY_S = 15.0  # the only channel left is down: how soon it is asked again
 MOST_AGAIN = 2  # how often a message that was taken and then failed is tried again on the same channel
 
@@ -76,7 +76,9 @@ def _fail(attempt: Attempt, reason: str, code: str, end: State) -> None:
 def close(message: Message, state: State, err: int, channel: str, now: float) -> None:
     """The message is final. Its text is not needed any more and goes."""
     message.state, message.err, message.decided_by, message.final_at = state, err, channel, now
-    message.user_data, message.tlvs, message.in_hand = b"", tuple(t for t in message.tlvs if t[0] == 0x0204), False
+    message.user_data, message.in_hand = b"", False
+    if message.tlvs:
+        message.tlvs = tuple(one for one in message.tlvs if one[0] == 0x0204)
 
 
 def report(message: Message, news: Report, now: float, taken: Callable[[Message], bool]) -> list[Step]:
@@ -103,10 +105,10 @@ def report(message: Message, news: Report, now: float, taken: Callable[[Message]
         if message.success == "sent":
             close(message, State.DELIVERED, 0, channel, now)
         return [("ack", channel, "")]
-    if news.status in (Status.DELIVERED, Status.READ):
+    if news.status is Status.DELIVERED or news.status is Status.READ:
         _heard(attempt, news)
         close(message, State.DELIVERED, 0, channel, now)
-        return [(news.status.value, channel, "")]
+        return [(attempt.reason, channel, "")]
     if attempt.state is Attempted.FAILED:
         return []
     if news.again_s >= 0 and attempt.state is Attempted.SENT and attempt.tries < MOST_AGAIN:
@@ -124,6 +126,9 @@ def report(message: Message, news: Report, now: float, taken: Callable[[Message]
 
 def _attempt_of(message: Message, news: Report) -> Attempt | None:
     """The attempt a report speaks of: by its id, else the last one on that channel."""
+    last = message.attempts[-1] if message.attempts else None
+    if last is not None and last.remote_id == news.remote_id and last.channel == news.channel:
+        return last
     on_channel = [a for a in message.attempts if a.channel == news.channel]
     for attempt in on_channel:
         if attempt.remote_id and attempt.remote_id == news.remote_id:
@@ -156,7 +161,8 @@ def _afterwards(
 
 def _heard(attempt: Attempt, news: Report) -> bool:
     """Note that it arrived, or was read; False when that much was known before."""
-    if _ARRIVED.get(attempt.reason, 0) >= _ARRIVED[news.status.value]:
+    word = "read" if news.status is Status.READ else "delivered"
+    if _ARRIVED.get(attempt.reason, 0) >= _ARRIVED[word]:
         return False
-    attempt.acked, attempt.reason = True, news.status.value
+    attempt.acked, attempt.reason = True, word
     return True

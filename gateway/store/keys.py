@@ -7,6 +7,7 @@ hand:{node}:{channel}       set     ids in the hands of a node's channel        
 due                         zset    id -> when its next step is due             every message that is not final
 u:{channel}:{remote_id}     string  our id                                      validity + 48 h
 park:{channel}:{remote_id}  string  a report that named no message yet          10 min
+parked                      string  there while any report may be parked          10 min
 hold:{channel}:{from}:{to}  list    ids that were written and never answered    validity + 1 h
 stray:{channel}:{from}:{to} list    remote ids of parked reports                10 min
 set:{part key}              hash    part number -> "digest id [id ...]"         parts_timeout * 4

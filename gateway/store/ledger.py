@@ -10,82 +10,21 @@ import msgspec
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from gateway.messages.message import Message
 from gateway.messages.states import State
 from gateway.store import records
 from gateway.store.records import FeedEvent
+from gateway.store.turn import Answers, Turn
 from gateway.store.valkey import WANTED, Keep, Store
 
 AT_MOST = 128  # changes in one call: longer scripts would keep others waiting
 IN_FLIGHT = 4
-LONGEST_TRACE = 120  # steps kept with a message; of a longer journey the middle is left out
-Command = Sequence[Any]  # a server command; octets as records.octets()
 log = Logger("ledger")
 _encode = msgspec.msgpack.Encoder().encode
 STATE_NAMES = {state: state.name.lower() for state in State}
 
 
-class Change:
-    """One message as it is to be from now on, and what follows from that.
-
-    done(answers): it is kept; `answers` are those of XADD, PART, GETDEL and LPOP commands in order, None when the
-    change had been made before a lost link and the answers are not known any more.
-    again(message): somebody else was faster; the message as it is now (None: it is gone), for another try.
-    trace_ids: the messages the events are told of in the feed; the parts of a joined text, else the message itself.
-    failed(): the store refused it and nothing was kept (only with Keep.OVER_LINKS).
-    unless: of a new message, a key and the seconds it lives. While it names another message this one is not kept, and
-    instead(id) is called with that one's; else it names this one from now on.
-    """
-
-    __slots__ = (
-        "again", "commands", "done", "events", "expected", "failed", "instead", "message", "record", "trace_ids",
-        "ttl", "unless",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        message: Message,
-        events: Sequence[tuple[float, str, str, str]],
-        commands: Sequence[Command] = (),
-        *,
-        ttl: int = 0,
-        done: Callable[[Sequence[Any] | None], None] | None = None,
-        again: Callable[[Message | None], None] | None = None,
-        failed: Callable[[], None] | None = None,
-        trace_ids: Sequence[str] | None = None,
-        unless: tuple[str, int] | None = None,
-        instead: Callable[[str], None] | None = None,
-    ) -> None:
-        """Takes the message as it is at this moment; its revision is raised."""
-        self.message, self.events, self.commands, self.ttl = message, events, commands, ttl
-        self.done, self.again, self.failed = done, again, failed
-        self.unless, self.instead = unless, instead
-        self.trace_ids = (message.parts or (message.id,)) if trace_ids is None else trace_ids
-        self.seal()
-
-    def seal(self) -> None:
-        """The message as it is at this moment is what will be kept."""
-        message = self.message
-        self.expected = message.rev
-        message.rev += 1
-        if self.events:
-            message.trace += self.events
-            if len(message.trace) > LONGEST_TRACE:
-                del message.trace[LONGEST_TRACE // 4 : LONGEST_TRACE // 2]
-        self.record = records.pack(message)
-
-    def tell(self, answers: Sequence[Any] | None) -> None:
-        """It is kept."""
-        if self.done is not None:
-            self.done(answers)
-
-    def over(self) -> None:
-        """Nothing more comes of it. What refers back to it goes, so that it need not wait for the garbage collector."""
-        self.done = self.again = self.failed = self.instead = None
-
-
 class Ledger:
-    """Writes changes. Several changes given to one `together` are kept or lost as one."""
+    """Writes changes. Several given to one `together` are kept or lost as one."""
 
     def __init__(
         self, store: Store, node: str, feed_length: int, later: Callable[[Callable[[], None]], Any], keep: Keep,
@@ -96,37 +35,56 @@ class Ledger:
         in_flight: calls that may be at the store at a time."""
         self._in_flight = in_flight
         self._store, self._node, self._feed_length, self._later, self._keep = store, node, feed_length, later, keep
-        self._waiting: list[Change | list[Change]] = []
+        self._waiting: list[Turn | list[Turn]] = []
         self._flights = 0
         self._scheduled = False
         self._mean_events = 16.0  # in one entry of the feed
         self.idle: Callable[[], None] = lambda: None
+        self.count: Callable[..., None] = lambda *key, n: None  # gateway.metrics; where the counts of a kept change go
 
     @property
     def busy(self) -> bool:
         return bool(self._waiting or self._flights)
 
-    def commit(self, change: Change) -> None:
-        """Queue one change."""
-        self._waiting.append(change)
+    def commit(self, turn: Turn) -> None:
+        """Queue one change, which is sealed."""
+        if turn.events:
+            turn.feed = self._feed(turn)
+        self._waiting.append(turn)
         if not self._scheduled:
             self._scheduled = True
             self._later(self._flush)
 
-    def together(self, changes: list[Change]) -> None:
+    def together(self, turns: Sequence[Turn]) -> None:
         """Queue changes that go in one call."""
-        self._waiting.append(changes)
+        for turn in turns:
+            turn.feed = self._feed(turn)
+        self._waiting.append(list(turns))
         if not self._scheduled:
             self._scheduled = True
             self._later(self._flush)
+
+    def _feed(self, turn: Turn) -> bytes:
+        """The events as maps, one behind the other."""
+        message, node = turn.message, self._node
+        state = STATE_NAMES[message.state]
+        price = message.cost if message.cost != "0" else ""
+        account, to, segments = message.account, message.dest, message.segments
+        feed = b""
+        for one in turn.trace_ids:
+            for at, event, channel, detail in turn.events:
+                feed += _encode(
+                    FeedEvent(one, at, event, account, to, node, state, channel, segments, price, detail)
+                )  # fmt: skip
+        return feed
 
     def _flush(self) -> None:
         self._scheduled = False
         while self._waiting and self._flights < self._in_flight:
-            batch: list[Change] = []
+            batch: list[Turn] = []
             taken = 0
             for one in self._waiting:
-                if isinstance(one, Change):
+                if isinstance(one, Turn):
                     batch.append(one)
                 elif batch and len(batch) + len(one) > AT_MOST:
                     break
@@ -138,24 +96,23 @@ class Ledger:
             del self._waiting[:taken]
             self._send(batch)
 
-    def _send(self, batch: list[Change]) -> None:
+    def _send(self, batch: list[Turn]) -> None:
         self._flights += 1
-        items: list[tuple[Any, ...]] = []
+        items: list[Any] = [len(batch)]
         area: list[bytes] = []
         count = 0
-        for change in batch:
-            feed = self._feed(change) if change.events else b""
-            n = len(change.events) * len(change.trace_ids)
-            count += n
-            area += (change.record, feed)
-            commands: list[Any] = []
-            for command in change.commands:
-                commands.append(len(command))
-                commands += command
-            item: tuple[Any, ...] = (
-                change.message.id, change.expected, change.ttl, len(change.record), len(feed), n, commands,
+        for turn in batch:
+            record, feed, receipt = turn.record, turn.feed, turn.receipt
+            events = len(turn.events) * len(turn.trace_ids)
+            count += events
+            area += (record, feed, receipt)
+            items += (
+                turn.message.id, turn.expected, turn.ttl, len(record), len(feed), events, turn.due, turn.into,
+                turn.out_of, turn.stream, len(receipt), *(turn.unless or ("", 0)), len(turn.commands),
             )  # fmt: skip
-            items.append(item if change.unless is None else item + change.unless)
+            for command in turn.commands:
+                items.append(len(command))
+                items += command
         if count:
             self._mean_events += (count - self._mean_events) * 0.05
         entries = max(16, int(self._feed_length / max(1.0, self._mean_events)))
@@ -163,47 +120,38 @@ class Ledger:
             self._answered, self._failed, callbackArgs=(batch,), errbackArgs=(batch,)
         ).addErrback(lambda failure: log.failure("a batch was kept but its sequel failed", failure=failure))
 
-    def _feed(self, change: Change) -> bytes:
-        """The events as maps, one behind the other."""
-        message, node = change.message, self._node
-        state = STATE_NAMES[message.state]
-        price = message.cost if message.cost != "0" else ""
-        account, to, segments = message.account, message.dest, message.segments
-        return b"".join(
-            [
-                _encode(FeedEvent(one, at, event, account, to, node, state, channel, segments, price, detail))
-                for one in change.trace_ids
-                for at, event, channel, detail in change.events
-            ]
-        )
-
-    def _answered(self, answers: list[Any], batch: list[Change]) -> None:
+    def _answered(self, answers: list[Any], batch: list[Turn]) -> None:
         self._flights -= 1
-        for change, answer in zip(batch, answers, strict=True):
+        for turn, answer in zip(batch, answers, strict=True):
             try:
                 if answer == 1:
-                    change.tell(())
+                    self._kept(turn, ())
                 elif answer == 2:
-                    change.tell(None)
+                    self._kept(turn, None)
                 elif answer[0] == 1:
-                    change.tell(answer[1:])
+                    self._kept(turn, answer[1:])
                 elif answer[0] == 3:
-                    if change.instead is not None:
-                        change.instead(answer[1].decode())
-                elif change.again is not None:
-                    change.again(records.unpack(answer[1]) if answer[1] else None)
+                    if turn.instead is not None:
+                        turn.instead(answer[1].decode())
+                elif turn.again is not None:
+                    turn.again(records.unpack(answer[1]) if answer[1] else None)
             except Exception:
-                log.failure("the sequel of a change failed; message_id={message_id}", message_id=change.message.id)
-            change.over()
+                log.failure("the sequel of a change failed; message_id={message_id}", message_id=turn.message.id)
+            turn.over()
         self._go_on()
 
-    def _failed(self, failure: Failure, batch: list[Change]) -> None:
+    def _kept(self, turn: Turn, answers: Answers) -> None:
+        for key, n in turn.counts:
+            self.count(*key, n=n)
+        turn.tell(answers)
+
+    def _failed(self, failure: Failure, batch: list[Turn]) -> None:
         self._flights -= 1
-        for change in batch:
-            if change.failed is not None:
-                change.failed()
-        if all(change.failed is None for change in batch):
+        told = [turn.not_kept() for turn in batch]
+        if not any(told):
             log.error("the store did not keep a batch: {why}", why=failure.getErrorMessage()[:120])
+        for turn in batch:
+            turn.over()
         self._go_on()
 
     def _go_on(self) -> None:

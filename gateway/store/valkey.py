@@ -30,8 +30,7 @@ CONNECT_S = 5.0
 STOP_S = 5.0
 SHUTDOWN_S = 3.0
 BACKOFF_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
-ANSWERED = frozenset({"XADD", "PART", "GETDEL", "LPOP"})  # commands of a change whose answers are wanted
-WANTED = msgspec.msgpack.encode(dict.fromkeys(sorted(ANSWERED), True))
+WANTED = msgspec.msgpack.encode(dict.fromkeys(("XADD", "PART", "REMOTE", "GETDEL", "LPOP"), True))  # see commit.lua
 REFUSALS = {  # error words with which a server refuses writes for now
     "MISCONF": "cannot write to disk",
     "OOM": "out of memory",

@@ -1,27 +1,36 @@
 -- Changes a batch of messages, each against the revision it was read at, and does what follows from each change.
 -- One call is one transaction: after a crash either all of a call is there or nothing.
 --
--- ARGV[1]  msgpack list of
---          {id, expected, ttl, record size, feed size, feed count, commands [, unless, unless_s]}
+-- ARGV[1]  msgpack list: how many changes, then of each one behind the other
+--            id, expected, ttl, record size, feed size, feed count, due, into, out of, stream, receipt size,
+--            unless, unless_s, commands; and then each command after the number of its words
 --            expected   the revision that was read; 0 creates
 --            ttl        seconds the record lives from now on; 0: no end
---            commands   server commands one behind the other, each after the number of its words
+--            due        when somebody has to look at the message; 0: as before, below 0: never
+--            into       a hand's key that the id goes into; out of: one that it leaves; '' none
+--            stream     where the receipt is appended; '' nowhere
 --            unless     of a new message: a key that makes it one too many when it names another message; else it
---                       names this one from now on, for unless_s seconds
--- ARGV[2]  record and feed entry of each item, all in a row
+--                       names this one from now on, for unless_s seconds; '' none
+-- ARGV[2]  record, feed entries and receipt of each change, all in a row
 -- ARGV[3]  entries the feed keeps, roughly
 -- ARGV[4]  names of commands whose answer is wanted, as a msgpack map
 -- Returns for each: 1 done; 2 this very change was done before; {0, record or false} somebody else was faster;
--- {1, answers ...} done, with the wanted answers in order; {3, id} nothing was done, `unless` names that message.
--- Two commands are of our own: PART and WROTE, see below.
+-- {1, answers ...} done, with the wanted answers in order and the receipt's place last; {3, id} nothing was done,
+-- `unless` names that message.
+-- Commands of our own: PART, WROTE and REMOTE, see below.
+-- What goes to the same key for every change (moments, hands) is gathered and written once.
 local items = cmsgpack.unpack(ARGV[1])
 local area, at = ARGV[2], 1
 local wanted = cmsgpack.unpack(ARGV[4])
 local call, sub = redis.call, string.sub
 local out, feed, count = {}, {}, 0
+local due, over, into, left = {}, {}, {}, {}
+local parked -- is any report parked at all? Asked once
+
+local own = {}
 
 -- A part of a long text has come. Its set's members when it is complete, else false.
-local function part_arrived(key, total, number, id, digest, due, ttl)
+function own.PART(_, key, total, number, id, digest, moment, ttl)
   local slot = call('HGET', key, number)
   if slot and sub(slot, 1, #digest) ~= digest then
     call('DEL', key) -- the reference was used again: the older parts are released one by one when due
@@ -32,7 +41,7 @@ local function part_arrived(key, total, number, id, digest, due, ttl)
   local members = call('HGETALL', key)
   for i = 2, #members, 2 do
     for member in string.gmatch(sub(members[i], #digest + 2), '%S+') do
-      call('ZADD', 'due', due, member)
+      call('ZADD', 'due', moment, member)
     end
   end
   if #members / 2 >= total then
@@ -42,70 +51,124 @@ local function part_arrived(key, total, number, id, digest, due, ttl)
 end
 
 -- Somebody wrote to a number: newest first, no more than the given number of writers.
-local function wrote(key, most, ttl, writer)
+function own.WROTE(_, key, most, ttl, writer)
   if call('LPUSH', key, writer) > most then
     call('LTRIM', key, 0, most - 1)
   end
   call('EXPIRE', key, ttl)
 end
 
-for i = 1, #items do
-  local it = items[i]
-  local key = 'm:' .. it[1]
-  local record = sub(area, at, at + it[4] - 1)
-  local feed_at = at + it[4]
-  at = feed_at + it[5]
+-- A channel gave the message an id: reports will name it. One that came before is parked; nil when none did.
+function own.REMOTE(id, channel, remote_id, ttl)
+  local name = channel .. ':' .. remote_id
+  call('SET', 'u:' .. name, id, 'EX', ttl)
+  if parked == nil then
+    parked = call('EXISTS', 'parked') == 1
+  end
+  return parked and call('GETDEL', 'park:' .. name) or nil
+end
+
+local function gather(sets, key, id)
+  local set = sets[key]
+  if set then
+    set[#set + 1] = id
+  else
+    sets[key] = { id }
+  end
+end
+
+local j = 2
+for i = 1, items[1] do
+  local id, expected, ttl = items[j], items[j + 1], items[j + 2]
+  local feed_at = at + items[j + 3]
+  local receipt_at = feed_at + items[j + 4]
+  local key = 'm:' .. id
+  local record = sub(area, at, feed_at - 1)
+  at = receipt_at + items[j + 10]
   local ok, first
-  if it[2] == 0 then
-    first = it[8] and call('GET', it[8])
-    if not first or first == it[1] then
+  if expected == 0 then
+    local unless = items[j + 11]
+    first = unless ~= '' and call('GET', unless)
+    if not first or first == id then
       first = false
       ok = call('SET', key, record, 'NX')
-      if ok and it[8] then
-        call('SET', it[8], it[1], 'EX', it[9])
+      if ok and unless ~= '' then
+        call('SET', unless, id, 'EX', items[j + 12])
       end
     end
-  elseif call('GETRANGE', key, 0, 3) == struct.pack('>I4', it[2]) then
+  elseif call('GETRANGE', key, 0, 3) == struct.pack('>I4', expected) then
     ok = true
-    if it[3] > 0 then
-      call('SET', key, record, 'EX', it[3])
+    if ttl > 0 then
+      call('SET', key, record, 'EX', ttl)
     else
       call('SET', key, record)
     end
   end
+  local commands = items[j + 13]
+  local w = j + 14
   if ok then
-    local answers = nil
-    local c = it[7]
-    local j = 1
-    while j <= #c do
-      local last = j + c[j]
-      local name = c[j + 1]
+    local answers
+    for _ = 1, commands do
+      local words = items[w]
+      local name = items[w + 1]
       local answer
-      if name == 'WROTE' then
-        wrote(unpack(c, j + 2, last))
-      elseif name == 'PART' then
-        answer = part_arrived(unpack(c, j + 2, last))
+      if own[name] then
+        answer = own[name](id, unpack(items, w + 2, w + words))
       else
-        answer = call(unpack(c, j + 1, last))
+        answer = call(unpack(items, w + 1, w + words))
       end
-      if wanted[name] then
+      if wanted[name] and answer ~= nil then
         answers = answers or { 1 }
         answers[#answers + 1] = answer
       end
-      j = last + 1
+      w = w + words + 1
     end
-    if it[6] > 0 then
-      feed[#feed + 1] = sub(area, feed_at, at - 1)
-      count = count + it[6]
+    local moment = items[j + 6]
+    if moment > 0 then
+      due[#due + 1] = moment
+      due[#due + 1] = id
+    elseif moment < 0 then
+      over[#over + 1] = id
+    end
+    if items[j + 7] ~= '' then
+      gather(into, items[j + 7], id)
+    end
+    if items[j + 8] ~= '' then
+      gather(left, items[j + 8], id)
+    end
+    if items[j + 9] ~= '' then
+      answers = answers or { 1 }
+      answers[#answers + 1] = call('XADD', items[j + 9], '*', 'b', sub(area, receipt_at, at - 1))
+    end
+    if items[j + 5] > 0 then
+      feed[#feed + 1] = sub(area, feed_at, receipt_at - 1)
+      count = count + items[j + 5]
     end
     out[i] = answers or 1
-  elseif first then
-    out[i] = { 3, first }
-  elseif call('GET', key) == record then
-    out[i] = 2
   else
-    out[i] = { 0, call('GET', key) }
+    for _ = 1, commands do
+      w = w + items[w] + 1
+    end
+    if first then
+      out[i] = { 3, first }
+    else
+      local now = call('GET', key)
+      out[i] = now == record and 2 or { 0, now }
+    end
   end
+  j = w
+end
+if #due > 0 then
+  call('ZADD', 'due', unpack(due))
+end
+if #over > 0 then
+  call('ZREM', 'due', unpack(over))
+end
+for key, ids in pairs(into) do
+  call('SADD', key, unpack(ids))
+end
+for key, ids in pairs(left) do
+  call('SREM', key, unpack(ids))
 end
 if count > 0 then
   local head

@@ -47,6 +47,7 @@ for i = 1, #items do
   end
   if not found and it[4] ~= '' then
     redis.call('SET', it[4], it[7], 'EX', it[8])
+    redis.call('SET', 'parked', '1', 'EX', it[8])
     if it[5] ~= '' then
       redis.call('RPUSH', it[5], it[6])
       redis.call('EXPIRE', it[5], it[8])

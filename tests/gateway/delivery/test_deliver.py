@@ -24,7 +24,7 @@ from gateway.messages.outcome import (
 from gateway.messages.states import State
 from gateway.routing.routes import Route
 from gateway.store import keys
-from gateway.store.ledger import Change
+from gateway.store.turn import Turn
 from gateway.store.valkey import Store
 from tests.gateway.delivery.house import PATIENCE_S, SMS_ONLY, ZAP_ONLY, House, ids_of
 from tests.gateway.samples import DAY_S
@@ -595,7 +595,7 @@ async def test_a_change_meanwhile_does_not_lose_what_the_channel_did(store: Stor
     message_id = await house.submit_one()
     fresh = await house.read(message_id)  # somebody else writes: the revision in the channel's hands is old now
     fresh.cost = "0"
-    house.ledger.commit(Change(fresh, []))
+    house.ledger.commit(Turn(fresh, house.now).change())
     await house.settle()
     house.operator.accept("77")
     await house.settle()

@@ -12,11 +12,22 @@ from twisted.internet.task import Clock
 from gateway.messages.message import Message
 from gateway.messages.states import State
 from gateway.store import keys, records
-from gateway.store.ledger import AT_MOST, LONGEST_TRACE, Change, Ledger
+from gateway.store.ledger import AT_MOST, Ledger
+from gateway.store.turn import LONGEST_TRACE, Turn
 from gateway.store.valkey import Keep, Store
 from tests.gateway.samples import START, accepted, attempt
 
 ACCEPTED = [(START, "accepted", "", "")]
+
+
+def sealed(message: Message, events: Any = ACCEPTED, commands: Any = (), again: Any = None, **slots: Any) -> Turn:
+    """A sealed change; slots: what else of a Turn is to be set."""
+    made = Turn(message, START)
+    made.events += events
+    made.commands += commands
+    for slot, value in slots.items():
+        setattr(made, slot, value)
+    return made.change(again)
 
 
 class Desk:
@@ -35,12 +46,12 @@ class Desk:
     async def write(self, message: Message, commands: Any = (), **more: Any) -> Any:
         """One change; ("done", answers) or ("again", message as it is now)."""
         told: Deferred[Any] = Deferred()
-        change = Change(
+        change = sealed(
             message,
             more.pop("events", ACCEPTED),
             commands,
-            done=lambda answers: told.callback(("done", answers)),
-            again=lambda fresh: told.callback(("again", fresh)),
+            lambda fresh: told.callback(("again", fresh)),
+            kept=[lambda answers: told.callback(("done", answers))],
             **more,
         )
         self.ledger.commit(change)
@@ -172,7 +183,7 @@ async def test_the_feed_is_an_array_of_maps_with_the_keys_of_the_contract_and_ne
 async def test_a_batch_is_one_entry_however_many_events_it_has(store: Store) -> None:
     desk = Desk(store)
     for number in range(40):
-        desk.ledger.commit(Change(accepted(f"m{number}"), ACCEPTED))
+        desk.ledger.commit(sealed(accepted(f"m{number}"), ACCEPTED))
     await desk.settle()
     entries = await desk.feed()
     assert [event["id"] for entry in entries for event in entry] == [f"m{number}" for number in range(40)]
@@ -190,7 +201,7 @@ async def test_a_change_without_events_leaves_no_entry(store: Store) -> None:
 async def test_the_feed_is_trimmed_to_about_its_length(store: Store) -> None:
     desk = Desk(store, feed_length=2000)
     for number in range(4000):
-        desk.ledger.commit(Change(accepted(f"m{number}"), ACCEPTED))
+        desk.ledger.commit(sealed(accepted(f"m{number}"), ACCEPTED))
         if number % 20 == 19:  # small batches, so that there are many entries
             await desk.settle()
     kept = [event for entry in await desk.feed() for event in entry]
@@ -216,7 +227,7 @@ async def test_a_trace_that_never_ends_keeps_its_beginning_and_its_end(store: St
     desk = Desk(store)
     message = accepted()
     for number in range(2 * LONGEST_TRACE):
-        desk.ledger.commit(Change(message, [(START + number, "retry", "zap", str(number))]))
+        desk.ledger.commit(sealed(message, [(START + number, "retry", "zap", str(number))]))
     await desk.settle()
     trace = (await desk.read("m1")).trace
     assert len(trace) <= LONGEST_TRACE
@@ -236,8 +247,8 @@ async def test_the_feed_tells_the_steps_of_a_joined_text_of_its_parts(store: Sto
 @pytest_twisted.ensureDeferred
 async def test_changes_given_together_go_in_one_call_even_past_the_usual_size(store: Store) -> None:
     desk = Desk(store)
-    desk.ledger.commit(Change(accepted("first"), ACCEPTED))
-    desk.ledger.together([Change(accepted(f"m{number}"), ACCEPTED) for number in range(AT_MOST)])
+    desk.ledger.commit(sealed(accepted("first"), ACCEPTED))
+    desk.ledger.together([sealed(accepted(f"m{number}"), ACCEPTED) for number in range(AT_MOST)])
     await desk.settle()
     assert [len(entry) for entry in await desk.feed()] == [1, AT_MOST]
 
@@ -246,8 +257,8 @@ async def test_changes_given_together_go_in_one_call_even_past_the_usual_size(st
 async def test_a_sequel_that_fails_harms_no_other_change(store: Store) -> None:
     desk = Desk(store)
     told: list[str] = []
-    desk.ledger.commit(Change(accepted("m1"), ACCEPTED, done=lambda _: [][0]))
-    desk.ledger.commit(Change(accepted("m2"), ACCEPTED, done=lambda _: told.append("m2")))
+    desk.ledger.commit(sealed(accepted("m1"), ACCEPTED, kept=[lambda _: [][0]]))
+    desk.ledger.commit(sealed(accepted("m2"), ACCEPTED, kept=[lambda _: told.append("m2")]))
     await desk.settle()
     assert told == ["m2"]
 
@@ -257,7 +268,7 @@ async def test_the_ledger_says_when_nothing_is_left_to_write(store: Store) -> No
     desk = Desk(store)
     idle: list[bool] = []
     desk.ledger.idle = lambda: idle.append(True)
-    desk.ledger.commit(Change(accepted("m1"), ACCEPTED))
+    desk.ledger.commit(sealed(accepted("m1"), ACCEPTED))
     assert desk.ledger.busy
     assert not idle
     await desk.settle()

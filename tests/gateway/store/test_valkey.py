@@ -16,10 +16,12 @@ from twisted.internet.defer import Deferred, DeferredList, ensureDeferred
 from twisted.internet.task import deferLater
 
 from gateway.store.embedded import EmbeddedServer, StoreUnavailable
-from gateway.store.ledger import Change, Ledger
+from gateway.store.ledger import Ledger
+from gateway.store.turn import Answers, Turn
 from gateway.store.valkey import Keep, Store, StoreAway
 from tests.gateway.conftest import connected
 from tests.gateway.samples import accepted
+from tests.gateway.store.test_ledger import sealed
 
 Seconds: Any = reactor
 
@@ -80,7 +82,7 @@ async def test_calls_under_load_are_all_answered_after_the_server_was_killed(mor
 
     for number in range(3000):
         message = accepted(f"m{number:04}")
-        ledger.commit(Change(message, [(1.0, "accepted", "", "")], done=lambda _, one=message.id: done(one)))  # type: ignore[misc]
+        ledger.commit(sealed(message, kept=[lambda _, one=message.id: done(one)]))
     await half
     os.kill(pid, signal.SIGKILL)
     await all_of_them
@@ -136,6 +138,19 @@ async def test_refused_writes_fail_what_is_kept_over_links_and_keep_what_is_kept
     assert mortal.writable
 
 
+class Refusable(Turn):
+    """A change that wants to hear when the store refuses it."""
+
+    told: list[str]
+
+    def tell(self, answers: Answers) -> None:
+        self.told.append("kept")
+
+    def not_kept(self) -> bool:
+        self.told.append(self.message.id)
+        return True
+
+
 @pytest_twisted.ensureDeferred
 async def test_a_refused_batch_tells_every_change_that_nothing_was_kept(mortal: Store) -> None:
     await refuse_writes(mortal)
@@ -144,15 +159,9 @@ async def test_a_refused_batch_tells_every_change_that_nothing_was_kept(mortal: 
     over: Deferred[None] = Deferred()
     ledger.idle = lambda: over.callback(None)
     for number in range(3):
-        message = accepted(f"m{number}")
-        ledger.commit(
-            Change(
-                message,
-                [(1.0, "accepted", "", "")],
-                done=lambda _: told.append("kept"),
-                failed=lambda one=message.id: told.append(one),  # type: ignore[misc]
-            )
-        )
+        change = Refusable(accepted(f"m{number}"), 1.0)
+        change.told = told
+        ledger.commit(change.change())
     await over
     assert told == ["m0", "m1", "m2"]
     await refuse_writes(mortal, False)

@@ -1,0 +1,101 @@
+"""One change of one message in the making: what it tells the trace, the store and, once it is kept, the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gateway.messages.message import Message, Receipt
+from gateway.store import records
+
+LONGEST_TRACE = 120  # steps kept with a message; of a longer journey the middle is left out
+NEVER = -1.0  # as `due`: nobody has to look at the message any more
+Command = Sequence[Any]  # a server command, or one of commit.lua's own; octets as records.octets()
+Answers = Sequence[Any] | None
+"""Of commands that have any, in order, and last the place of `receipt` in its stream. None: the change had been made
+before a lost link, and the answers are not known any more."""
+
+
+class Turn:
+    """A message as it is to be from now on, and what follows: gathered step by step, then given to the ledger.
+
+    events        (at, event, channel, detail): steps for the trace and the feed
+    trace_ids     the messages the feed tells them of: the parts of a joined text, else the message itself
+    ttl           seconds the record lives from now on; 0: without end
+    due           when somebody has to look at the message although nothing happens; 0.0: as before; NEVER
+    into, out_of  the key of a hand that the message comes into, or leaves
+    stream, receipt  a packed receipt or reply, and the account's stream it is appended to
+    commands      whatever else the store has to do
+    kept          called with the answers once all of it is kept; `sequel(turn, answers)` before them, `done()` after
+    counts        what the ledger counts then: one that lost the race is made again, or never was
+    again         called with the message as it is now (None: it is gone) when somebody else was faster
+    unless        of a new message: a key and the seconds it lives. While it names another message this one is not kept,
+                  and instead(id) is called with that one's; else it names this one from now on
+    """
+
+    __slots__ = (
+        "again", "commands", "counts", "done", "due", "events", "expected", "feed", "instead", "into", "item", "kept",
+        "message", "now", "out_of", "receipt", "record", "sequel", "stream", "trace_ids", "ttl", "unless",
+    )  # fmt: skip
+
+    message: Message
+    record: bytes
+    expected: int  # the revision it was read at; 0: it is new
+    trace_ids: Sequence[str]
+    again: Callable[[Message | None], None] | None
+    sequel: Callable[[Any, Answers], None] | None
+    done: Callable[[], None] | None
+    instead: Callable[[str], None] | None
+    item: Receipt | None  # what `receipt` is the packed form of
+    unless: tuple[str, int] | None
+
+    def __init__(self, message: Message, now: float) -> None:
+        self.message, self.now = message, now
+        self.events: list[tuple[float, str, str, str]] = []
+        self.commands: list[Command] = []
+        self.kept: list[Callable[[Answers], object]] = []
+        self.counts: list[tuple[tuple[str, ...], float]] = []  # (name, label ...), how many
+        self.ttl, self.due = 0, 0.0
+        self.into = self.out_of = self.stream = ""
+        self.receipt = self.feed = b""
+        self.again = self.sequel = self.done = self.unless = self.instead = self.item = None
+
+    def step(self, event: str, channel: str = "", detail: str = "") -> None:
+        """An event of the message."""
+        self.events.append((self.now, event, channel, detail))
+
+    def count(self, *key: str, n: float = 1) -> None:
+        """Count under a metric's name and labels."""
+        self.counts.append((key, n))
+
+    def change(self, again: Callable[[Message | None], None] | None = None) -> Turn:
+        """Seal it: the message as it is at this moment is what will be kept, under a raised revision."""
+        message = self.message
+        self.again = again
+        self.trace_ids = message.parts or (message.id,)
+        self.expected = message.rev
+        message.rev += 1
+        if self.events:
+            message.trace += self.events
+            if len(message.trace) > LONGEST_TRACE:
+                del message.trace[LONGEST_TRACE // 4 : LONGEST_TRACE // 2]
+        self.record = records.pack(message)
+        return self
+
+    def tell(self, answers: Answers) -> None:
+        """It is kept."""
+        if self.sequel is not None:
+            self.sequel(self, answers)
+        for one in self.kept:
+            one(answers)
+        if self.done is not None:
+            self.done()
+
+    def not_kept(self) -> bool:
+        """The store refused it and nothing was kept. False: nobody is told, so the ledger has to say it."""
+        return False
+
+    def over(self) -> None:
+        """Nothing more comes of it. What refers back to it goes, so that it need not wait for the garbage collector."""
+        self.again = self.sequel = self.done = self.instead = None
+        self.kept = []

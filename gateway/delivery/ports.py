@@ -5,7 +5,7 @@ Threading: none; everything runs in the reactor's thread. Batches move in lists.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from gateway.messages.message import Message, Mo, Receipt
@@ -68,8 +68,8 @@ class Esmes(Protocol):
     def receivers(self, account: str) -> int:
         """How many deliver_sm may be written to this account's receiving binds now (free windows, summed)."""
 
-    def deliver(self, account: str, item: Receipt | Mo, done: Callable[[int | None], None]) -> bool:
-        """Write one deliver_sm to a receiving bind of the account.
+    def deliver(self, account: str, items: Iterator[tuple[Receipt | Mo, Callable[[int | None], None]]]) -> int:
+        """Write deliver_sm to receiving binds of the account: items in order, each with its `done`, as long as there is
+        a bind with a free window. How many; no more are taken from the iterator.
 
-        False: no bind with a free window (nothing was written, done is never called). `done` gets the command_status
-        of the answer, or None when there was none (link lost or response_timeout)."""
+        `done` gets the command_status of the answer, or None when there was none (link lost or response_timeout)."""

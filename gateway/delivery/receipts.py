@@ -4,7 +4,7 @@ order over any of its receiving binds, as many at a time as their windows allow.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from gateway.store.valkey import Keep, Store
 READ_AT_ONCE = 500
 AT_MOST_IN_MEMORY = 2000
 AT_MOST_RESTING = 1000
+AT_MOST_ANSWERED = 256  # in one call of the store
 RETRY_S = (10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 600.0)
 REFUSED_FOR_GOOD = frozenset({0x65, 0x66})  # ESME_RX_P_APPN, ESME_RX_R_APPN
 TRIES = 5  # with an error status that says neither "later" nor "never"
@@ -49,6 +50,7 @@ class Pump:
         self._out = 0
         self._tries: dict[bytes, int] = {}
         self._resting = 0  # entries the ESME has refused for now
+        self._soon = False
 
     def added(self, entry: bytes | None, item: Receipt | Mo) -> None:
         """An entry was written to the stream just now; None: its place is not known, read it from there."""
@@ -57,26 +59,29 @@ class Pump:
         else:
             self._cursor = entry
             self._ready.append((entry, item))
-        self._desk.soon(self)
+        if not self._soon:
+            self.wake()
 
     def pump(self) -> None:
         """Write what the binds can take."""
         if self._back:
             self._put_back()
-        esmes = self._desk.esmes
-        free = esmes.receivers(self.account)
         if self._resting >= AT_MOST_RESTING:  # it refuses everything: it need not be asked faster
             return
-        while self._ready and free > 0:
-            entry, item = self._ready.popleft()
-            if not esmes.deliver(self.account, item, partial(self._answered, entry, item, self._desk.clock())):
-                self._ready.appendleft((entry, item))
-                break
-            self._out += 1
-            free -= 1
+        esmes = self._desk.esmes
+        if self._ready:
+            esmes.deliver(self.account, self._leaving(self._desk.clock()))
         room = self._more and not self._reading and len(self._ready) < READ_AT_ONCE // 2
         if room and esmes.receivers(self.account) > 0:
             self._read()
+
+    def _leaving(self, now: float) -> Iterator[tuple[Receipt | Mo, Callable[[int | None], None]]]:
+        """What is ready, in order; each that is taken is on its way."""
+        ready, answered = self._ready, self._answered
+        while ready:
+            entry, item = ready.popleft()
+            self._out += 1
+            yield item, partial(answered, entry, item, now)
 
     def _put_back(self) -> None:
         """What is sent again goes before everything younger."""
@@ -129,8 +134,18 @@ class Pump:
             else:
                 self._resting += 1
                 self._desk.later(RETRY_S[min(tries, len(RETRY_S)) - 1], self._again, entry, item)
-        if self._ready or self._back or self._more:
-            self._desk.soon(self)
+        if not self._soon and (self._ready or self._back or self._more):
+            self.wake()
+
+    def wake(self) -> None:
+        """Pump once in the next turn, however much happens in this one."""
+        if not self._soon:
+            self._soon = True
+            self._desk.later(0, self._woken)
+
+    def _woken(self) -> None:
+        self._soon = False
+        self.pump()
 
     def _again(self, entry: bytes, item: Receipt | Mo) -> None:
         self._resting -= 1
@@ -157,10 +172,9 @@ class ReceiptDesk:
         self.store, self._reactor, self.clock, self._metrics, self._node = store, reactor, clock, metrics, node
         self.kept_s, self._feed_entries = kept_s, feed_entries
         self._pumps: dict[str, Pump] = {}
-        self._done: list[tuple[str, bytes, bytes, bytes]] = []  # stream, entry, message id, packed events
-        self._feed: list[bytes] = []
+        # account, entry, what it was (None: dropped), when it was sent and answered, and the command_status
+        self._done: list[tuple[str, bytes, Receipt | Mo | None, float, float, int]] = []
         self._flying = self._scheduled = False
-        self._soon: dict[str, Pump] = {}
 
     def pump_of(self, account: str) -> Pump:
         pump = self._pumps.get(account)
@@ -182,44 +196,19 @@ class ReceiptDesk:
     def later(self, seconds: float, call: Callable[..., None], *args: Any) -> None:
         self._reactor.callLater(seconds, call, *args)
 
-    def soon(self, pump: Pump) -> None:
-        """Pump once in the next turn, however many answers came in this one."""
-        if not self._soon:
-            self._reactor.callLater(0, self._pump_all)
-        self._soon[pump.account] = pump
-
-    def _pump_all(self) -> None:
-        pumps, self._soon = self._soon, {}
-        for pump in pumps.values():
-            pump.pump()
-
     # -- acknowledged
 
     def finished(self, account: str, entry: bytes, item: Receipt | Mo, sent_at: float, status: int | None) -> None:
         """The ESME has answered; the entry goes, the trace grows."""
-        message_id, events = b"", b""
-        if isinstance(item, Receipt) and item.intermediate:  # the trace tells of the final one
+        if isinstance(item, Receipt):
             self._metrics.count("pombo_receipts", account, STATE_NAMES[item.state])
-        elif isinstance(item, Receipt):
-            now = self.clock()
-            kept_as = item.kept_as or item.message_id
-            message_id = kept_as.encode()
-            detail = "" if not status else f"0x{status:08X}"
-            steps = ((sent_at, "receipt_sent", "", ""), (now, "receipt_answered", "", detail))
-            events = records.pack_events(steps)
-            state = STATE_NAMES[item.state]
-            for at, event, _, what in steps:
-                told = FeedEvent(
-                    kept_as, at, event, account, item.source, self._node, state, "", 0, "", what
-                )  # fmt: skip
-                self._feed.append(records.encode(told))
-            self._metrics.count("pombo_receipts", account, state)
-        self._done.append((keys.receipts(account), entry, message_id, events))
-        self._schedule()
+        self._done.append((account, entry, item, sent_at, self.clock(), status or 0))
+        if not self._scheduled and not self._flying:
+            self._schedule()
 
     def drop(self, account: str, entry: bytes, why: str) -> None:
         log.warn("account {a}: a receipt was dropped: {why}", a=account, why=why)
-        self._done.append((keys.receipts(account), entry, b"", b""))
+        self._done.append((account, entry, None, 0.0, 0.0, 0))
         self._schedule()
 
     def _schedule(self) -> None:
@@ -232,13 +221,30 @@ class ReceiptDesk:
         if self._flying or not self._done:
             return
         self._flying = True
-        batch, self._done = self._done[:256], self._done[256:]
-        feed, self._feed = self._feed[:512], self._feed[512:]
-        head = b"\xdc" + len(feed).to_bytes(2, "big") if feed else b""
-        args: list[str | bytes] = [self._feed_entries, head + b"".join(feed), self._trace_s]
-        for row in batch:
-            args += row
-        self.store.call("answered", *args).addBoth(self._flushed)
+        batch, self._done = self._done[:AT_MOST_ANSWERED], self._done[AT_MOST_ANSWERED:]
+        streams: dict[str, list[str]] = {}
+        traces: list[str | int] = []
+        area: list[bytes] = []
+        feed: list[FeedEvent] = []
+        node = self._node
+        for account, entry, item, sent_at, now, status in batch:
+            if account not in streams:
+                streams[account] = [keys.receipts(account)]
+            streams[account].append(entry.decode())
+            if not isinstance(item, Receipt) or item.intermediate:  # the trace tells of the final one
+                continue
+            detail = f"0x{status:08X}" if status else ""
+            message_id, state = item.kept_as or item.message_id, STATE_NAMES[item.state]
+            events = records.pack_events(((sent_at, "receipt_sent"), (now, "receipt_answered", "", detail)))
+            traces += (message_id, len(events))
+            area.append(events)
+            to = item.source
+            feed.append(FeedEvent(message_id, sent_at, "receipt_sent", account, to, node, state))
+            feed.append(FeedEvent(message_id, now, "receipt_answered", account, to, node, state, "", 0, "", detail))
+        self.store.call(
+            "answered", records.encode(list(streams.values())), records.encode(traces), b"".join(area), self._trace_s,
+            records.encode(feed) if feed else b"", self._feed_entries,
+        ).addBoth(self._flushed)  # fmt: skip
 
     def _flushed(self, _: Any) -> None:
         self._flying = False

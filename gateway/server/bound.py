@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Protocol as Shape
 
@@ -32,7 +32,7 @@ class Link(Shape):
     def room(self) -> int:
         """How many deliver_sm may be written now; 0 for a transmitter and for a peer that does not read."""
 
-    def deliver(self, item: Item, done: Done) -> None:
+    def deliver(self, item: Item, done: Done, now: float) -> None:
         """Write a deliver_sm; its end is told to `Bound.answered` or `Bound.unanswered`."""
 
     def flush(self) -> None:
@@ -110,30 +110,34 @@ class Bound:
         """How many deliver_sm may be written to the account now, over all its receiving sessions."""
         return sum(link.room for link in self._receivers.get(account, ()))
 
-    def deliver(self, account: str, item: Item, done: Done) -> bool:
-        """Write one deliver_sm to the receiving session with the most room; False when none has any.
+    def deliver(self, account: str, items: Iterator[tuple[Item, Done]]) -> int:
+        """Write one deliver_sm after the other, each to the receiving session with the most room, while any has some.
+        How many were written; no more are taken from `items`.
 
-        A session that left this very item unanswered gets it again only when no other session has room.
+        A session that left an item unanswered gets it again only when no other session has room.
         """
         links = self._receivers.get(account)
         if not links:
-            return False
-        link = links[0] if len(links) == 1 else self._choose(account, links, item)
-        if link is None or link.room <= 0:
-            return False
-        link.deliver(item, done)
-        self.mark(link)
-        return True
-
-    def _choose(self, account: str, links: list[Link], item: Item) -> Link | None:
-        turn = self._turns[account] = (self._turns.get(account, 0) + 1) % len(links)
-        avoided = self._avoided.get(item) if self._avoided else None
-        best, most = avoided, 0
-        for i in range(turn, turn + len(links)):
-            link = links[i % len(links)]
-            if link is not avoided and (room := link.room) > most:
-                best, most = link, room
-        return best
+            return 0
+        turn = self._turns[account] = (self._turns.get(account, 0) + 1) % len(links)  # equals take turns
+        links = links[turn:] + links[:turn]
+        rooms = [link.room for link in links]
+        now, written = self._clock.seconds(), 0
+        used: set[int] = set()
+        while (most := max(rooms)) > 0 and (pair := next(items, None)) is not None:
+            item, done = pair
+            at = rooms.index(most)
+            if self._avoided and links[at] is self._avoided.get(item):
+                at = max((i for i in range(len(links)) if i != at), key=rooms.__getitem__, default=at)
+                if rooms[at] <= 0:
+                    at = rooms.index(most)
+            links[at].deliver(item, done, now)
+            rooms[at] -= 1
+            used.add(at)
+            written += 1
+        for at in used:
+            self.mark(links[at])
+        return written
 
     def answered(self, link: Link, item: Item, done: Done, command_status: int) -> None:
         """The ESME has answered a deliver_sm."""

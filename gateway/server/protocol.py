@@ -239,10 +239,9 @@ class SmscProtocol(Protocol):
             return 0
         return self.session.free
 
-    def deliver(self, item: Item, done: Done) -> None:
+    def deliver(self, item: Item, done: Done, now: float) -> None:
         try:
-            pdu = translate.deliver_sm(item, self.session.peer_version)
-            self.session.request(pdu, self._clock.seconds(), (item, done))
+            self.session.request(translate.deliver_sm(item, self.session.peer_version), now, (item, done))
         except (LocalProtocolError, UnicodeEncodeError):
             log.error("a deliver_sm for {account} cannot be written in SMPP; it is dropped", account=self.account)
             self._clock.callLater(0, done, int(CommandStatus.ESME_RX_R_APPN))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -97,7 +98,7 @@ class Waiting(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 _decode_waiting = msgspec.msgpack.Decoder(Waiting).decode
-_decode_event = msgspec.msgpack.Decoder(Event).decode
+_decode_events = msgspec.msgpack.Decoder(list[Event]).decode
 
 
 def unpack_waiting(blob: bytes) -> Receipt | Mo:
@@ -113,23 +114,13 @@ def pack_waiting(item: Receipt | Mo) -> bytes:
 
 
 def unpack_events(blob: bytes) -> list[Event]:
-    """The events of `e:{id}`, in the order they were appended; each is a five-element-or-less array."""
-    events: list[Event] = []
-    view, at = memoryview(blob), 0
-    while at < len(view):
-        size = int.from_bytes(view[at : at + 2], "big")
-        events.append(_decode_event(view[at + 2 : at + 2 + size]))
-        at += 2 + size
-    return events
+    """The events of `e:{id}`; none of a key that is not there."""
+    return _decode_events(blob) if blob else []
 
 
-def pack_events(events: Sequence[tuple[float, str, str, str]]) -> bytes:
-    """Events as (at, event, channel, detail), each behind two octets of its length so that more can be appended."""
-    out = []
-    for event in events:
-        packed = _encode(event)
-        out.append(len(packed).to_bytes(2, "big") + packed)
-    return b"".join(out)
+def pack_events(events: Sequence[tuple[Any, ...]]) -> bytes:
+    """Events as (at, event[, channel[, detail]])."""
+    return _encode(events)
 
 
 _RAW32 = struct.Struct(">BI")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from gateway.messages.message import Mo, Receipt
 
@@ -56,13 +56,16 @@ class MemoryEsmes:
     def receivers(self, account: str) -> int:
         return sum(bind.room for bind in self.binds if bind.account == account)
 
-    def deliver(self, account: str, item: Receipt | Mo, done: Done) -> bool:
-        bind = next((bind for bind in self.binds if bind.account == account and bind.room > 0), None)
-        if bind is None:
-            return False
-        bind.got.append(item)
-        bind.unanswered.append((item, done))
-        bind.most = max(bind.most, len(bind.unanswered))
-        if bind.automatic:
-            self._later(lambda: bind.answer(0, 1) if bind in self.binds else None)
-        return True
+    def deliver(self, account: str, items: Iterator[tuple[Receipt | Mo, Done]]) -> int:
+        written = 0
+        while bind := next((bind for bind in self.binds if bind.account == account and bind.room > 0), None):
+            pair = next(items, None)
+            if pair is None:
+                break
+            bind.got.append(pair[0])
+            bind.unanswered.append(pair)
+            bind.most = max(bind.most, len(bind.unanswered))
+            written += 1
+            if bind.automatic:
+                self._later(lambda bind=bind: bind.answer(0, 1) if bind in self.binds else None)
+        return written

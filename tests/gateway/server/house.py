@@ -16,7 +16,7 @@ from config.schema import AccountSettings, SmppServerSettings
 from gateway.messages.message import Mo, Receipt
 from gateway.messages.states import State
 from gateway.metrics import Metrics
-from gateway.server.bound import Bound
+from gateway.server.bound import Bound, Done, Item
 from gateway.server.factory import SmppServer
 from gateway.smpp.framing import Framer
 from gateway.smpp.pdu import (
@@ -80,6 +80,10 @@ class House:
         esme = self.connect()
         assert esme.bind(kind, system_id, password, version) == 0
         return esme
+
+    def deliver(self, item: Item, done: Done, account: str = "billing") -> bool:
+        """One receipt or text for an account; False when no session takes it."""
+        return self.bound.deliver(account, iter([(item, done)])) == 1
 
     def metric(self, name: str, **labels: str) -> float:
         return self.metrics.registry.get_sample_value(name, labels) or 0.0

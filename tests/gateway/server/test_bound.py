@@ -12,7 +12,7 @@ from tests.gateway.server.house import Esme, House, account, mo, receipt
 
 def deliver(house: House, count: int = 1, first: int = 1, done: list[int | None] | None = None) -> list[bool]:
     answers = [] if done is None else done
-    return [house.bound.deliver("billing", receipt(str(first + n)), answers.append) for n in range(count)]
+    return [house.deliver(receipt(str(first + n)), answers.append) for n in range(count)]
 
 
 def deliveries(esme: Esme) -> list[str]:
@@ -81,13 +81,13 @@ def test_an_unanswered_receipt_goes_to_another_session_next() -> None:
     house = House(response_timeout=10.0, enquire_link=60.0)
     silent, other = house.bind(), house.bind("rx")
     done: list[int | None] = []
-    house.bound.deliver("billing", receipt("9"), done.append)
+    house.deliver(receipt("9"), done.append)
     first, second = (silent, other) if deliveries(silent) == ["id:9"] else (other, silent)
     house.clock.advance(10.0)
     assert done == [None]
     first.take()
     for _ in range(4):
-        house.bound.deliver("billing", receipt("9"), done.append)
+        house.deliver(receipt("9"), done.append)
         assert deliveries(second) == ["id:9"]
         assert deliveries(first) == []
 
@@ -133,9 +133,9 @@ def test_a_receipt_that_is_given_back_may_be_delivered_from_within() -> None:
     lost = house.bind()
 
     def again(status: int | None) -> None:
-        assert house.bound.deliver("billing", receipt("1"), lambda status: None)
+        assert house.deliver(receipt("1"), lambda status: None)
 
-    house.bound.deliver("billing", receipt("1"), again)
+    house.deliver(receipt("1"), again)
     other = house.bind()
     lost.lose()
     assert deliveries(other) == ["id:1"]
@@ -145,7 +145,7 @@ def test_what_smpp_cannot_say_is_refused_for_good() -> None:
     house = House()
     esme = house.bind()
     done: list[int | None] = []
-    assert house.bound.deliver("billing", mo(source="55\x0711"), done.append)
+    assert house.deliver(mo(source="55\x0711"), done.append)
     assert done == []
     house.clock.advance(0)
     assert done == [0x66] and esme.take() == [] and house.bound.receivers("billing") == 100
@@ -155,8 +155,8 @@ def test_an_error_in_the_callback_hurts_nobody() -> None:
     house = House()
     esme = house.bind()
     done: list[int | None] = []
-    house.bound.deliver("billing", receipt("1"), lambda status: 1 / 0)  # type: ignore[arg-type]
-    house.bound.deliver("billing", receipt("2"), done.append)
+    house.deliver(receipt("1"), lambda status: 1 / 0)  # type: ignore[arg-type]
+    house.deliver(receipt("2"), done.append)
     esme.acknowledge()
     assert done == [0] and not esme.closing
 
@@ -168,7 +168,7 @@ def test_one_silent_account_leaves_the_others_their_windows() -> None:
     deliver(house, 6)
     done: list[int | None] = []
     for n in range(50):
-        assert house.bound.deliver("other", receipt(str(n)), done.append)
+        assert house.deliver(receipt(str(n)), done.append, "other")
         other.acknowledge()
     assert done == [0] * 50
 

@@ -96,7 +96,7 @@ async def test_a_client_binds_submits_receives_and_is_unbound() -> None:
     client.send(*(submit(text=b"x" * 150) for _ in range(90)))
     answers = [await client.next() for _ in range(90)]
     assert [pdu.message_id for pdu in answers if isinstance(pdu, SubmitSmResp)] == [str(n) for n in range(1, 91)]
-    assert listener.bound.deliver("billing", receipt(), lambda status: None)
+    assert listener.bound.deliver("billing", iter([(receipt(), lambda status: None)]))
     assert isinstance(await client.next(), DeliverSm)
     stopped = Deferred.fromCoroutine(listener.server.stop())
     client.send(DeliverSmResp(1))

@@ -60,7 +60,7 @@ def test_who_has_no_receiver_is_asked_and_gets_what_waits() -> None:
     esme = desk.accept()
     assert esme.only() == OutbindPdu(1, system_id="POMBO", password="secret")
     assert esme.bind("rx") == 0
-    assert desk.house.bound.deliver("billing", receipt(), lambda status: None)
+    assert desk.house.deliver(receipt(), lambda status: None)
     assert len(esme.acknowledge()) == 1
     transmitter.lose()
 

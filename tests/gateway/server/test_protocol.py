@@ -85,7 +85,7 @@ def test_a_silent_connection_is_closed_after_session_init_timeout() -> None:
 def test_a_peer_before_3_4_gets_its_receipt_without_tlvs() -> None:
     house = House()
     esme = house.bind(version=0x33)
-    house.bound.deliver("billing", receipt(), lambda status: None)
+    house.deliver(receipt(), lambda status: None)
     assert esme.only().tlvs == ()
 
 
@@ -359,7 +359,7 @@ def test_a_peer_that_does_not_read_gets_no_more_deliveries_and_is_read_no_more()
     house.bound.on_receiver = woken.append
     stop_reading(esme)
     sent = 0
-    while house.bound.deliver("billing", receipt(str(sent)), lambda status: None):
+    while house.deliver(receipt(str(sent)), lambda status: None):
         sent += 1
         house.bound.flush()
     assert 256 * 1024 < sent * 180 < 300 * 1024
@@ -374,7 +374,7 @@ def test_a_peer_that_does_not_read_for_a_minute_is_cut_and_its_receipts_come_bac
     esme = house.bind()
     stop_reading(esme)
     done: list[int | None] = []
-    house.bound.deliver("billing", receipt(), done.append)
+    house.deliver(receipt(), done.append)
     house.clock.pump([1.0] * 29)
     assert done == []
     house.clock.pump([1.0] * 30)
@@ -460,7 +460,7 @@ def test_unbind_gives_our_unanswered_receipts_back() -> None:
     house = House()
     esme = house.bind()
     done: list[int | None] = []
-    house.bound.deliver("billing", receipt(), done.append)
+    house.deliver(receipt(), done.append)
     esme.take()
     esme.send(Unbind())
     assert done == [None] and isinstance(esme.only(), UnbindResp) and esme.closing
@@ -499,7 +499,7 @@ def test_stop_answers_what_was_read_and_unbinds() -> None:
 def test_stop_cuts_after_five_seconds() -> None:
     house = House()
     esme = house.bind()
-    house.bound.deliver("billing", receipt(), lambda status: None)
+    house.deliver(receipt(), lambda status: None)
     Deferred.fromCoroutine(house.server.stop())
     assert isinstance(esme.take()[0], DeliverSm)
     house.clock.advance(4.9)

@@ -298,7 +298,8 @@ async def test_an_acknowledged_receipt_leaves_the_stream_and_its_steps_are_kept_
     await store.command("XADD", "r:billing", "7-2", "b", "reply")
     steps = records.pack_events([(START, "receipt_sent", "", ""), (START + 1, "receipt_answered", "", "")])
     feed = msgspec.msgpack.encode([{"id": "m1"}])
-    await store.call("answered", "100", feed, "3600", "r:billing", "7-1", "m1", steps, "r:billing", "7-2", "", "")
+    gone, traces = [["r:billing", "7-1", "7-2"]], ["m1", len(steps)]
+    await store.call("answered", records.encode(gone), records.encode(traces), steps, "3600", feed, "100")
     assert await store.command("XLEN", "r:billing") == 0
     trace = records.unpack_events(await store.command("GET", keys.events("m1")))
     assert [event.event for event in trace] == ["receipt_sent", "receipt_answered"]

@@ -22,11 +22,15 @@ from smsc_client.remote_ids import id_forms
 
 __all__ = ["Incoming", "id_forms", "read"]
 
-_RECEIPT = EsmClass.DELIVERY_RECEIPT
-_INTERMEDIATE = EsmClass.INTERMEDIATE_NOTIFICATION
+_MESSAGES = (DeliverSm, DataSm)
+_INTERMEDIATE = int(EsmClass.INTERMEDIATE_NOTIFICATION)
+_OF_RECEIPTS = int(EsmClass.DELIVERY_RECEIPT) | _INTERMEDIATE
+_UDHI = int(EsmClass.UDHI)
 _STILL_UNDER_WAY = frozenset({State.SCHEDULED, State.ENROUTE, State.ACCEPTED})
 _SKIPPED = 9  # of SMPP 5.0; 3.4 has no such state, REJECTED says the same to an ESME
+_STATES: dict[int | None, State] = {**{int(state): state for state in State}, _SKIPPED: State.REJECTED}
 
+_AROUND_IDS = "\0 \t\r\n\"'"
 _RECEIPTED_MESSAGE_ID = int(Tag.RECEIPTED_MESSAGE_ID)
 _MESSAGE_STATE = int(Tag.MESSAGE_STATE)
 _NETWORK_ERROR_CODE = int(Tag.NETWORK_ERROR_CODE)
@@ -56,7 +60,7 @@ class Incoming:
         of_reports: list[DeliverSm | DataSm] = []
         of_texts: list[DeliverSm | DataSm] = []
         for pdu in pdus:
-            if not isinstance(pdu, DeliverSm | DataSm):
+            if not isinstance(pdu, _MESSAGES):
                 continue
             try:
                 news = read(pdu, self._channel, now)
@@ -90,7 +94,7 @@ def _respond(protocol: EsmeProtocol, pdus: Sequence[DeliverSm | DataSm], command
 def read(pdu: DeliverSm | DataSm, channel: str, now: float) -> Report | Inbound:
     """A receipt if esm_class says so or receipted_message_id is there; anything else is a text to us (MO)."""
     tlvs = dict(reversed(pdu.tlvs)) if pdu.tlvs else {}
-    if pdu.esm_class & (_RECEIPT | _INTERMEDIATE) or _RECEIPTED_MESSAGE_ID in tlvs:
+    if pdu.esm_class & _OF_RECEIPTS or _RECEIPTED_MESSAGE_ID in tlvs:
         return _report(pdu, tlvs, channel, now)
     return Inbound(
         channel=channel,
@@ -105,11 +109,11 @@ def read(pdu: DeliverSm | DataSm, channel: str, now: float) -> Report | Inbound:
 
 def _report(pdu: DeliverSm | DataSm, tlvs: dict[int, bytes], channel: str, now: float) -> Report:
     user_data = _user_data(pdu, tlvs)
-    if pdu.esm_class & EsmClass.UDHI:
+    if pdu.esm_class & _UDHI:
         user_data = user_data[segments.split_udh(pdu.esm_class, user_data)[1] :]
     text = receipt_text.parse(user_data) if user_data else None
-    by_tlv = _clean(tlvs.get(_RECEIPTED_MESSAGE_ID, b"").decode("latin-1"))
-    by_text = _clean(text.message_id) if text and text.message_id else ""
+    by_tlv = tlvs.get(_RECEIPTED_MESSAGE_ID, b"").decode("latin-1").strip(_AROUND_IDS)
+    by_text = text.message_id.strip(_AROUND_IDS) if text is not None and text.message_id else ""
     state = _state(text, tlvs)
     if pdu.esm_class & _INTERMEDIATE or state in _STILL_UNDER_WAY:
         status = Status.SENT
@@ -129,7 +133,7 @@ def _report(pdu: DeliverSm | DataSm, tlvs: dict[int, bytes], channel: str, now: 
 
 
 def _user_data(pdu: DeliverSm | DataSm, tlvs: dict[int, bytes]) -> bytes:
-    if isinstance(pdu, DeliverSm) and pdu.short_message:
+    if type(pdu) is DeliverSm and pdu.short_message:
         return pdu.short_message
     return tlvs.get(_MESSAGE_PAYLOAD, b"")
 
@@ -139,12 +143,7 @@ def _state(text: receipt_text.ReceiptText | None, tlvs: dict[int, bytes]) -> Sta
     number = text.state if text is not None else None
     if number is None and (octets := tlvs.get(_MESSAGE_STATE)):
         number = int.from_bytes(octets, "big")
-    if number == _SKIPPED:
-        return State.REJECTED
-    try:
-        return State(number) if number is not None else State.UNKNOWN
-    except ValueError:
-        return State.UNKNOWN
+    return _STATES.get(number, State.UNKNOWN)
 
 
 def _err(text: receipt_text.ReceiptText | None, tlvs: dict[int, bytes]) -> str:
@@ -153,10 +152,6 @@ def _err(text: receipt_text.ReceiptText | None, tlvs: dict[int, bytes]) -> str:
         return text.err
     code = tlvs.get(_NETWORK_ERROR_CODE, b"")
     return str(int.from_bytes(code[1:3], "big")) if len(code) == 3 else ""
-
-
-def _clean(remote_id: str) -> str:
-    return remote_id.strip("\0 \t\r\n\"'")
 
 
 def _digits(address: str) -> str:

@@ -17,7 +17,7 @@ from gateway.delivery.ports import Channel
 from gateway.messages.ids import told
 from gateway.messages.message import Attempted, Message, Receipt
 from gateway.messages.outcome import Accepted, AttemptResult, Lookup, Report, Uncertain, Unwritten
-from gateway.messages.states import INTERMEDIATE, State, wants_receipt
+from gateway.messages.states import FINAL, INTERMEDIATE, State, wants_receipt
 from gateway.metrics import Metrics
 from gateway.routing import journey
 from gateway.routing.decide import ChannelFacts, Send, Stop, Wait, decide
@@ -122,7 +122,7 @@ class Delivery:
             entry = f"{message.id} {len(message.attempts)}"
             turn.commands.append(("LPUSH", keys.queue(channel, message.priority), entry))
             if dispatcher is not None:
-                turn.kept.append(lambda _: dispatcher.something_waits())
+                turn.then(lambda _: dispatcher.something_waits())
         self.follow(turn, facts, again)
 
     def _resolve_again(
@@ -176,7 +176,7 @@ class Delivery:
             for place, item in enumerate(news, -len(news)):  # its XADDs are the last commands
                 self._receipts.added(message.account, answers[place] if answers else None, item)
 
-        turn.kept.append(kept)
+        turn.then(kept)
 
     def _hold(self, turn: Turn, channel: str) -> None:
         """A message that may have arrived: a report without an owner for the same addresses will settle it."""
@@ -214,7 +214,7 @@ class Delivery:
     ) -> None:
         """Decide, and write the message, its steps and the decision in one change."""
         message = turn.message
-        decision = decide(message, turn.now, facts) if not message.final else None
+        decision = decide(message, turn.now, facts) if message.state not in FINAL else None
         if isinstance(decision, Stop):
             journey.close(message, decision.state, decision.err, decision.channel, turn.now)
             if decision.state is State.EXPIRED:
@@ -246,7 +246,7 @@ class Delivery:
         turn.due = self.wake_at(message)
         dispatcher = self.dispatchers.get(send.channel)
         if dispatcher is not None:
-            turn.kept.append(lambda _: dispatcher.something_waits())
+            turn.then(lambda _: dispatcher.something_waits())
 
     def wake_at(self, message: Message) -> float:
         """When somebody should look at a message although nothing happened."""
@@ -292,7 +292,7 @@ class Delivery:
             turn.item = receipt_for(message, now)
             turn.stream, turn.receipt = keys.receipts(message.account), records.pack_waiting(turn.item)
         if turn.sequel is not None:  # it was sent with this very change
-            turn.kept.append(partial(turn.sequel, turn))
+            turn.then(partial(turn.sequel, turn))
         turn.sequel = self._ended
 
     def _ended(self, turn: Turn, answers: Answers) -> None:
@@ -360,7 +360,7 @@ class Delivery:
             self.ledger.commit(turn.change(again))
         elif message.final:
             if message.part is not None and self._kind(news.channel) == "smsc":
-                turn.kept.append(lambda _: self.joined.reported_one(message, news.channel))
+                turn.then(lambda _: self.joined.reported_one(message, news.channel))
             self.end(turn, again)
         else:
             self.follow(turn, self.facts(), again)
@@ -431,22 +431,25 @@ def price_of(price: str, times: int) -> Decimal:
 
 def receipt_for(message: Message, now: float) -> Receipt:
     """The receipt of a message in its present state: addresses swapped, as the ESME wrote them."""
-    message_id = told(message.id)
-    reference = next((value for tag, value in message.tlvs if tag == USER_MESSAGE_REFERENCE), b"")
+    message_id, reference = told(message.id), b""
+    for tag, value in message.tlvs:
+        if tag == USER_MESSAGE_REFERENCE:
+            reference = value
+            break
     return Receipt(
-        message_id=message_id,
-        source=message.dest,
-        source_ton=message.dest_ton,
-        source_npi=message.dest_npi,
-        dest=message.source,
-        dest_ton=message.source_ton,
-        dest_npi=message.source_npi,
-        service_type=message.service_type,
-        state=message.state,
-        err=message.err,
-        submitted_at=message.accepted_at,
-        done_at=now,
-        channel=message.decided_by,
-        user_message_reference=reference,
+        message_id,
+        message.dest,
+        message.dest_ton,
+        message.dest_npi,
+        message.source,
+        message.source_ton,
+        message.source_npi,
+        message.service_type,
+        message.state,
+        message.err,
+        message.accepted_at,
+        now,
+        message.decided_by,
+        reference,
         kept_as="" if message_id == message.id else message.id,
     )

@@ -46,13 +46,12 @@ class _Accepting(Turn):
     """A submit on its way through the store. `taker`: the dispatcher that has room kept for it. `key`: where its text
     is remembered, for an account that wants none twice. `gone`: it took too long, and the ESME was told no."""
 
-    __slots__ = ("answer", "gone", "intake", "key", "taker")
+    taker: Dispatcher | None = None
+    gone, key = False, ""
 
     def __init__(self, intake: Intake, message: Message, answer: Answer, now: float) -> None:
         super().__init__(message, now)
         self.intake, self.answer = intake, answer
-        self.taker: Dispatcher | None = None
-        self.gone, self.key = False, ""
 
     def tell(self, answers: Answers) -> None:
         self.intake._kept(self, answers)

@@ -103,7 +103,7 @@ class Joining:
         turn.step("joined", "", f"{len(ordered)} parts")
         done = f"{key}:done"
         turn.commands += (("COPY", key, done, "REPLACE"), ("DEL", key), ("EXPIRE", done, DONE_S))
-        turn.kept.append(lambda _: self._joining.discard(key))
+        turn.then(lambda _: self._joining.discard(key))
         decision = decide(text, now, self._delivery.facts())
         if isinstance(decision, Stop):
             return False

@@ -97,7 +97,7 @@ class Operations:
         journey.close(message, State.DELETED, ERR_CANCELLED, channel, now)
         turn = Turn(message, now)
         turn.step("cancelled", channel)
-        turn.kept.append(lambda _: outcome.callback(True))
+        turn.then(lambda _: outcome.callback(True))
         self._delivery.end(turn, lambda _: outcome.callback(False))
         if message.parts:  # a joined text ends with its parts in one call of its own
             return True
@@ -148,7 +148,7 @@ class Operations:
         at_once = not message.attempts and message.schedule_at <= now
         due = now if at_once else self._delivery.wake_at(message)
         turn.due = due
-        turn.kept.append(lambda _: outcome.callback(OK))
+        turn.then(lambda _: outcome.callback(OK))
         self._delivery.ledger.commit(turn.change(lambda _: outcome.callback(CANNOT_REPLACE)))
         return await outcome
 

@@ -173,7 +173,7 @@ class Reports:
         key = keys.stray(channel, self._delivery.source_at(channel, message), message.msisdn)
 
         if message.attempts[-1].state is Attempted.UNCERTAIN:
-            turn.kept.append(lambda _: self._next_stray(key, channel))
+            turn.then(lambda _: self._next_stray(key, channel))
 
     def _next_stray(self, key: str, channel: str) -> None:
         self._store.command("LPOP", key).addCallbacks(self._stray, lambda _: None, callbackArgs=(key, channel))

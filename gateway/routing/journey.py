@@ -39,9 +39,9 @@ def resolve(message: Message, result: AttemptResult, now: float, alone: bool) ->
     channel = attempt.channel
     message.in_hand = False
     match result:
-        case Accepted(remote_id=remote_id, lives_s=lives_s):
-            attempt.state, attempt.remote_id, attempt.reason = Attempted.SENT, remote_id, ""
-            attempt.due_at = now + lives_s if lives_s else 0.0
+        case Accepted():
+            attempt.state, attempt.remote_id, attempt.reason = Attempted.SENT, result.remote_id, ""
+            attempt.due_at = now + result.lives_s if result.lives_s else 0.0
             message.state = State.ENROUTE
             return [("sent", channel, "")]
         case Uncertain(reason=reason):

@@ -32,6 +32,7 @@ from gateway.smpp.pdu import (
 )
 
 _OUR_FAULT = STATUS[Refusal.OUR_FAULT]
+_SUBMITS = (SubmitSm, DataSm)
 _QUEUE_FULL = int(CommandStatus.ESME_RMSGQFUL)
 
 
@@ -69,7 +70,7 @@ class Requests:
         account = self._accounts.get(asker.account)
         if account is None:
             self.refuse(asker, pdu, Refusal.CLOSING)
-        elif isinstance(pdu, SubmitSm | DataSm):
+        elif isinstance(pdu, _SUBMITS):
             return self._submit(asker, account, pdu, now, read_at)
         elif isinstance(pdu, SubmitMulti):
             return self._submit_multi(asker, account, pdu, now, read_at)

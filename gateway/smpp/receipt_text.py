@@ -15,7 +15,7 @@ from types import MappingProxyType
 import msgspec
 
 # stat, as operators spell it -> message_state (SMPP 3.4, 5.2.28; SCHEDULED and SKIPPED are of 5.0)
-STATES: Mapping[str, int] = MappingProxyType({
+_STATES = {
     "SCHEDLD": 0, "SCHEDULED": 0,
     "ENROUTE": 1, "BUFFERED": 1, "BUFFRED": 1, "BUFFERD": 1, "PENDING": 1,
     "DELIVRD": 2, "DELIVERED": 2, "DELIVERD": 2, "SUCCESS": 2,
@@ -26,7 +26,8 @@ STATES: Mapping[str, int] = MappingProxyType({
     "UNKNOWN": 7,
     "REJECTD": 8, "REJECTED": 8,
     "SKIPPED": 9,
-})  # fmt: skip
+}  # fmt: skip
+STATES: Mapping[str, int] = MappingProxyType(_STATES)
 
 _KEY = re.compile(r"(?<![a-z0-9])(id|sub|dlvrd|submit[ _]?date|done[ _]?date|stat|err|text)[ \t]*:", re.IGNORECASE)
 _SEPARATORS = " \t\r\n\0;,|\"'"
@@ -116,14 +117,8 @@ def _receipt(
     message_id: str | None, stat: str | None, err: str | None, submit_date: str | None, done_date: str | None
 ) -> ReceiptText:
     stat = stat.upper() if stat else None
-    return ReceiptText(
-        message_id=message_id,
-        stat=stat,
-        state=STATES.get(stat) if stat else None,
-        err=err or None,
-        submit_date=_date(submit_date),
-        done_date=_date(done_date),
-    )
+    state = _STATES.get(stat) if stat else None
+    return ReceiptText(message_id, stat, state, err or None, _date(submit_date), _date(done_date))
 
 
 @lru_cache(maxsize=4096)

@@ -89,6 +89,8 @@ class Session:
         self._sendable = legal(self.role, state)
         self._receivable = legal(self._peer_role, state)
         self._answerable = frozenset(cls for cls in self._receivable if cls in DATA_REQUESTS)
+        # Data requests that may be made in this state, and what answers each.
+        self._answers = {cls: DATA_REQUESTS[cls] for cls in self._sendable if cls in DATA_REQUESTS}
 
     @property
     def outstanding(self) -> int:
@@ -109,21 +111,19 @@ class Session:
         Raises LocalProtocolError, with nothing sent, when the request is not allowed in this state, the window is full
         or a field does not fit. unbind has its own method.
         """
-        cls = type(pdu)
-        if cls not in self._sendable and not (cls is pdus.EnquireLink and self.state is not SessionState.CLOSED):
-            raise LocalProtocolError(f"{cls.__name__} in {self.state.name}")
-        data_response = DATA_REQUESTS.get(cls)
-        if data_response is not None and len(self._outstanding) >= self.settings.window:
+        cls, outstanding = type(pdu), self._outstanding
+        data_response = self._answers.get(cls)
+        if data_response is None:
+            self._check_control(cls)
+        elif len(outstanding) >= self.settings.window:
             raise LocalProtocolError("the window is full")
-        if cls in STATE_AFTER_BIND and self._bind_version:
-            raise LocalProtocolError("a bind is already under way")
         sequence_number = self._next_sequence_number
-        while sequence_number in self._outstanding or sequence_number in self._control:
+        while sequence_number in outstanding or sequence_number in self._control:
             sequence_number = sequence_number % MAX_SEQUENCE_NUMBER + 1
         self._out.append(encode(self._without_tlvs(pdu) if pdu.tlvs else pdu, sequence_number))
         self._next_sequence_number = sequence_number % MAX_SEQUENCE_NUMBER + 1
         if data_response is not None:
-            self._outstanding[sequence_number] = (context, data_response, now + self.settings.response_timeout)
+            outstanding[sequence_number] = (context, data_response, now + self.settings.response_timeout)
             self._last_message_at = now
         elif isinstance(pdu, Bind):
             self._bind_version = pdu.interface_version or 1
@@ -132,6 +132,13 @@ class Session:
         elif cls is pdus.EnquireLink:
             self._control[sequence_number] = (context, pdus.EnquireLinkResp, now + self.settings.response_timeout)
         return sequence_number
+
+    def _check_control(self, cls: type[Pdu]) -> None:
+        """May a request that is no data request be made now?"""
+        if cls not in self._sendable and not (cls is pdus.EnquireLink and self.state is not SessionState.CLOSED):
+            raise LocalProtocolError(f"{cls.__name__} in {self.state.name}")
+        if cls in STATE_AFTER_BIND and self._bind_version:
+            raise LocalProtocolError("a bind is already under way")
 
     def respond(self, response: Pdu) -> None:
         """Answer a Received request under the sequence_number set in `response`; without effect once the link is gone.

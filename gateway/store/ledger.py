@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from gateway.messages.states import State
 from gateway.store import records
 from gateway.store.records import FeedEvent
-from gateway.store.turn import Answers, Turn
+from gateway.store.turn import Turn
 from gateway.store.valkey import WANTED, Keep, Store
 
 AT_MOST = 128  # changes in one call: longer scripts would keep others waiting
@@ -70,13 +70,14 @@ class Ledger:
         state = STATE_NAMES[message.state]
         price = message.cost if message.cost != "0" else ""
         account, to, segments = message.account, message.dest, message.segments
-        feed = b""
-        for one in turn.trace_ids:
-            for at, event, channel, detail in turn.events:
-                feed += _encode(
-                    FeedEvent(one, at, event, account, to, node, state, channel, segments, price, detail)
-                )  # fmt: skip
-        return feed
+        feed = _encode(
+            [
+                FeedEvent(one, at, event, account, to, node, state, channel, segments, price, detail)
+                for one in turn.trace_ids
+                for at, event, channel, detail in turn.events
+            ]
+        )
+        return feed[1 if feed[0] < 0xDC else 3 if feed[0] == 0xDC else 5 :]  # without the head of the array
 
     def _flush(self) -> None:
         self._scheduled = False
@@ -124,12 +125,10 @@ class Ledger:
         self._flights -= 1
         for turn, answer in zip(batch, answers, strict=True):
             try:
-                if answer == 1:
-                    self._kept(turn, ())
-                elif answer == 2:
-                    self._kept(turn, None)
-                elif answer[0] == 1:
-                    self._kept(turn, answer[1:])
+                if answer == 1 or answer == 2 or answer[0] == 1:
+                    for key, n in turn.counts:
+                        self.count(*key, n=n)
+                    turn.tell(() if answer == 1 else None if answer == 2 else answer[1:])
                 elif answer[0] == 3:
                     if turn.instead is not None:
                         turn.instead(answer[1].decode())
@@ -139,11 +138,6 @@ class Ledger:
                 log.failure("the sequel of a change failed; message_id={message_id}", message_id=turn.message.id)
             turn.over()
         self._go_on()
-
-    def _kept(self, turn: Turn, answers: Answers) -> None:
-        for key, n in turn.counts:
-            self.count(*key, n=n)
-        turn.tell(answers)
 
     def _failed(self, failure: Failure, batch: list[Turn]) -> None:
         self._flights -= 1

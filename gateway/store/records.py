@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from gateway.messages.message import FORMAT, Message, Mo, Receipt
+from gateway.messages.states import FINAL
 
 HEADER = struct.Struct(">IBBBB")
 _encode = msgspec.msgpack.Encoder().encode
@@ -68,9 +69,10 @@ class Writer(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 def pack(message: Message) -> bytes:
     """The record under the message's own revision (`rev`), which the caller has raised."""
-    return HEADER.pack(message.rev, message.final, message.in_hand, min(len(message.attempts), 255), FORMAT) + _encode(
-        message
-    )
+    attempts = len(message.attempts)
+    return HEADER.pack(
+        message.rev, message.state in FINAL, message.in_hand, attempts if attempts < 255 else 255, FORMAT
+    ) + _encode(message)  # fmt: skip
 
 
 def unpack(record: bytes) -> Message:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gateway.messages.message import Message, Receipt
-from gateway.store import records
+from gateway.store.records import pack
 
 LONGEST_TRACE = 120  # steps kept with a message; of a longer journey the middle is left out
 NEVER = -1.0  # as `due`: nobody has to look at the message any more
@@ -33,32 +33,27 @@ class Turn:
                   and instead(id) is called with that one's; else it names this one from now on
     """
 
-    __slots__ = (
-        "again", "commands", "counts", "done", "due", "events", "expected", "feed", "instead", "into", "item", "kept",
-        "message", "now", "out_of", "receipt", "record", "sequel", "stream", "trace_ids", "ttl", "unless",
-    )  # fmt: skip
-
-    message: Message
     record: bytes
     expected: int  # the revision it was read at; 0: it is new
     trace_ids: Sequence[str]
-    again: Callable[[Message | None], None] | None
-    sequel: Callable[[Any, Answers], None] | None
-    done: Callable[[], None] | None
-    instead: Callable[[str], None] | None
-    item: Receipt | None  # what `receipt` is the packed form of
-    unless: tuple[str, int] | None
+    # A change of most messages uses few of these, so they cost nothing until they are set.
+    ttl = 0
+    due = 0.0
+    into = out_of = stream = ""
+    receipt = feed = b""
+    item: Receipt | None = None  # what `receipt` is the packed form of
+    kept: Sequence[Callable[[Answers], object]] = ()
+    counts: Sequence[tuple[tuple[str, ...], float]] = ()  # (name, label ...), how many
+    again: Callable[[Message | None], None] | None = None
+    sequel: Callable[[Any, Answers], None] | None = None
+    done: Callable[[], None] | None = None
+    instead: Callable[[str], None] | None = None
+    unless: tuple[str, int] | None = None
 
     def __init__(self, message: Message, now: float) -> None:
         self.message, self.now = message, now
         self.events: list[tuple[float, str, str, str]] = []
         self.commands: list[Command] = []
-        self.kept: list[Callable[[Answers], object]] = []
-        self.counts: list[tuple[tuple[str, ...], float]] = []  # (name, label ...), how many
-        self.ttl, self.due = 0, 0.0
-        self.into = self.out_of = self.stream = ""
-        self.receipt = self.feed = b""
-        self.again = self.sequel = self.done = self.unless = self.instead = self.item = None
 
     def step(self, event: str, channel: str = "", detail: str = "") -> None:
         """An event of the message."""
@@ -66,7 +61,11 @@ class Turn:
 
     def count(self, *key: str, n: float = 1) -> None:
         """Count under a metric's name and labels."""
-        self.counts.append((key, n))
+        self.counts = [*self.counts, (key, n)]
+
+    def then(self, call: Callable[[Answers], object]) -> None:
+        """Call this, too, once it is kept."""
+        self.kept = [*self.kept, call]
 
     def change(self, again: Callable[[Message | None], None] | None = None) -> Turn:
         """Seal it: the message as it is at this moment is what will be kept, under a raised revision."""
@@ -79,7 +78,7 @@ class Turn:
             message.trace += self.events
             if len(message.trace) > LONGEST_TRACE:
                 del message.trace[LONGEST_TRACE // 4 : LONGEST_TRACE // 2]
-        self.record = records.pack(message)
+        self.record = pack(message)
         return self
 
     def tell(self, answers: Answers) -> None:
@@ -98,4 +97,4 @@ class Turn:
     def over(self) -> None:
         """Nothing more comes of it. What refers back to it goes, so that it need not wait for the garbage collector."""
         self.again = self.sequel = self.done = self.instead = None
-        self.kept = []
+        self.kept = ()

@@ -82,6 +82,17 @@ class Metrics:
         timed.counts[bisect_left(timed.bounds, seconds)] += 1
         timed.total += seconds
 
+    def ack_seconds(self, read_at: Iterable[float], now: float) -> None:
+        """Answers that were written now, each to a submit_sm read at its moment."""
+        key = ("pombo_ack_seconds",)
+        timed = self._timed.get(key)
+        if timed is None:
+            timed = self._timed[key] = _Durations(HISTOGRAMS[key[0]][2])
+        counts, bounds = timed.counts, timed.bounds
+        for at in read_at:
+            counts[bisect_left(bounds, now - at)] += 1
+            timed.total += now - at
+
     def _settle(self) -> None:
         """Hand what was gathered to the library; its locks cost more than all the counting."""
         counted, self._counted = self._counted, {}
@@ -108,9 +119,6 @@ class Metrics:
 
     def rejected(self, account: str, status: str, n: int = 1) -> None:
         self.count("pombo_rejected", account, status, n=n)
-
-    def ack_seconds(self, seconds: float) -> None:
-        self.observe("pombo_ack_seconds", seconds)
 
     def page(self) -> bytes:
         """The Prometheus text page."""

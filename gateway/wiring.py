@@ -97,7 +97,7 @@ class Node(Service):
         self.hub = Hub()
         outcomes = Ledger(self.store, config.node, config.store.events, later, Keep.ALWAYS)
         # A message is accepted once and changed twice or more: what was accepted must not pile up behind new ones.
-        accepted = Ledger(self.store, config.node, config.store.events, later, Keep.OVER_LINKS, IN_FLIGHT // 4)
+        accepted = Ledger(self.store, config.node, config.store.events, later, Keep.OVER_LINKS, 2)
         self._ledgers = (outcomes, accepted)
         self.receipts = ReceiptDesk(
             self.store, reactor, clock, self.metrics, config.node, self._receipts_kept, int(config.store.retention)

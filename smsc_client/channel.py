@@ -56,6 +56,7 @@ class SmscChannel:
     """kind "smsc". At most one submit_sm per destination is in flight, so that nothing overtakes on the way."""
 
     kind = "smsc"
+    learn = None  # it has nothing to remember about numbers, unlike WhatsApp channels
 
     def __init__(
         self,

@@ -339,7 +339,9 @@ class Delivery:
 
     def report(self, message: Message, news: Report, kept: Callable[[], None]) -> None:
         """A report that was matched to this message. `kept` is called once nothing of it can be lost any more."""
-        self._teach(message, news, self.clock())
+        learn = getattr(self.channels.get(news.channel), "learn", None)
+        if learn is not None:
+            self._teach(learn, message, news)
         self._apply(message, news, kept)
 
     def _apply(self, message: Message, news: Report, kept: Callable[[], None]) -> None:
@@ -373,13 +375,11 @@ class Delivery:
         else:
             self._apply(fresh, news, kept)
 
-    def _teach(self, message: Message, news: Report, now: float) -> None:
+    def _teach(self, learn: Callable[..., None], message: Message, news: Report) -> None:
         """What a report says about the number and about the sender's health."""
-        learn = getattr(self.channels.get(news.channel), "learn", None)
-        if learn is not None:
-            attempt = next((a for a in message.attempts if a.channel == news.channel), None)
-            seconds = max(0.0, now - attempt.started_at) if attempt else 0.0
-            learn(message.msisdn, news.status, news.no_account, seconds, news.err)
+        attempt = next((a for a in message.attempts if a.channel == news.channel), None)
+        seconds = max(0.0, self.clock() - attempt.started_at) if attempt else 0.0
+        learn(message.msisdn, news.status, news.no_account, seconds, news.err)
 
     @staticmethod
     def _taken(message: Message) -> bool:

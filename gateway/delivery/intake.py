@@ -166,20 +166,21 @@ class Intake:
     def _set_out(self, message: Message, now: float) -> bool:
         """Give a message its route; False when none takes it."""
         route = find_route(self.routes, message, now, self._text_of)
-        plan = self._plan(route, message) if route is not None else ()
-        if route is None or not plan:
+        if route is None:
+            return False
+        plan, sms_only = self._plans.get(route.name) or self._plan_of(route)
+        if not sms_only:
+            plan = self._plan(plan, message)
+        if not plan:
             return False
         message.accepted_at = now
         message.route, message.plan, message.success = route.name, plan, route.success
         message.fallback_after, message.priority = route.fallback_after, route.priority
         return True
 
-    def _plan(self, route: Route, message: Message) -> tuple[str, ...]:
+    def _plan(self, known: tuple[str, ...], message: Message) -> tuple[str, ...]:
         """The route's channels, without WhatsApp for what is no text."""
         channels = self._delivery.channels
-        known, sms_only = self._plans.get(route.name) or self._plan_of(route)
-        if sms_only:
-            return known
         if message.protocol_id == SILENT_SMS or not self._is_text(message):
             return tuple(name for name in known if channels[name].kind == "smsc")
         if message.part is not None and channels[known[0]].kind == "smsc":

@@ -52,12 +52,13 @@ class Bucket:
 
     def take(self, count: int, now: float) -> bool:
         """True and the tokens are taken, or False and nothing is."""
-        self._tokens = min(self.size, self._tokens + (now - self._at) * self.rate)
+        tokens = self._tokens + (now - self._at) * self.rate
+        if tokens > self.size:
+            tokens = self.size
         self._at = now
-        if self._tokens < count:
-            return False
-        self._tokens -= count
-        return True
+        taken = tokens >= count
+        self._tokens = tokens - count if taken else tokens
+        return taken
 
     def seconds_until(self, count: int, now: float) -> float:
         """How long until so many tokens are there; 0 when they are."""

@@ -113,7 +113,11 @@ class Accounts:
         A concatenated message is admitted whole: its first part to arrive pays for all, the others pass.
         """
         account = self._accounts.get(message.account)
-        return account.wait_for(message, now, self._parts_timeout) if account else 0.0
+        if account is None:
+            return 0.0
+        if message.part is None:
+            return account.take(message.segments, now)
+        return account.wait_for_all((message,), now, self._parts_timeout)
 
     def wait_for_all(self, messages: Sequence[Message], now: float) -> float:
         """The same for messages of one account that are admitted together or not at all."""
@@ -139,11 +143,6 @@ class _Account:
             self._bucket = _bucket(settings.throughput, now)
         self.settings = settings
 
-    def wait_for(self, message: Message, now: float, parts_timeout: float) -> float:
-        if message.part is None:
-            return self._take(message.segments, now)
-        return self.wait_for_all((message,), now, parts_timeout)
-
     def wait_for_all(self, messages: Sequence[Message], now: float, parts_timeout: float) -> float:
         owed = 0
         for message in messages:
@@ -151,7 +150,7 @@ class _Account:
                 owed += message.segments
             elif not self._is_paid(message.part, now):
                 owed += message.segments + message.part.total - 1
-        wait = self._take(owed, now) if owed else 0.0
+        wait = self.take(owed, now) if owed else 0.0
         if wait == 0.0:
             for message in messages:
                 if message.part is not None:
@@ -174,7 +173,10 @@ class _Account:
             del self._paid[next(iter(self._paid))]
         self._paid[part.key] = ({n for n in range(1, part.total + 1) if n != part.number}, now + parts_timeout)
 
-    def _take(self, segments: int, now: float) -> float:
+    def take(self, segments: int, now: float) -> float:
+        """Count segments against the rate: 0.0, admitted; else in how many seconds to ask again."""
+        if not self._debt and segments <= LEAST_BUCKET and self._bucket.take(segments, now):
+            return 0.0
         owed = segments + self._debt
         due = min(owed, int(self._bucket.size))
         if self._bucket.take(due, now):

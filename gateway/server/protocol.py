@@ -266,9 +266,7 @@ class SmscProtocol(Protocol):
         if output:
             self._outlet.write(output)
         if self._acks:
-            now, observe = self._clock.seconds(), self._server.metrics.ack_seconds
-            for read_at in self._acks:
-                observe(now - read_at)
+            self._server.metrics.ack_seconds(self._acks, self._clock.seconds())
             self._acks.clear()
         self._steer()
         self._schedule()

@@ -20,6 +20,9 @@ LONGEST_WAIT_S = 30 * 86_400.0  # how far ahead schedule_delivery_time may be
 CHANNEL_TAG = 0x1401  # vendor TLV: name of the channel that decided
 
 _PAYLOAD = int(Tag.MESSAGE_PAYLOAD)
+_RECEIPTED_MESSAGE_ID, _USER_MESSAGE_REFERENCE = int(Tag.RECEIPTED_MESSAGE_ID), int(Tag.USER_MESSAGE_REFERENCE)
+_NETWORK_ERROR_CODE = int(Tag.NETWORK_ERROR_CODE)
+_STATE_TLVS = {state: (int(Tag.MESSAGE_STATE), bytes((state,))) for state in State}
 # Not passed on: taken apart here, or without a meaning towards an SMSC.
 _CONSUMED = frozenset(
     map(
@@ -250,12 +253,11 @@ def _receipt(receipt: Receipt, peer_version: int) -> DeliverSm:
     state = State.ENROUTE if receipt.state == State.SCHEDULED else receipt.state
     tlvs: list[tuple[int, bytes]] = []
     if peer_version >= VERSION_3_4:
-        tlvs.append((Tag.RECEIPTED_MESSAGE_ID, receipt.message_id.encode("latin-1") + b"\0"))
-        tlvs.append((Tag.MESSAGE_STATE, bytes((state,))))
+        tlvs = [(_RECEIPTED_MESSAGE_ID, receipt.message_id.encode("latin-1") + b"\0"), _STATE_TLVS[state]]
         if receipt.user_message_reference:
-            tlvs.append((Tag.USER_MESSAGE_REFERENCE, receipt.user_message_reference))
+            tlvs.append((_USER_MESSAGE_REFERENCE, receipt.user_message_reference))
         if receipt.network_error_code:
-            tlvs.append((Tag.NETWORK_ERROR_CODE, receipt.network_error_code))
+            tlvs.append((_NETWORK_ERROR_CODE, receipt.network_error_code))
         if receipt.channel:
             tlvs.append((CHANNEL_TAG, receipt.channel.encode()))
     return DeliverSm(

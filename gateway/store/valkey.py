@@ -132,7 +132,9 @@ class Store:
 
     @property
     def writable(self) -> bool:
-        return not self.why_not_writable
+        if self._link is None or self._refusal:
+            return False
+        return not self._pending or self._reactor.seconds() - self._pending[0].sent_at <= STALL_S
 
     # -- life
 

@@ -95,7 +95,7 @@ def test_the_shorthands_of_channels_and_servers_count_under_the_right_names() ->
     metrics.unknown_receipts("operator", 2)
     metrics.auth_failure("password")
     metrics.rejected("billing", "ESME_RTHROTTLED", 3)
-    metrics.ack_seconds(0.004)
+    metrics.ack_seconds([0.0], 0.004)
     assert values(metrics, "pombo_sent_total") == [({"channel": "operator"}, 5.0)]
     assert values(metrics, "pombo_lookup_seconds_count") == [({"channel": "zap"}, 1.0)], "memory answers are no lookups"
     assert len(values(metrics, "pombo_lookup_total")) == 2

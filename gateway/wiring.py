@@ -47,7 +47,7 @@ from gateway.smpp import charset, segments
 from gateway.store import keys
 from gateway.store.embedded import EmbeddedServer
 from gateway.store.evidence import Evidence
-from gateway.store.ledger import IN_FLIGHT, Ledger
+from gateway.store.ledger import Ledger
 from gateway.store.valkey import Keep, Store
 from gateway.store.wirelog import WireLog
 from gateway.web.admin import NodeAdmin
@@ -97,7 +97,7 @@ class Node(Service):
         self.hub = Hub()
         outcomes = Ledger(self.store, config.node, config.store.events, later, Keep.ALWAYS)
         # A message is accepted once and changed twice or more: what was accepted must not pile up behind new ones.
-        accepted = Ledger(self.store, config.node, config.store.events, later, Keep.OVER_LINKS, 2)
+        accepted = Ledger(self.store, config.node, config.store.events, later, Keep.OVER_LINKS, outcomes)
         self._ledgers = (outcomes, accepted)
         self.receipts = ReceiptDesk(
             self.store, reactor, clock, self.metrics, config.node, self._receipts_kept, int(config.store.retention)

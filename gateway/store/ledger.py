@@ -17,7 +17,7 @@ from gateway.store.turn import Turn
 from gateway.store.valkey import WANTED, Keep, Store
 
 AT_MOST = 128  # changes in one call: longer scripts would keep others waiting
-IN_FLIGHT = 4
+IN_FLIGHT = 4  # calls at the store at a time
 log = Logger("ledger")
 _encode = msgspec.msgpack.Encoder().encode
 STATE_NAMES = {state: state.name.lower() for state in State}
@@ -28,12 +28,13 @@ class Ledger:
 
     def __init__(
         self, store: Store, node: str, feed_length: int, later: Callable[[Callable[[], None]], Any], keep: Keep,
-        in_flight: int = IN_FLIGHT,
+        before: Ledger | None = None,
     ) -> None:  # fmt: skip
         """later(f): run f in the next turn of the reactor. feed_length: events the feed keeps, roughly.
 
-        in_flight: calls that may be at the store at a time."""
-        self._in_flight = in_flight
+        before: whose changes are more urgent. While some of them wait for their turn, one call of this one is at the
+        store at a time; else as many as IN_FLIGHT."""
+        self._before = before
         self._store, self._node, self._feed_length, self._later, self._keep = store, node, feed_length, later, keep
         self._waiting: list[Turn | list[Turn]] = []
         self._flights = 0
@@ -81,7 +82,8 @@ class Ledger:
 
     def _flush(self) -> None:
         self._scheduled = False
-        while self._waiting and self._flights < self._in_flight:
+        most = 1 if self._before is not None and self._before._waiting else IN_FLIGHT
+        while self._waiting and self._flights < most:
             batch: list[Turn] = []
             taken = 0
             for one in self._waiting:

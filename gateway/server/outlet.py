@@ -29,6 +29,8 @@ class Outlet:
         self._blocked = False
         self._progress_at = 0.0
         self._registered = True
+        # Into the kernel at once: the peer goes on while this turn of the reactor does. A TLS transport cannot.
+        self._write_now: Callable[[], object] | None = getattr(transport, "doWrite", None)
         transport.registerProducer(self, True)
 
     @property
@@ -45,6 +47,8 @@ class Outlet:
             self._held += data
         else:
             self._transport.write(data)
+            if self._write_now is not None:
+                self._write_now()
 
     def deadline(self) -> float:
         """When the peer must have taken something; inf while nothing waits, 0.0 when too much does."""

@@ -84,6 +84,12 @@ class _Protocol(txredisapi.RedisProtocol):
             out.append(b"$%d\r\n%b\r\n" % (len(octets), octets))
         return b"".join(out)
 
+    def write_now(self) -> None:
+        """Hand the octets to the kernel at once: the server may work while this turn of the reactor goes on."""
+        write = getattr(self.transport, "doWrite", None)  # a TLS transport has none: it writes when it can
+        if write is not None and not self.transport.disconnecting:
+            write()
+
     def stopTrying(self) -> None:
         """What txredisapi calls when AUTH failed."""
 
@@ -277,6 +283,7 @@ class Store:
         if args[0] == "EVALSHA":
             args = ("EVALSHA", self._shas[args[1]], *args[2:])
         answered = link.execute_command(*args)
+        link.write_now()
         answered.addCallbacks(self._answered, self._failed, callbackArgs=(call,), errbackArgs=(call,))
 
     def _answered(self, answer: Any, call: _Call) -> None:

@@ -17,6 +17,7 @@ from gateway.store.turn import Turn
 from gateway.store.valkey import WANTED, Keep, Store
 
 AT_MOST = 128  # changes in one call: longer scripts would keep others waiting
+ENOUGH = 64  # changes that need not wait for the end of the turn: the store may begin with them
 IN_FLIGHT = 4  # calls at the store at a time
 log = Logger("ledger")
 _encode = msgspec.msgpack.Encoder().encode
@@ -55,6 +56,8 @@ class Ledger:
         if not self._scheduled:
             self._scheduled = True
             self._later(self._flush)
+        elif len(self._waiting) == ENOUGH:
+            self._send_some()
 
     def together(self, turns: Sequence[Turn]) -> None:
         """Queue changes that go in one call."""
@@ -82,6 +85,9 @@ class Ledger:
 
     def _flush(self) -> None:
         self._scheduled = False
+        self._send_some()
+
+    def _send_some(self) -> None:
         most = 1 if self._before is not None and self._before._waiting else IN_FLIGHT
         while self._waiting and self._flights < most:
             batch: list[Turn] = []

@@ -9,8 +9,7 @@ from twisted.internet import reactor
 from twisted.logger import ILogObserver
 
 from config.load import ConfigErrors, load
-from gateway.logs import LogWriter
-from gateway.wiring import make_service
+from gateway.store.embedded import embedded_of
 
 path = os.environ.get("POMBO_CONFIG") or "config/pombo.yaml"
 try:
@@ -19,8 +18,15 @@ except ConfigErrors as wrong:
     print("\n".join(wrong.errors), file=sys.stderr)
     raise SystemExit(1) from None
 
+embedded = embedded_of(config.store)
+if embedded is not None:
+    embedded.begin()  # the store comes up while the rest is loaded
+
+from gateway.logs import LogWriter
+from gateway.wiring import make_service
+
 application = Application("pombo")
 application.setComponent(ILogObserver, LogWriter(config.log, sys.stdout))
-node = make_service(config, path, reactor)
+node = make_service(config, path, reactor, embedded)
 node.setServiceParent(application)
 atexit.register(lambda: node.failed and os._exit(1))  # twistd itself ends with 0 although nothing could start

@@ -57,7 +57,7 @@ Listeners = Annotated[tuple[ListenEndpoint, ...], OneOrMore, Field(min_length=1)
 class Settings(BaseModel):
     """What all sections share: frozen, unknown keys refused, values kept out of errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
 class StoreSettings(Settings):

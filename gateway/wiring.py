@@ -45,7 +45,7 @@ from gateway.server.factory import SmppServer, threads_of
 from gateway.server.outbind import Outbind, connector
 from gateway.smpp import charset, segments
 from gateway.store import keys
-from gateway.store.embedded import EmbeddedServer
+from gateway.store.embedded import EmbeddedServer, embedded_of
 from gateway.store.evidence import Evidence
 from gateway.store.ledger import Ledger
 from gateway.store.valkey import Keep, Store
@@ -59,10 +59,13 @@ DRAIN_S = 4.0
 log = Logger("node")
 
 
-def make_service(config: Config, path: str | os.PathLike[str], reactor: Any) -> Node:
-    """The whole gateway as one service. path: read again on reload."""
+def make_service(
+    config: Config, path: str | os.PathLike[str], reactor: Any, embedded: EmbeddedServer | None = None
+) -> Node:
+    """The whole gateway as one service. path: read again on reload. embedded: the server of its store, where one was
+    started beforehand."""
     protocol.Factory.noisy = False  # else Twisted tells of every connection to a provider
-    return Node(config, path, reactor)
+    return Node(config, path, reactor, embedded)
 
 
 class Hub:
@@ -78,8 +81,11 @@ class Hub:
 class Node(Service):
     """One gateway process."""
 
-    def __init__(self, config: Config, path: str | os.PathLike[str], reactor: Any) -> None:
+    def __init__(
+        self, config: Config, path: str | os.PathLike[str], reactor: Any, embedded: EmbeddedServer | None = None
+    ) -> None:
         self._config, self._path, self._reactor = config, path, reactor
+        self._embedded = embedded or embedded_of(config.store)
         self.failed = False
         self.setName("pombo")
 
@@ -91,9 +97,7 @@ class Node(Service):
         later = self._later
         self.metrics = Metrics()
         self.background = Background(lambda: self.metrics.count("pombo_background_failures"))
-        kept = config.store
-        embedded = EmbeddedServer(kept.directory, kept.fsync) if kept.url == "embedded" else None
-        self.store = Store(config.store.url, reactor, embedded=embedded, node=config.node)
+        self.store = Store(config.store.url, reactor, embedded=self._embedded, node=config.node)
         self.hub = Hub()
         outcomes = Ledger(self.store, config.node, config.store.events, later, Keep.ALWAYS)
         # A message is accepted once and changed twice or more: what was accepted must not pile up behind new ones.

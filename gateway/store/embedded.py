@@ -16,6 +16,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from config.schema import StoreSettings
+
 LONGEST_SOCKET_PATH = 107  # octets, without the ending NUL: sizeof(sockaddr_un.sun_path) - 1 on Linux
 
 
@@ -64,6 +66,11 @@ def answers(path: str, timeout: float = 1.0) -> bool:
 MALLOC = "glibc.malloc.tcache_count=2000"
 
 
+def embedded_of(settings: StoreSettings) -> EmbeddedServer | None:
+    """The server of this configuration, which is not started yet; None where the store is somebody else's."""
+    return EmbeddedServer(settings.directory, settings.fsync) if settings.url == "embedded" else None
+
+
 class EmbeddedServer:
     """One store directory and its server."""
 
@@ -76,22 +83,33 @@ class EmbeddedServer:
         self._lock: int | None = None
         self.starts = 0
 
+    def begin(self) -> None:
+        """Let the server come up while the rest of the gateway is still being loaded. What stands in its way is told
+        by `lock` and `ensure`, which are called again."""
+        with contextlib.suppress(StoreUnavailable):
+            self.lock()
+            self.ensure()
+
     def lock(self) -> None:
         """Make this process the only gateway on the directory; raises StoreUnavailable when another one is."""
+        if self._lock is not None:
+            return
         try:
             self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             Path(self.socket).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = os.open(self.directory / "gateway.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            held = os.open(self.directory / "gateway.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StoreUnavailable(
                 f"store.directory {self.directory} cannot be used: {error.strerror}; it must be writable"
             ) from None
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
+            os.close(held)
             raise StoreUnavailable(
                 f"another gateway uses store.directory {self.directory}; give each its own, or one external store"
             ) from None
+        self._lock = held
 
     def ensure(self) -> str:
         """See to it that a server runs: "running", "adopted", "waiting" or "started". Called again whenever the link is

@@ -3,11 +3,12 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 READY = .venv/.pombo-ready
 
-.PHONY: help demo test lint clean
+.PHONY: help demo test interop lint clean
 
 help:
 	@echo "make demo   the whole path in front of your eyes: gateway, operator, WhatsApp and a billing client"
 	@echo "make test   the test suite"
+	@echo "make interop  foreign SMPP software on both sides of the gateway; installs it where it can"
 	@echo "make lint   ruff and mypy"
 	@echo "make clean  remove the environment and everything generated"
 
@@ -16,6 +17,10 @@ demo: $(READY)
 
 test: $(READY)
 	@.venv/bin/python -m pytest
+
+interop: $(READY)
+	@tools/interop.sh
+	@POMBO_INTEROP=1 .venv/bin/python -m pytest -m interop -rs tests/interop
 
 lint: $(READY)
 	.venv/bin/ruff check .

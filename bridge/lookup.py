@@ -165,4 +165,4 @@ class Lookup:
     @staticmethod
     def _live(question: _Question) -> Iterator[Deferred[Presence]]:
         while question.waiters:
-            yield question.waiters.pop()
+            yield question.waiters.pop(0)

@@ -161,12 +161,12 @@ class Delivery:
             self.look_again(message.attempts[-1].channel, ids)
 
     def _tell_on_its_way(self, turn: Turn, channel: str) -> None:
-        """The one intermediate notification of a message, or of each part of a text."""
+        """The one intermediate notification of a message, or of each part of a text that asked."""
         message = turn.message
         message.registered_delivery &= ~INTERMEDIATE
         stream = keys.receipts(message.account)
         news = []
-        for one in message.parts or (message.id,):
+        for one in message.asking or message.parts or (message.id,):
             final = receipt_for(message, turn.now)
             kept_as = one if told(one) != one else ""
             news.append(replace(final, message_id=told(one), kept_as=kept_as, channel=channel, intermediate=True))

@@ -80,18 +80,22 @@ class Joining:
         ordered = [slots[number] for number in sorted(slots)]
         now = self._clock()
         first = ordered[0]
+        in_order = sorted(messages, key=lambda m: (m.part.number, m.id))  # type: ignore[union-attr]
+        asking = tuple(m.id for m in in_order if m.registered_delivery & INTERMEDIATE)
+        all_ask = reduce(and_, (m.registered_delivery for m in messages))
         text = msgspec.structs.replace(
             first,
             id=f"{first.id}j",
             rev=0,
             part=None,
-            parts=tuple(m.id for m in sorted(messages, key=lambda m: (m.part.number, m.id))),  # type: ignore[union-attr]
+            parts=tuple(m.id for m in in_order),
             user_data=self._join(ordered).encode("utf-16-be"),
             data_coding=8,
             esm_class=0,
             in_payload=True,
             tlvs=(),
-            registered_delivery=reduce(and_, (m.registered_delivery for m in messages)),
+            registered_delivery=all_ask | INTERMEDIATE if asking else all_ask,
+            asking=asking,
             segments=len(ordered),
             accepted_at=min(m.accepted_at for m in messages),
             expires_at=min(m.expires_at for m in messages),

@@ -110,6 +110,7 @@ class Message(msgspec.Struct, array_like=True, gc=False):
     trace: list[tuple[float, str, str, str]] = []  # its steps: at, event, channel, detail
     rev: int = 0  # of the record this was read from; 0: not stored yet
     in_hand: bool = False  # a channel has it; nobody else may take it
+    asking: tuple[str, ...] = ()  # of a joined text: ids of the parts that asked for an intermediate notification
 
     @property
     def final(self) -> bool:

@@ -7,6 +7,7 @@ Alphabets are named gsm7, latin1, utf8, ascii, cp1252 and ucs2. SMPP carries GSM
 from __future__ import annotations
 
 import codecs
+import re
 import unicodedata
 from enum import Enum
 
@@ -45,6 +46,8 @@ _ENCODE.update((ord(char), bytes((ESC, code))) for code, char in _EXTENSION.item
 GSM7_COST = {chr(point): len(octets) for point, octets in _ENCODE.items()}  # septets of each character of GSM 7-bit
 
 _AS_ASCII = bytes(code for code, char in enumerate(_BASIC) if ord(char) == code and code != ESC)
+
+_NOT_IA5 = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")  # control characters of IA5 that no text has; letters or ESC in GSM
 
 _CODECS = {"latin1": "latin-1", "utf8": "utf-8", "ascii": "ascii", "cp1252": "cp1252", "ucs2": "utf-16-be"}
 
@@ -112,13 +115,16 @@ def decode_text(
 
     default_alphabet: what data_coding 0 means for the sender. single_shift, locking_shift: national language
     identifiers from the UDH (elements 0x24, 0x25), 0 for none; they only concern GSM septets.
-    Binary and unknown codings are shown as Latin-1, for logs and traces. IA5 with the top bit set is read as Latin-1,
-    which is what its senders mean.
+    Binary and unknown codings are shown as Latin-1, for logs and traces. IA5 is read as what its senders mean: with
+    the top bit set anywhere as Latin-1, else with control characters as GSM septets (the npm package smpp, among
+    others, announces those as IA5).
     """
     coding = _CODINGS[data_coding & 0xFF]
     if coding is Coding.DEFAULT:
         if default_alphabet != "gsm7":
             return _decode(data, _CODECS[default_alphabet])
+        coding = Coding.GSM7
+    if coding is Coding.IA5 and data.isascii() and _NOT_IA5.search(data):
         coding = Coding.GSM7
     if coding is Coding.GSM7:
         return gsm7_decode(data, single_shift=single_shift, locking_shift=locking_shift)

@@ -89,6 +89,15 @@ def test_both_forms_of_a_number_are_one_question() -> None:
     assert room.asked == [["5531988887777"]]
 
 
+def test_those_who_wait_for_one_answer_get_it_in_the_order_they_came() -> None:
+    room, order = Room(), []
+    for place in range(4):
+        room.find().addCallback(lambda _, place=place: order.append(place))
+    room.clock.pump([0, 0, 0])
+    room.spawned.check()
+    assert order == [0, 1, 2, 3]
+
+
 def test_numbers_gather_while_a_call_is_under_way_and_go_fifty_at_a_time() -> None:
     room = Room()
     room.http.answers[CHECK] = None

@@ -26,7 +26,7 @@ def in_reactor(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, Any]
     return run
 
 
-def fixture(scope: str = "function") -> Callable[[Callable[[], AsyncIterator[T]]], Callable[[], AsyncIterator[T]]]:
+def fixture(scope: str = "function") -> Callable[[Callable[..., AsyncIterator[T]]], Callable[..., AsyncIterator[T]]]:
     """A fixture that awaits, and cleans up after its `yield`."""
     made: Any = pytest_twisted.async_yield_fixture(scope=scope)
     return made

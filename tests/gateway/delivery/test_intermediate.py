@@ -89,3 +89,33 @@ async def test_the_parts_of_a_joined_text_are_told_once_each_even_if_they_go_on_
     house.operator.accept()
     await house.settle()
     assert await told(house) == expected
+
+
+@pytest_twisted.ensureDeferred
+async def test_only_the_parts_that_asked_are_told(store: Store) -> None:
+    """Kannel asks for its first part alone."""
+    house = await House(store).start()
+    ids = await house.submit(
+        *(house.part(number, 3, registered_delivery=asked) for number, asked in ((1, 0x11), (2, 0x00), (3, 0x00)))
+    )
+    house.zap.accept("1")
+    await house.settle()
+    assert await told(house) == [(ids[0], True, State.ENROUTE, "zap")]
+    house.zap.report("1", Status.DELIVERED)
+    await house.settle()
+    assert (await told(house))[1:] == [(ids[0], False, State.DELIVERED, "zap")]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_part_that_asked_is_told_by_the_channel_that_takes_it_in_the_end(store: Store) -> None:
+    house = await House(store).start()
+    ids = await house.submit(
+        *(house.part(number, 3, registered_delivery=asked) for number, asked in ((1, 0x11), (2, 0x00), (3, 0x00)))
+    )
+    house.zap.answer(house.zap.taken[0].id, Refused("no"))
+    await house.settle()
+    assert await told(house) == []
+    assert len(house.operator.taken) == 3
+    house.operator.accept()
+    await house.settle()
+    assert await told(house) == [(ids[0], True, State.ENROUTE, "operator")]

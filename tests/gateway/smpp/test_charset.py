@@ -72,6 +72,23 @@ def test_ascii_survives(text: str) -> None:
     assert decode_text(octets, 0, "ascii") == text
 
 
+@pytest.mark.parametrize(
+    ("octets", "shown"),
+    [
+        (b"R$ 10_@[a]{b}~", "R$ 10_@[a]{b}~"),
+        (b"ab\x1b(8\x1b)", "ab{8}"),
+        (b"10 \x1be", "10 €"),
+        (b"nome\x00casa", "nome@casa"),
+        (b"R\x02 5", "R$ 5"),
+        (b"vai \x7fs 9h", "vai às 9h"),
+        (b"a\tb\r\nc", "a\tb\r\nc"),
+        (b"\xe9 \x1be", "é \x1be"),
+    ],
+)
+def test_septets_that_are_announced_as_ia5_are_read_as_septets(octets: bytes, shown: str) -> None:
+    assert decode_text(octets, 1) == shown
+
+
 @given(portuguese_text, st.sampled_from(["gsm7", "latin1", "utf8"]))
 def test_whatever_is_chosen_shows_the_same_text(text: str, alphabet: str) -> None:
     data_coding, octets = choose(text, alphabet)

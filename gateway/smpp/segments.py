@@ -10,13 +10,15 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from gateway.smpp.charset import Coding, coding_of, decode_text
-from gateway.smpp.cutting import cut, cut_default
+from gateway.smpp.cutting import cut, cut_default, has_room
 
 UDHI = 0x40
 SOURCE_PORT, DESTINATION_PORT = 0x020A, 0x020B
 SAR_REF, SAR_NUMBER, SAR_TOTAL = 0x020C, 0x020F, 0x020E
 MESSAGE_PAYLOAD = 0x0424
 MAX_PARTS = 255
+MAX_UDH = 256  # octets of a header, its length octet included
+_SHORT_MESSAGE = 254
 
 _CONCAT_8, _CONCAT_16, _SINGLE_SHIFT, _LOCKING_SHIFT = 0x00, 0x08, 0x24, 0x25
 _TEXT_ELEMENTS = frozenset({_CONCAT_8, _CONCAT_16, _SINGLE_SHIFT, _LOCKING_SHIFT})
@@ -77,7 +79,7 @@ def split_udh(esm_class: int, user_data: bytes) -> tuple[tuple[Element, ...], in
 
 
 def join_udh(elements: Iterable[Element]) -> bytes:
-    """The header of these elements with its length octet; empty for none."""
+    """The header of these elements with its length octet; empty for none. ValueError for more than MAX_UDH octets."""
     body = b"".join(bytes((identifier, len(data))) + data for identifier, data in elements)
     return bytes((len(body),)) + body if body else b""
 
@@ -204,7 +206,8 @@ def split(
 
     how: udh (or udh8), udh16, sar or payload. ref: concatenation reference, of which the low 8 or 16 bits are used.
     default_alphabet: what data_coding 0 means to the receiver. elements: a UDH that each part carries beside its
-    concatenation. A text of more than 255 parts goes as message_payload, because nothing else can hold it.
+    concatenation. A text of more than 255 parts, or one whose other elements leave it no room, goes as message_payload,
+    because nothing else can hold it.
     """
     how = "udh8" if how == "udh" else how
     header = join_udh(elements)
@@ -216,9 +219,9 @@ def split(
     else:
         pieces = cut(octets, coding, len(header), layout)
     total = len(pieces)
-    if total == 1:
+    if total == 1 and len(header) + len(octets) <= _SHORT_MESSAGE:
         return [Part(flag, header + octets)]
-    if how == "payload" or total > MAX_PARTS:
+    if how == "payload" or total > MAX_PARTS or not has_room(len(header), layout):
         return [Part(flag, b"", ((MESSAGE_PAYLOAD, header + octets),))]
     parts: list[Part] = []
     for number, piece in enumerate(pieces, 1):

@@ -82,7 +82,7 @@ def submit_multi(
     for one in pdu.dest_addresses:
         if isinstance(one, DistributionList):
             status = STATUS[Refusal.DISTRIBUTION_LIST]
-            refused.append(UnsuccessSme(destination_addr=_printable(one.dl_name), error_status_code=status))
+            refused.append(UnsuccessSme(destination_addr=printable(one.dl_name), error_status_code=status))
             continue
         message = submit_sm(_single(pdu, one), account, now=now, country=country, default_validity=default_validity)
         if message is Refusal.UNREADABLE_DESTINATION:
@@ -96,12 +96,12 @@ def submit_multi(
 
 def unsuccess(ton: int, npi: int, address: str, command_status: int) -> UnsuccessSme:
     """A destination of submit_multi and why it is not served."""
-    return UnsuccessSme(ton, npi, _printable(address), command_status)
+    return UnsuccessSme(ton, npi, printable(address), command_status)
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
     """As far as a response may repeat it."""
-    return "".join(char if char.isprintable() else "?" for char in name)
+    return name if name.isprintable() else "".join(char if char.isprintable() else "?" for char in name)
 
 
 def _single(pdu: SubmitMulti, to: SmeAddress) -> SubmitSm:
@@ -158,6 +158,8 @@ def _message(
         if tlv(pdu, Tag.USSD_SERVICE_OP) is not None:
             return Refusal.USSD
         tlvs = tuple(one for one in tlvs if one[0] not in _CONSUMED)
+    if pdu.service_type and not _ADDRESS.fullmatch(pdu.service_type):
+        return Refusal.BAD_SERVICE_TYPE  # no PDU of ours could repeat it
     source, source_ton, source_npi = pdu.source_addr, pdu.source_addr_ton, pdu.source_addr_npi
     if not source and account.default_source:
         source = account.default_source

@@ -58,6 +58,7 @@ MAY: dict[str, set[str]] = {
     "gateway.redaction": set(),
     "gateway.wiring": {"*", "twisted"},
     "smsc_client": {"twisted", "gateway.smpp", *PLAIN},
+    "smsc_client.protocol": {"twisted", "zope", "gateway.smpp", "smsc_client"},
     "bridge": {"msgspec", "twisted.internet.defer", "twisted.logger", *PLAIN},
     "bridge.http": {"twisted", "zope", "bridge.provider"},
     "bridge.provider": {"msgspec", "gateway.messages", "bridge.templates"},
@@ -75,6 +76,11 @@ MAY: dict[str, set[str]] = {
     },
     "tools.demo": {"twisted", "smpplib", "tools"},
     "tools.demo_client": {"msgspec", "smpplib"},
+    "tools.fuzz": {"atheris", "tools"},
+    "tools.fuzz_targets": {
+        "msgspec", "tools", "gateway.smpp", "smsc_client.reports", "smsc_client.remote_ids", "bridge.provider",
+        "bridge.providers",
+    },
     "tools.run": {"twisted", "config.load", "gateway.logs", "gateway.wiring"},
     "twistd": {"twisted", "config.load", "gateway.logs", "gateway.wiring"},
 }  # fmt: skip

@@ -46,12 +46,18 @@ Moments = tuple[float, float]
 
 
 def submit_sm(
-    pdu: SubmitSm, account: AccountSettings, *, now: float, country: str, default_validity: float
+    pdu: SubmitSm,
+    account: AccountSettings,
+    *,
+    now: float,
+    country: str,
+    default_validity: float,
+    segments: int = 0,
 ) -> Message | Refusal:
     """A submit_sm as intake takes it, or why not.
 
     now: seconds since the epoch. default_validity: seconds; for a message without validity_period, and the longest
-    that is honoured. Source: SMPP 3.4, 4.4.1 and 5.2.
+    that is honoured. segments: how many the text takes, where that is known already. Source: SMPP 3.4, 4.4.1 and 5.2.
     """
     if pdu.sm_default_msg_id:
         return Refusal.CANNED_TEXT
@@ -67,7 +73,8 @@ def submit_sm(
     moments = _moments(pdu.schedule_delivery_time, pdu.validity_period, now, default_validity)
     if isinstance(moments, Refusal):
         return moments
-    return _message(pdu, account, user_data, in_payload, moments, country, pdu.protocol_id, min(pdu.priority_flag, 3))
+    priority = min(pdu.priority_flag, 3)
+    return _message(pdu, account, user_data, in_payload, moments, country, pdu.protocol_id, priority, segments)
 
 
 def submit_multi(
@@ -84,7 +91,14 @@ def submit_multi(
             status = STATUS[Refusal.DISTRIBUTION_LIST]
             refused.append(UnsuccessSme(destination_addr=printable(one.dl_name), error_status_code=status))
             continue
-        message = submit_sm(_single(pdu, one), account, now=now, country=country, default_validity=default_validity)
+        message = submit_sm(
+            _single(pdu, one),
+            account,
+            now=now,
+            country=country,
+            default_validity=default_validity,
+            segments=messages[0].segments if messages else 0,
+        )
         if message is Refusal.UNREADABLE_DESTINATION:
             refused.append(unsuccess(one.dest_addr_ton, one.dest_addr_npi, one.destination_addr, STATUS[message]))
         elif isinstance(message, Refusal):
@@ -150,6 +164,7 @@ def _message(
     country: str,
     protocol_id: int,
     priority_flag: int,
+    segments: int = 0,
 ) -> Message | Refusal:
     tlvs = pdu.tlvs
     if tlvs:
@@ -197,7 +212,7 @@ def _message(
         in_payload,
         tlvs,
         part,
-        count_segments(user_data, data_coding, esm_class, alphabet, concatenated=part is not None),
+        segments or count_segments(user_data, data_coding, esm_class, alphabet, concatenated=part is not None),
         *moments,
     )
 

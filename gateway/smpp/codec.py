@@ -82,11 +82,13 @@ def read_tlvs(frame: bytes, at: int, command_id: int, sequence_number: int) -> t
     Raises BadPdu when a length runs past the end.
     """
     tlvs = []
-    length = len(frame)
+    length, padding = len(frame), 0  # padding: where nothing but NULs follows, once it was looked for
     while length - at >= 4:
         tag, octets = TLV_HEADER.unpack_from(frame, at)
-        if not tag and not any(frame[at:]):
-            break
+        if not tag:
+            padding = padding or len(frame.rstrip(b"\0"))
+            if at >= padding:
+                break
         at += 4
         value = frame[at : at + octets]
         if len(value) < octets:

@@ -69,14 +69,14 @@ def _concat_header(header: int, concat: int) -> int:
     return header + concat - 1 if header else concat
 
 
-def _cut(octets: bytes, single: int, multi: int, boundary: Callable[[bytes, int], int]) -> list[bytes]:
+def _cut(octets: bytes, single: int, multi: int, boundary: Callable[[bytes, int, int], int]) -> list[bytes]:
     if len(octets) <= single:
         return [octets]
     multi = max(multi, _LEAST)
     pieces: list[bytes] = []
     start = 0
     while len(octets) - start > multi:
-        end = boundary(octets, start + multi)
+        end = boundary(octets, start, start + multi)
         if end <= start:
             end = start + multi
         pieces.append(octets[start:end])
@@ -85,25 +85,25 @@ def _cut(octets: bytes, single: int, multi: int, boundary: Callable[[bytes, int]
     return pieces
 
 
-def _anywhere(octets: bytes, end: int) -> int:
+def _anywhere(octets: bytes, start: int, end: int) -> int:
     return end
 
 
-def _keep_escape(octets: bytes, end: int) -> int:
+def _keep_escape(octets: bytes, start: int, end: int) -> int:
     escapes = end
-    while escapes and octets[escapes - 1] == ESC:
+    while escapes > start and octets[escapes - 1] == ESC:
         escapes -= 1
     return end - (end - escapes) % 2
 
 
-def _keep_characters(octets: bytes, end: int) -> int:
-    """The last place at or before `end` where a character, and if possible a whole sequence, ends."""
+def _keep_characters(octets: bytes, start: int, end: int) -> int:
+    """The last place between `start` and `end` where a character, and if possible a whole sequence, ends."""
     whole = end
     if 0xDC00 <= _unit(octets, end) <= 0xDFFF and 0xD800 <= _unit(octets, end - 2) <= 0xDBFF:
         whole = end - 2
     at = whole
     for _ in range(_LOOK_BACK):
-        if at <= 0:
+        if at <= start:
             break
         before = _point_before(octets, at)
         if not _belongs_together(before, _point_at(octets, at)):

@@ -19,6 +19,7 @@ MESSAGE_PAYLOAD = 0x0424
 MAX_PARTS = 255
 MAX_UDH = 256  # octets of a header, its length octet included
 _SHORT_MESSAGE = 254
+_PART_OCTETS = 134  # of a part on the air, without its concatenation
 
 _CONCAT_8, _CONCAT_16, _SINGLE_SHIFT, _LOCKING_SHIFT = 0x00, 0x08, 0x24, 0x25
 _TEXT_ELEMENTS = frozenset({_CONCAT_8, _CONCAT_16, _SINGLE_SHIFT, _LOCKING_SHIFT})
@@ -173,7 +174,7 @@ def count_segments(
     160/153 septets (an extension character is two), 70/67 UCS-2 characters, 140/134 octets of anything else.
     concatenated: it is a part of a set already (sar_* TLVs); a part with a concatenation header is recognised here.
     data_coding 0 in another alphabet than GSM is counted as the operator has to convert it: GSM if that fits, else
-    UCS-2.
+    UCS-2. What no set of parts can hold leaves as one payload: it counts no more than its octets make.
     """
     length = len(user_data)
     if concatenated or length <= 70:
@@ -185,9 +186,10 @@ def count_segments(
     elements, offset = split_udh(esm_class, user_data)
     if any(_reference_octets(*element) for element in elements):
         return 1
-    if converted:
-        return len(cut_default(user_data[offset:], default_alphabet, offset))
-    return len(cut(user_data[offset:], coding, offset))
+    text = user_data[offset:]
+    pieces = cut_default(text, default_alphabet, offset) if converted else cut(text, coding, offset)
+    count = len(pieces)
+    return count if count <= MAX_PARTS else min(count, -(-length // _PART_OCTETS))
 
 
 # Splitting ----------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ Each stands for something that reads what a peer wrote. Nothing here needs a fuz
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -14,14 +15,19 @@ from bridge.providers.cloud_api import CloudApi
 from bridge.providers.evolution import Evolution
 from bridge.providers.waha import Waha
 from bridge.providers.wppconnect import Wppconnect
+from config.schema import AccountSettings, SmscSettings
+from gateway.messages.message import Message, Receipt
+from gateway.messages.states import State
+from gateway.server import translate
+from gateway.server.answers import Refusal
 from gateway.smpp import charset, pdu, receipt_text, relay, segments, times
 from gateway.smpp.errors import BadPdu, LocalProtocolError
-from gateway.smpp.pdu import PDU_CLASSES, RESPONSES, Pdu
-from gateway.smpp.session import Role, SessionSettings
 from smsc_client import reports
+from smsc_client.outbound import Outbound
+from smsc_client.references import References
 from smsc_client.remote_ids import id_forms
 from tools.fuzz_bodies import BODIES
-from tools.watched_session import WatchedSession
+from tools.fuzz_sessions import EXAMPLES, Script, session_client, session_server
 
 Target = Callable[[bytes], None]
 
@@ -29,113 +35,30 @@ NOW = 1_790_000_000.0
 MAX_PDU = 70_000
 ALPHABETS = ("gsm7", "latin1", "utf8", "ascii", "cp1252")
 LONG = ("udh", "sar", "payload")
-BINDS = (pdu.BindTransmitter, pdu.BindReceiver, pdu.BindTransceiver)
-EXAMPLES: tuple[Pdu, ...] = (
-    *(cls() for cls in PDU_CLASSES if cls is not pdu.SubmitMulti),
-    pdu.SubmitMulti(dest_addresses=(pdu.SmeAddress(1, 1, "5511987654321"), pdu.DistributionList("all"))),
-    pdu.SubmitSm(destination_addr="5511987654321", short_message=b"hi", tlvs=((0x0424, b""), (0x020C, b"\0\7"))),
-    pdu.DeliverSm(esm_class=4, short_message=b"id:7 sub:001 dlvrd:001 submit date:2601010000 done date:2601010000 "
-                  b"stat:DELIVRD err:000 text:", tlvs=((0x001E, b"7\0"), (0x0427, b"\2"))),
-    pdu.DataSm(source_addr="28940", destination_addr="5511987654321", tlvs=((0x0424, b"text"),)),
-)  # fmt: skip
 PROVIDERS: tuple[Provider, ...] = (
     Evolution(channel="zap", url="http://x", api_key="k", instance="main"),
     Waha(channel="zap", url="http://x", api_key="k", session="main"),
     Wppconnect(channel="zap", url="http://x", api_key="k", session="main"),
     CloudApi(channel="zap", url="http://x", api_key="k", phone_number_id="main", webhook_secret="s", resold=True),
 )
+ACCOUNTS = tuple(
+    AccountSettings.model_validate({"system_id": "esme", "password": "secret", "default_alphabet": alphabet})
+    for alphabet in ("gsm7", "latin1", "utf8")
+)
+OUTBOUNDS = tuple(
+    Outbound(
+        SmscSettings.model_validate(
+            {
+                "name": "operator", "connect": "tcp:127.0.0.1:2775", "system_id": "pombo", "password": "secret",
+                "long_messages": how, "transliterate": how == "sar", "default_alphabet": alphabet,
+            }
+        ),
+        References(lambda: 0.5),
+    )
+    for how in LONG
+    for alphabet in ("gsm7", "latin1")
+)  # fmt: skip
 PROOFS = (("Authorization", "Bearer s"),)  # what the last of them wants to see
-
-
-class Script:
-    """Octets as a row of choices; all zeros behind the end."""
-
-    def __init__(self, octets: bytes) -> None:
-        self._octets, self._at = octets, 0
-
-    def __bool__(self) -> bool:
-        return self._at < len(self._octets)
-
-    def octet(self) -> int:
-        self._at += 1
-        return self._octets[self._at - 1] if self._at <= len(self._octets) else 0
-
-    def octets(self, count: int) -> bytes:
-        self._at += count
-        return self._octets[self._at - count : self._at]
-
-    def rest(self) -> bytes:
-        return self.octets(len(self._octets))
-
-
-def session_server(octets: bytes) -> None:
-    """A client that sends anything, against the SMSC role."""
-    _converse(Role.SMSC, Script(octets))
-
-
-def session_client(octets: bytes) -> None:
-    """An operator that sends anything, against the ESME role."""
-    _converse(Role.ESME, Script(octets))
-
-
-def _converse(role: Role, script: Script) -> None:
-    watched = WatchedSession(role, SessionSettings(window=4, max_pdu=2_000))
-    first = script.octet()
-    if first < 192:
-        bind, version = BINDS[first % 3], (0x34, 0x33, 0x00, 0x50)[first // 3 % 4]
-        if role is Role.SMSC:
-            watched.receive(pdu.encode(bind(system_id="esme", interface_version=version), 1))
-            watched.answer()
-        else:
-            watched.request(bind(system_id="esme", interface_version=version))
-            watched.receive(pdu.encode(RESPONSES[bind](), 1))
-    while script:
-        _step(watched, script)
-    watched.wait(3600.0)
-    assert watched.over, "a session that nobody speaks to does not end"
-    assert watched.held_octets() <= watched.most_octets
-
-
-def _step(watched: WatchedSession, script: Script) -> None:
-    match script.octet() % 10:
-        case 0:
-            watched.receive(script.octets(script.octet()))
-        case 1 | 2:
-            watched.receive(_example(script) * (1 + script.octet() % 30))
-        case 3:
-            frame = bytearray(_example(script))
-            for _ in range(1 + script.octet() % 3):
-                frame[script.octet() % len(frame)] = script.octet()
-            watched.receive(bytes(frame))
-        case 4:
-            body = script.octets(script.octet())
-            length = (16 + len(body)).to_bytes(4)
-            watched.receive(length + EXAMPLES[script.octet() % len(EXAMPLES)].command_id.to_bytes(4) + bytes(8) + body)
-        case 5:
-            for _ in range(1 + script.octet() % 40):
-                watched.answer(script.octet() % 3)
-        case 6:
-            watched.request(EXAMPLES[script.octet() % len(EXAMPLES)])
-        case 7:
-            if watched.unanswered:
-                number = sorted(watched.unanswered)[script.octet() % len(watched.unanswered)]
-                response = RESPONSES[type(watched.unanswered.pop(number))]
-                watched.receive(pdu.encode(response(command_status=script.octet() % 2), number))
-        case 8:
-            watched.tick()
-        case _:
-            match script.octet() % 4:
-                case 0:
-                    watched.unbind()
-                case 1 if script.octet() > 200:
-                    watched.lose()
-                case _:
-                    watched.wait(script.octet() / 8)
-
-
-def _example(script: Script) -> bytes:
-    example = EXAMPLES[script.octet() % len(EXAMPLES)]
-    return pdu.encode(example, script.octet() % 8)
 
 
 def pdus(octets: bytes) -> None:
@@ -155,6 +78,45 @@ def pdus(octets: bytes) -> None:
         return
     if not any(tag == 0 for tag, _ in read.tlvs):  # those at the end read as padding
         assert pdu.decode(again) == read
+
+
+def submits(octets: bytes) -> None:
+    """A submit_sm, data_sm or submit_multi on its whole way: to a message, to the operator, and its receipt back."""
+    script = Script(octets)
+    command_id = (pdu.SubmitSm, pdu.DataSm, pdu.SubmitMulti)[script.octet() % 3].command_id
+    account, outbound = ACCOUNTS[script.octet() % len(ACCOUNTS)], OUTBOUNDS[script.octet() % len(OUTBOUNDS)]
+    rest = script.rest()
+    frame = (16 + len(rest)).to_bytes(4) + command_id.to_bytes(4) + bytes(4) + b"\0\0\0\7" + rest
+    messages: list[Message] = []
+    try:
+        read = pdu.decode(frame)
+    except BadPdu:
+        return
+    terms: Any = {"now": NOW, "country": "BR", "default_validity": 3600.0}
+    taken: Message | Refusal | None = None
+    if isinstance(read, pdu.SubmitSm):
+        taken = translate.submit_sm(read, account, **terms)
+    elif isinstance(read, pdu.DataSm):
+        taken = translate.data_sm(read, account, **terms)
+    elif isinstance(read, pdu.SubmitMulti):
+        several = translate.submit_multi(read, account, **terms)
+        if not isinstance(several, Refusal):
+            messages, refused = several
+            pdu.encode(pdu.SubmitMultiResp(unsuccess_smes=tuple(refused)))
+    if isinstance(taken, Message):
+        messages = [taken]
+    for message in messages:
+        assert message.expires_at > NOW and (message.schedule_at == 0.0 or message.schedule_at > NOW)
+        built = outbound.submit_sm(message, NOW)
+        for to_operator in built if isinstance(built, list) else [built]:
+            pdu.encode(to_operator)
+        receipt = Receipt(
+            message_id="7", source=message.dest, source_ton=message.dest_ton, source_npi=message.dest_npi,
+            dest=message.source, dest_ton=message.source_ton, dest_npi=message.source_npi,
+            service_type=message.service_type, state=State.DELIVERED, err=0, submitted_at=NOW, done_at=NOW,
+            channel="operator",
+        )  # fmt: skip
+        pdu.encode(translate.deliver_sm(receipt, 0x34))
 
 
 def receipts(octets: bytes) -> None:
@@ -256,6 +218,7 @@ TARGETS: dict[str, Target] = {
     "session_server": session_server,
     "session_client": session_client,
     "pdu": pdus,
+    "submit": submits,
     "receipt_text": receipts,
     "segments": parts,
     "charset": text,
@@ -274,6 +237,14 @@ def seeds(name: str) -> list[bytes]:
             return [bytes((number,)) + frame[16:] for number, frame in enumerate(frames)]
         case "receipt_text":
             return [frame[16:] for frame in frames] + [b"id:7 stat:DELIVRD err:000 done date:2601010000 text:x"]
+        case "submit":
+            ways = (pdu.SubmitSm, pdu.DataSm, pdu.SubmitMulti)
+            return [
+                bytes((ways.index(type(example)), number, number)) + pdu.encode(example)[16:]
+                for example in EXAMPLES
+                if type(example) in ways
+                for number in range(3)
+            ]
         case "segments":
             long = b"Bom dia, sua fatura vence amanha. " * 5
             return [b"\0\0\0\1" + long, b"\x40\0\0\1\5\0\3\7\2\1" + long, b"\x40\x08\x80\x21\6\x08\4\0\7\2\1" + long]

@@ -154,7 +154,7 @@ class AnyPeer(RuleBasedStateMachine):
         assert self.watched.held_octets() <= MAX_PDU
 
 
-AnyPeer.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+AnyPeer.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
 TestAnyPeer = AnyPeer.TestCase
 
 

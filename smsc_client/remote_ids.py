@@ -49,8 +49,8 @@ def _add_forms(forms: dict[str, None], text: str) -> None:
         return
     others = []
     if _DECIMAL.fullmatch(lower):
-        others.append(f"{int(lower):x}")
-    others.append(str(int(lower, 16)))
+        others.append(f"{int(short):x}")
+    others.append(str(int(short, 16)))
     for other in others:
         _both_cases(forms, other)
     for number in (short, *others):

@@ -53,11 +53,13 @@ MAY: dict[str, set[str]] = {
         "bridge.provider", "config.schema", "config.units",
     },
     "gateway.background": {"twisted"},
+    "gateway.descriptors": set(),
     "gateway.logs": {"twisted", "zope", "gateway.redaction"},
     "gateway.metrics": {"prometheus_client"},
     "gateway.redaction": set(),
     "gateway.wiring": {"*", "twisted"},
     "smsc_client": {"twisted", "gateway.smpp", *PLAIN},
+    "smsc_client.protocol": {"twisted", "zope", "gateway.smpp", "smsc_client"},
     "bridge": {"msgspec", "twisted.internet.defer", "twisted.logger", *PLAIN},
     "bridge.http": {"twisted", "zope", "bridge.provider"},
     "bridge.provider": {"msgspec", "gateway.messages", "bridge.templates"},
@@ -77,6 +79,11 @@ MAY: dict[str, set[str]] = {
     "tools.demo_client": {"msgspec", "smpplib"},
     "tools.run": {"twisted", "config.load", "gateway.logs", "gateway.store.embedded", "gateway.wiring"},
     "twistd": {"twisted", "config.load", "gateway.logs", "gateway.store.embedded", "gateway.wiring"},
+    "tools.fuzz": {"atheris", "tools"},
+    "tools.fuzz_targets": {
+        "msgspec", "config.schema", "tools", "gateway.smpp", "gateway.messages", "gateway.server", "smsc_client",
+        "bridge.provider", "bridge.providers",
+    },
 }  # fmt: skip
 
 # Who takes the process's reactor instead of being given one: the entry points.

@@ -151,7 +151,7 @@ class CloudApi(msgspec.Struct, frozen=True):
             case {"error": {"code": int(code)} as error}:
                 return cloud_errors.result_of(code, _details(error))
             case {"messages": [{"id": str(remote_id)} as taken, *_]} if 200 <= status < 300 and remote_id:
-                return Accepted(remote_id, held=taken.get("message_status") in _HELD)
+                return Accepted(remote_id, held=str(taken.get("message_status")) in _HELD)
         code_ = str(status)
         if 200 <= status < 300:
             return Uncertain("unreadable_answer")

@@ -134,7 +134,7 @@ class _Account:
         self.proven: bytes | None = None
         self._bucket = _bucket(settings.throughput, now)
         self._debt = 0  # segments of messages that were longer than the bucket
-        self._paid: dict[str, tuple[set[int], float]] = {}  # Part.key -> numbers still to come, until when
+        self._paid: dict[str, tuple[int, float]] = {}  # Part.key -> numbers still to come as bits, until when
 
     def change(self, settings: AccountSettings, now: float) -> None:
         if _credentials(settings) != _credentials(self.settings):
@@ -159,19 +159,21 @@ class _Account:
 
     def _is_paid(self, part: Part, now: float) -> bool:
         paid = self._paid.get(part.key)
-        return paid is not None and paid[1] > now and part.number in paid[0]
+        return paid is not None and paid[1] > now and bool(paid[0] >> part.number & 1)
 
     def _admit(self, part: Part, now: float, parts_timeout: float) -> None:
         if self._is_paid(part, now):
-            left = self._paid[part.key][0]
-            left.discard(part.number)
-            if not left:
+            left, until = self._paid[part.key]
+            left &= ~(1 << part.number)
+            if left:
+                self._paid[part.key] = left, until
+            else:
                 del self._paid[part.key]
             return
         self._paid.pop(part.key, None)
         if len(self._paid) >= MAX_SETS:
             del self._paid[next(iter(self._paid))]
-        self._paid[part.key] = ({n for n in range(1, part.total + 1) if n != part.number}, now + parts_timeout)
+        self._paid[part.key] = ((2 << part.total) - 2 & ~(1 << part.number), now + parts_timeout)
 
     def take(self, segments: int, now: float) -> float:
         """Count segments against the rate: 0.0, admitted; else in how many seconds to ask again."""

@@ -17,6 +17,7 @@ class Refusal(Enum):
     BANNED = auto()
     UNREADABLE_DESTINATION = auto()
     SOURCE_NOT_ALLOWED = auto()
+    BAD_SERVICE_TYPE = auto()
     EMPTY_TEXT = auto()
     CANNED_TEXT = auto()
     TEXT_GIVEN_TWICE = auto()
@@ -41,6 +42,7 @@ STATUS: dict[Refusal, int] = {
     Refusal.BANNED: CommandStatus.ESME_RBINDFAIL,
     Refusal.UNREADABLE_DESTINATION: CommandStatus.ESME_RINVDSTADR,
     Refusal.SOURCE_NOT_ALLOWED: CommandStatus.ESME_RINVSRCADR,
+    Refusal.BAD_SERVICE_TYPE: CommandStatus.ESME_RINVSERTYP,
     Refusal.EMPTY_TEXT: CommandStatus.ESME_RINVMSGLEN,
     Refusal.CANNED_TEXT: CommandStatus.ESME_RINVDFTMSGID,
     Refusal.TEXT_GIVEN_TWICE: CommandStatus.ESME_ROPTPARNOTALLWD,

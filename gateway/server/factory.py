@@ -50,6 +50,7 @@ class SmppServer(Factory, Server):
         requests = Requests(settings, country, accounts=accounts, intake=intake, metrics=metrics, spawn=spawn)
         Server.__init__(self, clock, settings, accounts, bound, requests, metrics)
         self.listening = False
+        self.most_connections = MAX_CONNECTIONS
         self._connections: dict[SmscProtocol, None] = {}
         self._unbound: Counter[str] = Counter()
         self._waiting: dict[SmscProtocol, None] = {}
@@ -119,7 +120,8 @@ class SmppServer(Factory, Server):
 
     def buildProtocol(self, addr: IAddress | None) -> SmscProtocol | None:
         host = str(getattr(addr, "host", ""))
-        if self._stopping or len(self._connections) >= MAX_CONNECTIONS or self._unbound[host] >= MAX_UNBOUND:
+        full = len(self._connections) >= self.most_connections
+        if self._stopping or full or self._unbound[host] >= MAX_UNBOUND:
             return None
         protocol = self.protocol(self, host, f"{host}:{getattr(addr, 'port', '')}" if host else "local")
         protocol.factory = self

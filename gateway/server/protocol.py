@@ -28,6 +28,7 @@ from gateway.smpp.session import Role, Session, SessionSettings, SessionState
 
 PDUS_PER_TURN = 100
 MAX_PENDING = 2000  # requests of one link without an answer: read no more; on below half of it
+_OUR_FAULT = STATUS[Refusal.OUR_FAULT]
 LINGER_S = 5.0  # for the last octets to leave a closed link
 BOUND_STATES = frozenset({SessionState.BOUND_TX, SessionState.BOUND_RX, SessionState.BOUND_TRX})
 BIND_TYPES: dict[type[Bind], str] = {
@@ -175,7 +176,7 @@ class SmscProtocol(Protocol):
 
     def _check_failed(self, failure: Failure) -> int:
         log.failure("a bind from {peer} could not be checked", failure, peer=self.peer)
-        return STATUS[Refusal.OUR_FAULT]
+        return _OUR_FAULT
 
     def _bind_checked(self, command_status: int, bind: Bind) -> None:
         now = self._clock.seconds()
@@ -224,7 +225,12 @@ class SmscProtocol(Protocol):
         self._steer()
 
     def respond(self, response: Pdu, read_at: float | None = None) -> None:
-        self.session.respond(response)
+        try:
+            self.session.respond(response)
+        except LocalProtocolError as error:
+            log.error("an answer to {account} cannot be written in SMPP: {why}", account=self.account, why=str(error))
+            failed = type(response)(sequence_number=response.sequence_number, command_status=_OUR_FAULT)
+            self.session.respond(failed)
         if read_at is not None:
             self._acks.append(read_at)
         if not self._marked:

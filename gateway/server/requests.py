@@ -158,7 +158,7 @@ class Requests:
                 QuerySmResp(
                     sequence_number=pdu.sequence_number,
                     command_status=answer.command_status,
-                    message_id=answer.message_id,
+                    message_id=translate.printable(answer.message_id),
                     final_date=answer.final_date,
                     message_state=answer.message_state,
                     error_code=answer.error_code,

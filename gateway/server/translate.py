@@ -46,12 +46,18 @@ Moments = tuple[float, float]
 
 
 def submit_sm(
-    pdu: SubmitSm, account: AccountSettings, *, now: float, country: str, default_validity: float
+    pdu: SubmitSm,
+    account: AccountSettings,
+    *,
+    now: float,
+    country: str,
+    default_validity: float,
+    segments: int = 0,
 ) -> Message | Refusal:
     """A submit_sm as intake takes it, or why not.
 
     now: seconds since the epoch. default_validity: seconds; for a message without validity_period, and the longest
-    that is honoured. Source: SMPP 3.4, 4.4.1 and 5.2.
+    that is honoured. segments: how many the text takes, where that is known already. Source: SMPP 3.4, 4.4.1 and 5.2.
     """
     if pdu.sm_default_msg_id:
         return Refusal.CANNED_TEXT
@@ -67,7 +73,8 @@ def submit_sm(
     moments = _moments(pdu.schedule_delivery_time, pdu.validity_period, now, default_validity)
     if isinstance(moments, Refusal):
         return moments
-    return _message(pdu, account, user_data, in_payload, moments, country, pdu.protocol_id, min(pdu.priority_flag, 3))
+    priority = min(pdu.priority_flag, 3)
+    return _message(pdu, account, user_data, in_payload, moments, country, pdu.protocol_id, priority, segments)
 
 
 def submit_multi(
@@ -82,9 +89,16 @@ def submit_multi(
     for one in pdu.dest_addresses:
         if isinstance(one, DistributionList):
             status = STATUS[Refusal.DISTRIBUTION_LIST]
-            refused.append(UnsuccessSme(destination_addr=_printable(one.dl_name), error_status_code=status))
+            refused.append(UnsuccessSme(destination_addr=printable(one.dl_name), error_status_code=status))
             continue
-        message = submit_sm(_single(pdu, one), account, now=now, country=country, default_validity=default_validity)
+        message = submit_sm(
+            _single(pdu, one),
+            account,
+            now=now,
+            country=country,
+            default_validity=default_validity,
+            segments=messages[0].segments if messages else 0,
+        )
         if message is Refusal.UNREADABLE_DESTINATION:
             refused.append(unsuccess(one.dest_addr_ton, one.dest_addr_npi, one.destination_addr, STATUS[message]))
         elif isinstance(message, Refusal):
@@ -96,12 +110,12 @@ def submit_multi(
 
 def unsuccess(ton: int, npi: int, address: str, command_status: int) -> UnsuccessSme:
     """A destination of submit_multi and why it is not served."""
-    return UnsuccessSme(ton, npi, _printable(address), command_status)
+    return UnsuccessSme(ton, npi, printable(address), command_status)
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
     """As far as a response may repeat it."""
-    return "".join(char if char.isprintable() else "?" for char in name)
+    return name if name.isprintable() else "".join(char if char.isprintable() else "?" for char in name)
 
 
 def _single(pdu: SubmitMulti, to: SmeAddress) -> SubmitSm:
@@ -150,6 +164,7 @@ def _message(
     country: str,
     protocol_id: int,
     priority_flag: int,
+    segments: int = 0,
 ) -> Message | Refusal:
     tlvs = pdu.tlvs
     if tlvs:
@@ -158,6 +173,8 @@ def _message(
         if tlv(pdu, Tag.USSD_SERVICE_OP) is not None:
             return Refusal.USSD
         tlvs = tuple(one for one in tlvs if one[0] not in _CONSUMED)
+    if pdu.service_type and not _ADDRESS.fullmatch(pdu.service_type):
+        return Refusal.BAD_SERVICE_TYPE  # no PDU of ours could repeat it
     source, source_ton, source_npi = pdu.source_addr, pdu.source_addr_ton, pdu.source_addr_npi
     if not source and account.default_source:
         source = account.default_source
@@ -195,7 +212,7 @@ def _message(
         in_payload,
         tlvs,
         part,
-        count_segments(user_data, data_coding, esm_class, alphabet, concatenated=part is not None),
+        segments or count_segments(user_data, data_coding, esm_class, alphabet, concatenated=part is not None),
         *moments,
     )
 

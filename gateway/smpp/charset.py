@@ -40,7 +40,7 @@ _LOCKING = {
 }
 _SHIFT = {0: _EXTENSION, PORTUGUESE: _PORTUGUESE_SHIFT}
 
-_ENCODE_BASIC = codecs.charmap_build(_BASIC.replace("\x1b", "\ufffe") + "\ufffe" * 128)
+_ENCODE_BASIC = {ord(char): code for code, char in enumerate(_BASIC) if code != ESC}
 _ENCODE: dict[int, bytes] = {ord(char): bytes((code,)) for code, char in enumerate(_BASIC) if code != ESC}
 _ENCODE.update((ord(char), bytes((ESC, code))) for code, char in _EXTENSION.items())
 GSM7_COST = {chr(point): len(octets) for point, octets in _ENCODE.items()}  # septets of each character of GSM 7-bit

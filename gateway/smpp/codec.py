@@ -7,6 +7,7 @@ Requests are read strictly, since a bad one has an answer; responses and PDUs wi
 nobody may answer a response. Source: SMPP 3.4, 3.2 and 4.
 """
 
+import re
 from collections.abc import Callable
 from struct import Struct as Layout
 from struct import error as LayoutError
@@ -26,6 +27,8 @@ Encoder = Callable[[Any, int], bytes]
 
 HEADER = Layout(">4I")
 TLV_HEADER = Layout(">2H")
+# A NUL would shift the fields behind it. Octets from 0x80 on mean a character to somebody, whatever Latin-1 says.
+_CONTROLS = re.compile("[\0-\x1f\x7f]")
 _RINVCMDLEN = int(CommandStatus.ESME_RINVCMDLEN)
 _RINVMSGLEN = int(CommandStatus.ESME_RINVMSGLEN)
 _RINVOPTPARSTREAM = int(CommandStatus.ESME_RINVOPTPARSTREAM)
@@ -62,6 +65,7 @@ def make_encoder(command_id: int, fields: Fields) -> Encoder:
     scope: dict[str, Any] = {
         "chars": {number: chr(number) for number in range(256)},
         "header": HEADER.pack,
+        "controls": _CONTROLS.search,
         "write_tlvs": write_tlvs,
         "write_destinations": lists.write_destinations,
         "write_unsuccesses": lists.write_unsuccesses,
@@ -78,11 +82,13 @@ def read_tlvs(frame: bytes, at: int, command_id: int, sequence_number: int) -> t
     Raises BadPdu when a length runs past the end.
     """
     tlvs = []
-    length = len(frame)
+    length, padding = len(frame), 0  # padding: where nothing but NULs follows, once it was looked for
     while length - at >= 4:
         tag, octets = TLV_HEADER.unpack_from(frame, at)
-        if not tag and not any(frame[at:]):
-            break
+        if not tag:
+            padding = padding or len(frame.rstrip(b"\0"))
+            if at >= padding:
+                break
         at += 4
         value = frame[at : at + octets]
         if len(value) < octets:
@@ -215,11 +221,10 @@ def encode_source(command_id: int, fields: Fields) -> str:
     for name, string in strings:
         lines += [f"    if len({name}) >= {string.octets}:", f"        raise LocalProtocolError('{name}: too long')"]
     if strings:
-        # A NUL or another control octet would shift the fields behind it.
         together = "".join(f"{{{name}}}" for name, _ in strings)
         lines += [
-            f"    if not f'{together}'.isprintable():",
-            "        raise LocalProtocolError('a string with unprintable characters')",
+            f"    if not f'{together}'.isprintable() and controls(f'{together}'):",
+            "        raise LocalProtocolError('a string with control characters')",
         ]
     text, octets = "", ""
     for name, kind in fields:

@@ -13,6 +13,7 @@ from gateway.smpp.charset import ESC, GSM7_COST, Coding, decode_text, encode_tex
 _OCTETS = 140  # of one short message on the air
 _SHORT_MESSAGE = 254  # octets that the field of this name holds
 _CONCAT_HEADER = {"udh8": 6, "udh16": 7, "sar": 6}  # octets the concatenation takes on the air, UDHL included
+_LEAST = 4  # octets of a piece that a header leaves no room for: an escape or a surrogate pair stays whole
 _LOOK_BACK = 24  # characters given up at most for the sake of a sequence that should stay whole
 
 
@@ -21,7 +22,8 @@ def cut(octets: bytes, coding: Coding, header: int = 0, how: str = "udh8") -> li
 
     header: octets of a UDH, length octet included, that each piece has to carry beside the concatenation.
     Never cuts between an escape and its character nor inside a surrogate pair; prefers to keep combining and emoji
-    sequences whole.
+    sequences whole. Behind a header that fills the message by itself (see `has_room`) come a few octets
+    apiece.
     """
     multi = _concat_header(header, _CONCAT_HEADER[how])
     if coding in (Coding.DEFAULT, Coding.GSM7, Coding.IA5):
@@ -54,6 +56,11 @@ def cut_default(octets: bytes, alphabet: str, header: int = 0, how: str = "udh8"
     return [*parts, piece]
 
 
+def has_room(header: int, how: str) -> bool:
+    """Whether a header of so many octets leaves room for text in one short message of several."""
+    return _OCTETS - _concat_header(header, _CONCAT_HEADER[how]) >= _LEAST
+
+
 def _septets(header: int) -> int:
     return (_OCTETS - header) * 8 // 7
 
@@ -62,13 +69,14 @@ def _concat_header(header: int, concat: int) -> int:
     return header + concat - 1 if header else concat
 
 
-def _cut(octets: bytes, single: int, multi: int, boundary: Callable[[bytes, int], int]) -> list[bytes]:
+def _cut(octets: bytes, single: int, multi: int, boundary: Callable[[bytes, int, int], int]) -> list[bytes]:
     if len(octets) <= single:
         return [octets]
+    multi = max(multi, _LEAST)
     pieces: list[bytes] = []
     start = 0
     while len(octets) - start > multi:
-        end = boundary(octets, start + multi)
+        end = boundary(octets, start, start + multi)
         if end <= start:
             end = start + multi
         pieces.append(octets[start:end])
@@ -77,25 +85,25 @@ def _cut(octets: bytes, single: int, multi: int, boundary: Callable[[bytes, int]
     return pieces
 
 
-def _anywhere(octets: bytes, end: int) -> int:
+def _anywhere(octets: bytes, start: int, end: int) -> int:
     return end
 
 
-def _keep_escape(octets: bytes, end: int) -> int:
+def _keep_escape(octets: bytes, start: int, end: int) -> int:
     escapes = end
-    while escapes and octets[escapes - 1] == ESC:
+    while escapes > start and octets[escapes - 1] == ESC:
         escapes -= 1
     return end - (end - escapes) % 2
 
 
-def _keep_characters(octets: bytes, end: int) -> int:
-    """The last place at or before `end` where a character, and if possible a whole sequence, ends."""
+def _keep_characters(octets: bytes, start: int, end: int) -> int:
+    """The last place between `start` and `end` where a character, and if possible a whole sequence, ends."""
     whole = end
     if 0xDC00 <= _unit(octets, end) <= 0xDFFF and 0xD800 <= _unit(octets, end - 2) <= 0xDBFF:
         whole = end - 2
     at = whole
     for _ in range(_LOOK_BACK):
-        if at <= 0:
+        if at <= start:
             break
         before = _point_before(octets, at)
         if not _belongs_together(before, _point_at(octets, at)):

@@ -1,5 +1,6 @@
 """The two lists inside PDUs: the destinations of submit_multi and the failures of its response (SMPP 3.4, 4.5)."""
 
+import re
 from struct import Struct as Layout
 
 from .constants import CommandId, CommandStatus
@@ -11,6 +12,7 @@ _SME_ADDRESS = 1
 _DISTRIBUTION_LIST = 2
 _NAME_CHARS = 20
 _STATUS = Layout(">I")
+_NAME = re.compile(r"[^\x00-\x1f\x7f]{0,20}")
 
 
 def read_destinations(
@@ -91,6 +93,6 @@ def _address(sme: SmeAddress | UnsuccessSme) -> str:
 
 
 def _name(name: str) -> str:
-    if len(name) > _NAME_CHARS or not name.isprintable():
-        raise LocalProtocolError("destination_addr, dl_name: at most 20 printable characters")
+    if _NAME.fullmatch(name) is None:
+        raise LocalProtocolError("destination_addr, dl_name: at most 20 characters, none of them a control")
     return f"{name}\0"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from gateway.smpp import charset, segments
 from gateway.smpp.charset import UCS2, Coding, coding_of
-from gateway.smpp.segments import MESSAGE_PAYLOAD, SAR_NUMBER, SAR_REF, SAR_TOTAL, UDHI, Tlvs
+from gateway.smpp.segments import MAX_UDH, MESSAGE_PAYLOAD, SAR_NUMBER, SAR_REF, SAR_TOTAL, UDHI, Tlvs
 
 _REPLACED = frozenset({MESSAGE_PAYLOAD, SAR_REF, SAR_TOTAL, SAR_NUMBER})
 _SAR_ON_AIR = (0x00, bytes(3))  # the element that an operator makes of SAR TLVs
@@ -93,7 +93,8 @@ def outgoing_parts(
 
     elements, offset = segments.split_udh(new_class, octets)
     text = octets[offset:]
-    sar = (_SAR_ON_AIR,) if any(tag == SAR_REF for tag, _ in tlvs) else ()
+    in_sar = any(tag == SAR_REF for tag, _ in tlvs) and offset + 2 + len(_SAR_ON_AIR[1]) <= MAX_UDH
+    sar = (_SAR_ON_AIR,) if in_sar else ()
     within = (*sar, *elements)
     alone = segments.split(text, new_coding, long_messages, ref, default_alphabet=channel_alphabet, elements=within)
     if len(alone) == 1 and not alone[0].tlvs:

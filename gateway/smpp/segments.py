@@ -10,13 +10,16 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from gateway.smpp.charset import Coding, coding_of, decode_text
-from gateway.smpp.cutting import cut, cut_default
+from gateway.smpp.cutting import cut, cut_default, has_room
 
 UDHI = 0x40
 SOURCE_PORT, DESTINATION_PORT = 0x020A, 0x020B
 SAR_REF, SAR_NUMBER, SAR_TOTAL = 0x020C, 0x020F, 0x020E
 MESSAGE_PAYLOAD = 0x0424
 MAX_PARTS = 255
+MAX_UDH = 256  # octets of a header, its length octet included
+_SHORT_MESSAGE = 254
+_PART_OCTETS = 134  # of a part on the air, without its concatenation
 
 _CONCAT_8, _CONCAT_16, _SINGLE_SHIFT, _LOCKING_SHIFT = 0x00, 0x08, 0x24, 0x25
 _TEXT_ELEMENTS = frozenset({_CONCAT_8, _CONCAT_16, _SINGLE_SHIFT, _LOCKING_SHIFT})
@@ -77,7 +80,7 @@ def split_udh(esm_class: int, user_data: bytes) -> tuple[tuple[Element, ...], in
 
 
 def join_udh(elements: Iterable[Element]) -> bytes:
-    """The header of these elements with its length octet; empty for none."""
+    """The header of these elements with its length octet; empty for none. ValueError for more than MAX_UDH octets."""
     body = b"".join(bytes((identifier, len(data))) + data for identifier, data in elements)
     return bytes((len(body),)) + body if body else b""
 
@@ -171,7 +174,7 @@ def count_segments(
     160/153 septets (an extension character is two), 70/67 UCS-2 characters, 140/134 octets of anything else.
     concatenated: it is a part of a set already (sar_* TLVs); a part with a concatenation header is recognised here.
     data_coding 0 in another alphabet than GSM is counted as the operator has to convert it: GSM if that fits, else
-    UCS-2.
+    UCS-2. What no set of parts can hold leaves as one payload: it counts no more than its octets make.
     """
     length = len(user_data)
     if concatenated or length <= 70:
@@ -183,9 +186,10 @@ def count_segments(
     elements, offset = split_udh(esm_class, user_data)
     if any(_reference_octets(*element) for element in elements):
         return 1
-    if converted:
-        return len(cut_default(user_data[offset:], default_alphabet, offset))
-    return len(cut(user_data[offset:], coding, offset))
+    text = user_data[offset:]
+    pieces = cut_default(text, default_alphabet, offset) if converted else cut(text, coding, offset)
+    count = len(pieces)
+    return count if count <= MAX_PARTS else min(count, -(-length // _PART_OCTETS))
 
 
 # Splitting ----------------------------------------------------------------------------------------------------------
@@ -204,7 +208,8 @@ def split(
 
     how: udh (or udh8), udh16, sar or payload. ref: concatenation reference, of which the low 8 or 16 bits are used.
     default_alphabet: what data_coding 0 means to the receiver. elements: a UDH that each part carries beside its
-    concatenation. A text of more than 255 parts goes as message_payload, because nothing else can hold it.
+    concatenation. A text of more than 255 parts, or one whose other elements leave it no room, goes as message_payload,
+    because nothing else can hold it.
     """
     how = "udh8" if how == "udh" else how
     header = join_udh(elements)
@@ -216,9 +221,9 @@ def split(
     else:
         pieces = cut(octets, coding, len(header), layout)
     total = len(pieces)
-    if total == 1:
+    if total == 1 and len(header) + len(octets) <= _SHORT_MESSAGE:
         return [Part(flag, header + octets)]
-    if how == "payload" or total > MAX_PARTS:
+    if how == "payload" or total > MAX_PARTS or not has_room(len(header), layout):
         return [Part(flag, b"", ((MESSAGE_PAYLOAD, header + octets),))]
     parts: list[Part] = []
     for number, piece in enumerate(pieces, 1):

@@ -70,6 +70,7 @@ class Session:
         self._control: dict[int, tuple[object, type[Pdu], float]] = {}
         self._bind: Bind | None = None  # the peer's, waiting for accept_bind or refuse_bind
         self._held: list[bytes] = []  # PDUs behind such a bind
+        self._held_octets = 0
         self._bind_version = 0  # of the bind we sent
         self._last_received_at = now
         self._last_message_at = now
@@ -79,7 +80,7 @@ class Session:
         self._close_at = math.inf
         self._ending = ""  # why the session is over, while Over is not yet reported
         self._peer_unbind: int | None = None  # sequence_number of the peer's unbind, while unanswered
-        self._malformed_at: deque[float] = deque()
+        self._malformed_at: deque[float] = deque(maxlen=MAX_MALFORMED + 1)
         self._wrong_types = 0
         self._enter(SessionState.OPEN)
 
@@ -251,9 +252,9 @@ class Session:
             self._partial_at = math.inf
         elif frames or self._partial_at == math.inf:
             self._partial_at = now
-        if self._held:
+        if self._held and self._bind is None:
             frames = self._held + frames
-            self._held = []
+            self._held, self._held_octets = [], 0
         if frames:
             self._take(frames, events, now)
         if events:
@@ -294,8 +295,9 @@ class Session:
                 return
 
     def _hold(self, frames: list[bytes]) -> None:
-        self._held = frames
-        if sum(map(len, frames)) > MAX_HELD_OCTETS:
+        self._held += frames
+        self._held_octets += sum(map(len, frames))
+        if self._held_octets > MAX_HELD_OCTETS:
             self._ending = "too much sent before the bind was answered"
 
     def _take_other(self, pdu: Pdu, events: list[Event], now: float) -> None:
@@ -321,6 +323,11 @@ class Session:
                 self._refuse_here(type(pdu), sequence_number, events)
 
     def _take_unbind(self, sequence_number: int, now: float) -> None:
+        if self._peer_unbind is not None:  # the first one will be answered
+            self._out.append(
+                error_response(pdus.Unbind.command_id, sequence_number, int(CommandStatus.ESME_RINVBNDSTS))
+            )
+            return
         self._peer_unbind = sequence_number
         if not self.pending:
             self._answer_unbind()

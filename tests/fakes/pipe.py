@@ -16,10 +16,11 @@ class Transport:
     def __init__(self, clock: Clock, latency: float) -> None:
         self._clock, self._latency = clock, latency
         self.protocol: Any = None
+        self.producer: Any = None
         self.peer: Transport | None = None
         self.writes: list[bytes] = []
         self.options: list[str] = []
-        self.open = True
+        self.open = self.reading = True
 
     def write(self, data: bytes) -> None:
         if not self.open:
@@ -42,6 +43,18 @@ class Transport:
             if end.open:
                 end.open = False
                 end.protocol.connectionLost(Failure(why))
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        self.producer = producer
+
+    def unregisterProducer(self) -> None:
+        self.producer = None
+
+    def pauseProducing(self) -> None:
+        self.reading = False
+
+    def resumeProducing(self) -> None:
+        self.reading = True
 
     def setTcpNoDelay(self, enabled: bool) -> None:
         self.options.append("nodelay")

@@ -6,16 +6,17 @@ READY = .venv/.pombo-ready
 .PHONY: help demo test interop lint clean
 
 help:
-	@echo "make demo   the whole path in front of your eyes: gateway, operator, WhatsApp and a billing client"
-	@echo "make test   the test suite"
+	@echo "make demo     the whole path in front of your eyes: gateway, operator, WhatsApp and a billing client"
+	@echo "make test     the test suite"
 	@echo "make interop  foreign SMPP software on both sides of the gateway; installs it where it can"
-	@echo "make lint   ruff and mypy"
-	@echo "make clean  remove the environment and everything generated"
+	@echo "make lint     ruff and mypy"
+	@echo "make clean    remove the environment and everything generated"
 
 demo: $(READY)
 	@.venv/bin/python -m tools.demo
 
 test: $(READY)
+	@tools/interop.sh npm
 	@.venv/bin/python -m pytest
 
 interop: $(READY)

@@ -1,12 +1,25 @@
 #!/bin/sh
 # Installs the foreign SMPP software that tests/interop talks with, as far as it is not there: Debian packages (as root,
 # where there is apt-get), one npm package and one virtual environment under var/interop, one package for .venv.
-# What cannot be installed is named by the tests that need it. Run by `make interop`.
+# What cannot be installed is named by the tests that need it. Run by `make interop`; `make test` runs it with the word
+# `npm`, for the one package that takes neither root nor long.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 export DEBIAN_FRONTEND=noninteractive PIP_DISABLE_PIP_VERSION_CHECK=1
 here=var/interop
 mkdir -p "$here"
+
+npm_smpp() {
+    [ -f "$here/node_modules/smpp/package.json" ] && return
+    echo "Installing the npm package smpp ..."
+    npm install --prefix "$here" --no-audit --no-fund --loglevel=error smpp@0.5 >"$here/npm.log" 2>&1 ||
+        tail -n 3 "$here/npm.log" >&2
+}
+
+if [ "${1:-}" = npm ]; then
+    command -v npm >/dev/null && npm_smpp
+    exit 0
+fi
 
 wanted=""
 PATH="$PATH:/usr/sbin" # Debian keeps bearerbox there
@@ -26,11 +39,7 @@ if [ -n "$wanted" ]; then
     fi
 fi
 
-if [ ! -f "$here/node_modules/smpp/package.json" ]; then
-    echo "Installing the npm package smpp ..."
-    npm install --prefix "$here" --no-audit --no-fund --loglevel=error smpp@0.5 >"$here/npm.log" 2>&1 ||
-        tail -n 3 "$here/npm.log" >&2
-fi
+npm_smpp
 
 if ! .venv/bin/python -c 'import aiosmpplib' 2>/dev/null; then
     echo "Installing aiosmpplib into .venv ..."

@@ -16,6 +16,7 @@ from gateway.smpp.pdu import Bind, Pdu
 from gateway.smpp.session import Role, Session, SessionSettings
 from smsc_client.clock import Clock, Timer, cancel
 
+READ_OCTETS = 256 * 1024  # at a time: answers and receipts cost less the more of them come together
 EARLY_S = 0.001  # timers may fire so much too early
 MAX_PENDING = 2000  # requests of one link without an answer: read no more; on below half of it
 CLOSE_S = 5.0  # what is still unsent then is thrown away with the connection
@@ -56,6 +57,7 @@ class EsmeProtocol(Protocol):
 
     def connectionMade(self) -> None:
         self._transport = self.transport
+        self._transport.bufferSize = READ_OCTETS
         self._write_now = getattr(self.transport, "doWrite", None)  # a TLS transport has none: it writes when it can
         for option in ("setTcpNoDelay", "setTcpKeepAlive"):
             setter = getattr(self._transport, option, None)  # a unix socket has neither

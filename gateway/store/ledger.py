@@ -16,8 +16,8 @@ from gateway.store.records import FeedEvent
 from gateway.store.turn import Turn
 from gateway.store.valkey import WANTED, Keep, Store
 
-AT_MOST = 128  # changes in one call: longer scripts would keep others waiting
-ENOUGH = 64  # changes that need not wait for the end of the turn: the store may begin with them
+AT_MOST = 256  # changes in one call: longer scripts would keep others waiting
+ENOUGH = 128  # changes that need not wait for the end of the turn: the store may begin with them
 IN_FLIGHT = 4  # calls at the store at a time
 log = Logger("ledger")
 _encode = msgspec.msgpack.Encoder().encode

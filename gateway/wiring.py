@@ -57,6 +57,7 @@ from smsc_client.channel import SmscChannel
 from smsc_client.remote_ids import id_forms
 
 DRAIN_S = 4.0
+SMS_ALONE = frozenset(value for value in range(256) if charset.message_class(value) in (0, 2))  # data_coding
 log = Logger("node")
 
 
@@ -125,7 +126,7 @@ class Node(Service):
         self.intake.dedupe = dedupe_of(config)
         replacing = Replacing(self.store, self.intake, self.delivery, clock, reactor.callLater)
         self.replies = Replies(
-            self.store, self.receipts, lambda number: self._normalize(number) or number, charset.choose, self._owners,
+            self.store, self.receipts, lambda number: self._normalize(number) or number, self._encode, self._owners,
             self._spawn,
         )  # fmt: skip
         hub = self.hub
@@ -190,6 +191,10 @@ class Node(Service):
 
     def _normalize(self, number: str) -> str | None:
         return parse_destination(number, self._config.country)
+
+    def _encode(self, text: str) -> tuple[int, bytes]:
+        """A reply, so that whichever account gets it reads what was written."""
+        return charset.choose_common(text, {account.default_alphabet for account in self._config.smpp_server.accounts})
 
     def _revoke(self, message_id: str) -> None:
         self.store.call("revoke", message_id).addErrback(lambda _: None)
@@ -476,12 +481,17 @@ def routes_of(config: Config) -> tuple[Route, ...]:
 
 def text_of(message: Message) -> str | None:
     """The text of a message as its ESME meant it; None when it is none."""
-    if not is_text(message):
+    if not _is_readable(message):
         return None
     return segments.text_of(message.esm_class, message.data_coding, message.user_data, message.alphabet)
 
 
 def is_text(message: Message) -> bool:
+    """Is it a text as WhatsApp knows them? One for the screen alone (flash) or for the SIM card is none."""
+    return message.data_coding not in SMS_ALONE and _is_readable(message)
+
+
+def _is_readable(message: Message) -> bool:
     return charset.is_text(message.data_coding) and not segments.has_port_or_special(
         message.esm_class, message.user_data, message.tlvs
     )

@@ -27,7 +27,8 @@ from gateway.store.wirelog import fingerprint
 
 PATIENCE_S = 7.0  # how long an ESME waits for the store before its message is refused
 MOST_REFUSED = 10_000
-SILENT_SMS = 0x40  # protocol_id: a type 0 message, not shown to anybody (3GPP 23.040, 9.2.3.9)
+# protocol_id: type 0, shown to nobody; data for the handset or its SIM card (3GPP 23.040, 9.2.3.9)
+NOT_SHOWN = frozenset({0x40, 0x7D, 0x7E, 0x7F})
 OK, QUEUE_FULL = int(CommandStatus.ESME_ROK), int(CommandStatus.ESME_RMSGQFUL)
 NO_DESTINATION = int(CommandStatus.ESME_RINVDSTADR)
 log = Logger("intake")
@@ -80,7 +81,7 @@ class Intake:
         max_messages: int,
         revoke: Callable[[str], None],
     ) -> None:
-        """text_of: the decoded text; is_text: may it be read as one at all (no binary, ports, silent types)?
+        """text_of: the decoded text; is_text: may it be read as one at all (no binary, ports, silent types, flash)?
         revoke(id): take back a message whose ESME was refused because the store was too slow; behind a space there may
         be the key that remembers its text."""
         self._store, self._ledger, self._delivery, self._parts = store, ledger, delivery, parts
@@ -181,7 +182,7 @@ class Intake:
     def _plan(self, known: tuple[str, ...], message: Message) -> tuple[str, ...]:
         """The route's channels, without WhatsApp for what is no text."""
         channels = self._delivery.channels
-        if message.protocol_id == SILENT_SMS or not self._is_text(message):
+        if message.protocol_id in NOT_SHOWN or not self._is_text(message):
             return tuple(name for name in known if channels[name].kind == "smsc")
         if message.part is not None and channels[known[0]].kind == "smsc":
             return tuple(name for name in known if channels[name].kind == "smsc")  # parts go as parts from the start

@@ -1,6 +1,6 @@
 """data_coding <-> text: the GSM 03.38 alphabet with its national tables, Latin-1, UCS-2 and the rest.
 
-Sources: SMPP 3.4, 5.2.19 (values below 0x10); 3GPP 23.038, sections 4 (values from 0x10) and 6.2 (tables).
+Sources: SMPP 3.4, 5.2.19 (values below 0x10); 3GPP 23.038, sections 4 (values from 0x10), 6.2 and annex A (tables).
 Alphabets are named gsm7, latin1, utf8, ascii, cp1252 and ucs2. SMPP carries GSM septets unpacked, one per octet.
 """
 
@@ -9,11 +9,12 @@ from __future__ import annotations
 import codecs
 import re
 import unicodedata
+from collections.abc import Collection
 from enum import Enum
 
 ESC = 0x1B
 UCS2 = 0x08
-PORTUGUESE = 3  # national language identifier, 3GPP 23.038, 6.2.1.2.4
+TURKISH, SPANISH, PORTUGUESE = 1, 2, 3  # national language identifiers, 3GPP 23.038, 6.2.1.2.4
 
 _BASIC = (
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ\x1bÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
@@ -22,6 +23,10 @@ _BASIC = (
 _PORTUGUESE_LOCKING = (
     "@£$¥êéúíóç\nÔô\rÁáΔ_ªÇÀ∞^\\€Ó|\x1bÂâÊÉ !\"#º%&'()*+,-./0123456789:;<=>?"
     "ÍABCDEFGHIJKLMNOPQRSTUVWXYZÃÕÚÜ§~abcdefghijklmnopqrstuvwxyzãõ`üà"
+)
+_TURKISH_LOCKING = (
+    "@£$¥€éùıòÇ\nĞğ\rÅåΔ_ΦΓΛΩΠΨΣΘΞ\x1bŞşßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "İABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§çabcdefghijklmnopqrstuvwxyzäöñüà"
 )
 _EXTENSION = {
     0x0A: "\f", 0x14: "^", 0x28: "{", 0x29: "}", 0x2F: "\\", 0x3C: "[", 0x3D: "~", 0x3E: "]", 0x40: "|", 0x65: "€",
@@ -32,13 +37,21 @@ _PORTUGUESE_SHIFT = _EXTENSION | {
     0x61: "Â", 0x69: "í", 0x6F: "ó", 0x75: "ú", 0x7B: "ã", 0x7C: "õ", 0x7F: "â",
 }  # fmt: skip
 
+_SPANISH_SHIFT = _EXTENSION | {
+    0x09: "ç", 0x41: "Á", 0x49: "Í", 0x4F: "Ó", 0x55: "Ú", 0x61: "á", 0x69: "í", 0x6F: "ó", 0x75: "ú",
+}  # fmt: skip
+_TURKISH_SHIFT = _EXTENSION | {
+    0x47: "Ğ", 0x49: "İ", 0x53: "Ş", 0x63: "ç", 0x67: "ğ", 0x69: "ı", 0x73: "ş",
+}  # fmt: skip
+
 # Octets above 0x7F are no septets; an escape that escapes nothing shows as a space (3GPP 23.038, 6.2.1.1).
 _NOT_SEPTETS = "\ufffd" * 128
 _LOCKING = {
     0: _BASIC.replace("\x1b", " ") + _NOT_SEPTETS,
+    TURKISH: _TURKISH_LOCKING.replace("\x1b", " ") + _NOT_SEPTETS,
     PORTUGUESE: _PORTUGUESE_LOCKING.replace("\x1b", " ") + _NOT_SEPTETS,
 }
-_SHIFT = {0: _EXTENSION, PORTUGUESE: _PORTUGUESE_SHIFT}
+_SHIFT = {0: _EXTENSION, TURKISH: _TURKISH_SHIFT, SPANISH: _SPANISH_SHIFT, PORTUGUESE: _PORTUGUESE_SHIFT}
 
 _ENCODE_BASIC = {ord(char): code for code, char in enumerate(_BASIC) if code != ESC}
 _ENCODE: dict[int, bytes] = {ord(char): bytes((code,)) for code, char in enumerate(_BASIC) if code != ESC}
@@ -106,6 +119,13 @@ def is_text(data_coding: int) -> bool:
     indication whose text is to be discarded (0xC0-0xCF)."""
     coding = _CODINGS[data_coding & 0xFF]
     return coding is not Coding.BINARY and coding is not Coding.UNKNOWN and data_coding & 0xF0 != 0xC0
+
+
+def message_class(data_coding: int) -> int | None:
+    """0 shown at once and not kept (flash), 1 kept by the handset, 2 kept on the SIM, 3 for a terminal; None where the
+    octet names none. Source: 3GPP 23.038, section 4."""
+    group = data_coding >> 4 & 0xF
+    return data_coding & 3 if group == 0xF or (0 < group < 8 and group & 1) else None
 
 
 def decode_text(
@@ -184,6 +204,20 @@ def choose(text: str, alphabet: str = "gsm7") -> tuple[int, bytes]:
         return 0, encode_text(text, alphabet)
     except UnicodeEncodeError:
         return UCS2, ucs2_encode(text)
+
+
+def choose_common(text: str, alphabets: Collection[str]) -> tuple[int, bytes]:
+    """The same for peers of whom each means one of these alphabets by 0, and nobody knows who will read it."""
+    if len(alphabets) == 1:
+        return choose(text, *alphabets)
+    coding, octets = choose(text)
+    if coding == 0 and all(_means(text, octets, alphabet) for alphabet in alphabets):
+        return 0, octets
+    return UCS2, ucs2_encode(text)
+
+
+def _means(text: str, octets: bytes, alphabet: str) -> bool:
+    return alphabet == "gsm7" or octets.decode(_CODECS[alphabet], "replace") == text
 
 
 def ucs2_encode(text: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -91,10 +92,31 @@ BINARY: list[dict[str, Any]] = [
     {"data_coding": 0xF5, "user_data": b"\0\1\2"},
     {"esm_class": 0x40, "user_data": bytes((6, 5, 4, 0x0B, 0x84, 0x23, 0xF0)) + b"port"},
     {"protocol_id": 0x40},
+    {"protocol_id": 0x7F},
+    {"data_coding": 0xF0},
+    {"data_coding": 0x10},
+    {"data_coding": 0x18, "user_data": "flash".encode("utf-16-be")},
+    {"data_coding": 0xF2},
+    {"tlvs": ((0x020B, b"\x0b\x84"),)},
+    {"esm_class": 0x08},
+]
+KINDS = [
+    "8-bit", "8-bit unspecified", "class 1 data", "ports", "silent", "SIM download", "flash",
+    "flash of the general group", "flash in UCS-2", "for the SIM", "WAP push by TLV", "an acknowledgement of an MO",
+]  # fmt: skip
+TEXTS: list[dict[str, Any]] = [
+    {"data_coding": 1},
+    {"data_coding": 3, "user_data": b"ol\xe1"},
+    {"data_coding": 8, "user_data": "olá 👍".encode("utf-16-be")},
+    {"data_coding": 0xF1},
+    {"data_coding": 0x11},
+    {"data_coding": 0x1B, "user_data": "olá".encode("utf-16-be")},
+    {"esm_class": 0x40, "user_data": bytes((3, 0x25, 1, 3)) + b"ol\x0f"},
+    {"esm_class": 0x40, "user_data": bytes((3, 0x24, 1, 1)) + b"\x1b\x73"},
 ]
 
 
-@pytest.mark.parametrize("fields", BINARY, ids=["8-bit", "8-bit unspecified", "class 1 data", "ports", "silent"])
+@pytest.mark.parametrize("fields", BINARY, ids=KINDS)
 @pytest_twisted.ensureDeferred
 async def test_what_is_no_text_goes_by_sms_and_never_to_whatsapp(store: Store, fields: dict[str, Any]) -> None:
     house = await House(store).start()
@@ -102,6 +124,22 @@ async def test_what_is_no_text_goes_by_sms_and_never_to_whatsapp(store: Store, f
     assert house.zap.taken == []
     assert [message.id for message in house.operator.taken] == [message_id]
     assert (await house.read(message_id)).plan == ("operator",)
+
+
+@pytest.mark.parametrize("fields", TEXTS)
+@pytest_twisted.ensureDeferred
+async def test_a_text_of_any_coding_goes_by_whatsapp(store: Store, fields: dict[str, Any]) -> None:
+    house = await House(store).start()
+    message_id = await house.submit_one(**fields)
+    assert [message.id for message in house.zap.taken] == [message_id] and house.operator.taken == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_flash_message_is_routed_by_its_text_all_the_same(store: Store) -> None:
+    codes = Route("codes", ("operator",), when=When(text=re.compile("codigo")))
+    house = await House(store, codes, USUAL).start()
+    message_id = await house.submit_one(data_coding=0xF0, user_data=b"Seu codigo: 123")
+    assert (await house.read(message_id)).route == "codes"
 
 
 @pytest_twisted.ensureDeferred

@@ -8,8 +8,11 @@ from hypothesis import strategies as st
 
 from gateway.smpp.charset import (
     PORTUGUESE,
+    SPANISH,
+    TURKISH,
     Coding,
     choose,
+    choose_common,
     coding_of,
     decode_text,
     encode_text,
@@ -17,6 +20,7 @@ from gateway.smpp.charset import (
     gsm7_decode,
     gsm7_encode,
     is_text,
+    message_class,
     transliterate,
     ucs2_encode,
 )
@@ -194,6 +198,43 @@ def test_all_of_portuguese_is_in_its_locking_table() -> None:
     assert set(LOCKING.values()) >= set(ACCENTED) - set("ÈÜñÑÉ")
 
 
+# The other tables of 3GPP 23.038, annex A.2 and A.3, where they differ from the default ones
+TURKISH_LOCKING = {0x04: "€", 0x07: "ı", 0x0B: "Ğ", 0x0C: "ğ", 0x1C: "Ş", 0x1D: "ş", 0x40: "İ", 0x60: "ç", 0x09: "Ç"}
+TURKISH_SINGLE = {0x47: "Ğ", 0x49: "İ", 0x53: "Ş", 0x63: "ç", 0x65: "€", 0x67: "ğ", 0x69: "ı", 0x73: "ş", 0x3C: "["}
+SPANISH_SINGLE = {0x09: "ç", 0x41: "Á", 0x49: "Í", 0x4F: "Ó", 0x55: "Ú", 0x61: "á", 0x65: "€", 0x69: "í", 0x6F: "ó",
+                  0x75: "ú", 0x0A: "\f", 0x14: "^", 0x40: "|"}  # fmt: skip
+
+
+def test_the_turkish_and_spanish_tables_are_read() -> None:
+    assert gsm7_decode(bytes(TURKISH_LOCKING), locking_shift=TURKISH) == "".join(TURKISH_LOCKING.values())
+    for language, table in ((TURKISH, TURKISH_SINGLE), (SPANISH, SPANISH_SINGLE)):
+        octets = b"".join(bytes((0x1B, code)) for code in table)
+        assert gsm7_decode(octets, single_shift=language) == "".join(table.values())
+
+
+def test_what_the_tables_leave_alone_is_as_in_the_default_ones() -> None:
+    changed = set(TURKISH_LOCKING) | {0x1B}
+    same = bytes(code for code in range(128) if code not in changed)
+    assert gsm7_decode(same, locking_shift=TURKISH) == gsm7_decode(same)
+    assert gsm7_decode(bytes(range(0x1B)), locking_shift=SPANISH) == gsm7_decode(bytes(range(0x1B))), "it has none"
+    for language, table in ((TURKISH, TURKISH_SINGLE), (SPANISH, SPANISH_SINGLE)):
+        rest = b"".join(bytes((0x1B, code)) for code in range(128) if code not in table)
+        assert gsm7_decode(rest, single_shift=language) == gsm7_decode(rest)
+
+
+@pytest.mark.parametrize(
+    ("data_coding", "expected"),
+    [
+        (0x00, None), (0x01, None), (0x03, None), (0x08, None), (0x0F, None),
+        (0x10, 0), (0x11, 1), (0x12, 2), (0x13, 3), (0x14, 0), (0x18, 0), (0x1A, 2), (0x20, None), (0x40, None),
+        (0x50, 0), (0x52, 2), (0x70, 0), (0x80, None), (0x90, None), (0xC0, None), (0xD0, None), (0xE8, None),
+        (0xF0, 0), (0xF1, 1), (0xF2, 2), (0xF3, 3), (0xF4, 0), (0xF8, 0), (0xFA, 2),
+    ],
+)  # fmt: skip
+def test_the_message_class_is_read(data_coding: int, expected: int | None) -> None:
+    assert message_class(data_coding) == expected
+
+
 def test_an_unknown_table_means_the_default_one() -> None:
     assert gsm7_decode(b"\x09\x1be", single_shift=13, locking_shift=13) == "Ç€"
 
@@ -257,3 +298,27 @@ def test_transliterated_portuguese_costs_no_ucs2(text: str) -> None:
 @given(st.text())
 def test_transliteration_never_raises(text: str) -> None:
     transliterate(text)
+
+
+@given(portuguese_text, st.lists(st.sampled_from(["gsm7", "latin1", "utf8"]), unique=True))
+def test_what_is_chosen_for_several_alphabets_is_read_alike_in_all(text: str, alphabets: list[str]) -> None:
+    data_coding, octets = choose_common(text, alphabets)
+    assert {decode_text(octets, data_coding, alphabet) for alphabet in alphabets} <= {text}
+
+
+@pytest.mark.parametrize(
+    ("text", "alphabets", "expected"),
+    [
+        ("Ja paguei", ["gsm7", "latin1", "utf8"], (0, b"Ja paguei")),
+        ("Já", ["gsm7"], (8, "Já".encode("utf-16-be"))),
+        ("até", ["gsm7"], (0, b"at\x05")),
+        ("até", [], (0, b"at\x05")),
+        ("até", ["gsm7", "latin1"], (8, "até".encode("utf-16-be"))),
+        ("a@b", ["utf8"], (0, b"a@b")),
+        ("a@b", ["utf8", "gsm7"], (8, "a@b".encode("utf-16-be"))),
+        ("Já", ["latin1"], (0, b"J\xe1")),
+        ("Já 👍", ["latin1"], (8, "Já 👍".encode("utf-16-be"))),
+    ],
+)
+def test_the_cheapest_that_all_read_is_chosen(text: str, alphabets: list[str], expected: tuple[int, bytes]) -> None:
+    assert choose_common(text, alphabets) == expected

@@ -38,12 +38,13 @@ STAT = {
 }
 
 
+RECEIPT_BITS = 0x03  # of registered_delivery: which final states are told
 INTERMEDIATE = 0x10  # bit 4 of registered_delivery: intermediate notifications wanted (SMPP 3.4, 5.2.17)
 
 
 def wants_receipt(registered_delivery: int, state: State) -> bool:
     """Did the ESME ask to hear of this final state? 1 both, 2 failure only, 3 success only (bits 1-0; SMPP 5.2.17)."""
-    asked = registered_delivery & 0x03
+    asked = registered_delivery & RECEIPT_BITS
     if asked == 0:
         return False
     return asked == 1 or (state is State.DELIVERED) == (asked == 3)

@@ -93,6 +93,31 @@ async def test_receipts_outlive_the_node_twice(store: Store) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_many_that_waited_over_two_restarts_come_oldest_first_at_the_pace_of_the_window(store: Store) -> None:
+    """The second node dies with a window full of unanswered ones: those, and no others, come twice."""
+    count = 2 * READ_AT_ONCE + 300
+    house = await House(store).start()
+    await write(house, count // 2)
+    house.die()
+    house = await House(store, clock=house.clock, incarnation=2).start()
+    await write(house, count - count // 2, first=count // 2)
+    first = house.esmes.bind(window=10, automatic=False)
+    for _ in range(60):
+        await house.settle()
+        assert len(first.unanswered) == 10
+        first.answer()
+    await house.settle()
+    unanswered = [item.message_id for item, _ in first.unanswered if isinstance(item, Receipt)]
+    assert first.ids == names(610) and unanswered == names(610)[600:]
+    house.die()
+    house = await House(store, clock=house.clock, incarnation=3).start()
+    second = house.esmes.bind(window=10)
+    await house.settle()
+    assert second.ids == names(count)[600:] and second.most == 10
+    assert await left(house) == 0
+
+
+@pytest_twisted.ensureDeferred
 async def test_the_window_is_never_exceeded_and_never_idle(store: Store) -> None:
     house = await House(store).start()
     bind = house.esmes.bind(window=3, automatic=False)

@@ -12,7 +12,7 @@ import string
 from collections.abc import Iterator
 from typing import Any
 
-from config import endpoints, units
+from config import certificates, endpoints, units
 from config.document import Document, Path, dotted
 from config.fields import shown
 from config.schema import of_360dialog
@@ -244,6 +244,13 @@ def _covers(first: dict[str, Any], second: dict[str, Any]) -> bool:
     return True
 
 
+def _certificates(document: Document, path: Path, listener: dict[str, str]) -> None:
+    try:
+        certificates.check(listener)
+    except ValueError as wrong:
+        document.error(path, f"{wrong}; name files in PEM that belong together")
+
+
 def _listeners(document: Document, values: Any) -> None:
     """Two listeners on one port and interface."""
     seen: dict[tuple[str, str], Path] = {}
@@ -255,6 +262,8 @@ def _listeners(document: Document, values: Any) -> None:
                 found = endpoints.server(text)
             except ValueError:
                 continue
+            if found["kind"] == "ssl":
+                _certificates(document, (section, "listen", *index), found)
             port, path = found.get("port", "0"), (section, "listen", *index)
             if int(port) == 0:
                 continue

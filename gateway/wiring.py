@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet import defer, endpoints, protocol
+from twisted.internet import defer, protocol
 from twisted.logger import Logger
 from twisted.web.server import Site
 
@@ -36,6 +36,7 @@ from gateway.delivery.ports import Channel
 from gateway.delivery.receipts import ReceiptDesk
 from gateway.delivery.replacing import Replacing
 from gateway.delivery.reports import Reports
+from gateway.listening import Listeners
 from gateway.messages.address import parse_destination
 from gateway.messages.ids import Ids
 from gateway.messages.message import Message, Priority
@@ -152,7 +153,7 @@ class Node(Service):
             self.metrics, self._admin(), token=_secret(config.http.admin_token), ready=self.why_not_ready,
             webhooks=self._webhook_taker,
         )  # fmt: skip
-        self._listeners: list[Any] = []
+        self._http_listeners = Listeners()
         self.clockwork: Clockwork | None = None
         self._wirelog: WireLog | None = None
         self.metrics.gauges(self._gauges)
@@ -279,10 +280,9 @@ class Node(Service):
         log.info("ready: node {node}", node=config.node)
 
     async def _listen_http(self) -> None:
-        for description in self._config.http.listen:
-            site = _QuietSite(self._pages.resource())
-            site.displayTracebacks = False
-            self._listeners.append(await endpoints.serverFromString(self._reactor, description).listen(site))
+        site = _QuietSite(self._pages.resource())
+        site.displayTracebacks = False
+        await self._http_listeners.open(self._reactor, self._config.http.listen, site)
 
     def _store_back(self) -> None:
         """The link to the store is new: nothing that was on its way may be forgotten."""
@@ -319,8 +319,7 @@ class Node(Service):
         await self._settled()
         if self.clockwork is not None:
             self.clockwork.stop()
-        for port in self._listeners:
-            await defer.maybeDeferred(port.stopListening)
+        await self._http_listeners.close()
         await defer.maybeDeferred(self._http.close)
         await self.store.stop()
         if self._wirelog is not None:
@@ -350,11 +349,20 @@ class Node(Service):
             log.error("the configuration was not reloaded: {n} problems, the first: {first}",
                       n=len(wrong.errors), first=wrong.errors[0])  # fmt: skip
             return [], list(wrong.errors)
+        try:
+            certificates = self._http_listeners.read_again(new.http.listen)
+            certificates += self.server.read_certificates(new.smpp_server)
+        except ValueError as wrong_file:
+            log.error("the configuration was not reloaded: {why}", why=str(wrong_file))
+            return [], [f"{self._path}: {wrong_file}"]
         old, changed = self._config, []
         for name in ("node", "store", "http", "log"):
             if getattr(old, name) != getattr(new, name):
                 log.warn("{name} changed; it takes effect with the next start", name=name)
         self._config = new
+        if certificates:
+            Listeners.use(certificates)
+            changed.append("certificates")
         if old.smpp_server != new.smpp_server or old.country != new.country:
             self.server.reload(new.smpp_server, new.country)
             self.intake.parts_timeout_s = new.smpp_server.parts_timeout

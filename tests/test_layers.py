@@ -46,7 +46,7 @@ MAY: dict[str, set[str]] = {
     # the shells
     "gateway.server": {
         "msgspec", "twisted", "zope", "gateway.smpp", "gateway.messages", "gateway.metrics", "config.schema",
-        "config.secrets", *PORTS,
+        "config.secrets", "gateway.listening", *PORTS,
     },
     "gateway.web": {
         "twisted", "gateway.smpp", "gateway.messages", "gateway.delivery", "gateway.store", "gateway.metrics",
@@ -54,6 +54,7 @@ MAY: dict[str, set[str]] = {
     },
     "gateway.background": {"twisted"},
     "gateway.descriptors": set(),
+    "gateway.listening": {"twisted", "zope", "config.endpoints"},
     "gateway.logs": {"twisted", "zope", "gateway.redaction"},
     "gateway.metrics": {"prometheus_client"},
     "gateway.redaction": set(),
@@ -70,6 +71,7 @@ MAY: dict[str, set[str]] = {
     "config.document": {"yaml", "config.fields", "config.references"},
     "config.endpoints": {"twisted"},
     "config.secrets": {"cryptography", "pydantic"},
+    "config.certificates": {"cryptography"},
     # commands, the demo and the laboratory
     "tools": {
         "msgspec", "pydantic", "requests", "twisted", "yaml", "valkey", "config", "gateway.smpp",

@@ -6,13 +6,13 @@ from collections import Counter
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from config.schema import SmppServerSettings
+from gateway.listening import Fresh, Listeners
 from gateway.metrics import Metrics
 from gateway.server.accounts import Accounts, InThread
 from gateway.server.bound import Bound
@@ -54,7 +54,7 @@ class SmppServer(Factory, Server):
         self._connections: dict[SmscProtocol, None] = {}
         self._unbound: Counter[str] = Counter()
         self._waiting: dict[SmscProtocol, None] = {}
-        self._ports: list[Any] = []
+        self._listeners = Listeners()
         self._stopping = False
         self._all_gone: Deferred[None] | None = None
 
@@ -62,13 +62,7 @@ class SmppServer(Factory, Server):
 
     async def start(self, reactor: Any) -> None:
         """Open every address; the error of the first that cannot be opened, with none left open."""
-        make_endpoint: Any = serverFromString
-        try:
-            for description in self.settings.listen:
-                self._ports.append(await make_endpoint(reactor, description).listen(self))
-        except Exception:
-            await self._close_ports()
-            raise
+        await self._listeners.open(reactor, self.settings.listen, self)
         self.listening = True
 
     async def stop(self) -> None:
@@ -88,11 +82,11 @@ class SmppServer(Factory, Server):
 
     async def _close_ports(self) -> None:
         self.listening = False
-        ports, self._ports = self._ports, []
-        for port in ports:
-            closed = port.stopListening()
-            if closed is not None:
-                await closed
+        await self._listeners.close()
+
+    def read_certificates(self, settings: SmppServerSettings) -> Fresh:
+        """The certificates of TLS listeners as their files are now, not yet in use; ValueError when one cannot be."""
+        return self._listeners.read_again(settings.listen)
 
     def _cut(self) -> None:
         log.info("{count} SMPP connections did not end in time; closing them", count=len(self._connections))
@@ -104,6 +98,8 @@ class SmppServer(Factory, Server):
 
         Binds of accounts that are gone or have another password are ended politely; all others stay.
         """
+        if settings.listen != self.settings.listen:
+            log.warn("smpp_server.listen changed; new addresses are opened with the next start")
         over = self.accounts.reload(settings)
         self.settings = self.requests.settings = settings
         self.requests.country = country

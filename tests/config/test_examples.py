@@ -15,6 +15,7 @@ from config.load import load, model_in
 from config.schema import Config
 from config.secrets import hash_password
 from config.units import duration
+from tests.fakes.certificates import write_certificate
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRON = {
@@ -57,8 +58,7 @@ def keys_in(value: Any, place: str = "") -> set[str]:
 
 
 def production(tmp_path: Path) -> Config:
-    for name in ("key.pem", "certificate.pem"):
-        (tmp_path / name).write_text("")
+    write_certificate(tmp_path / "key.pem", tmp_path / "certificate.pem")
     (tmp_path / "meta_token").write_text("EAAB\n")
     text = (ROOT / "config/production.yaml").read_text().replace("/run/secrets", str(tmp_path))
     (tmp_path / "production.yaml").write_text(text)

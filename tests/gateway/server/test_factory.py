@@ -79,7 +79,7 @@ class Listener:
         )
 
     async def client(self, password: str = "secret") -> Client:
-        (port,) = self.server._ports
+        port = self.server._listeners.ports[0]
         connect: Any = connectProtocol
         client: Client = await connect(TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port), Client())
         client.send(BindTransceiver(system_id="billing", password=password, interface_version=0x34))
@@ -150,5 +150,5 @@ async def test_an_address_in_use_is_an_error_and_nothing_stays_open() -> None:
     )
     with pytest.raises(Exception, match="Couldn't listen"):
         await listener.server.start(reactor)
-    assert not listener.server.listening and listener.server._ports == []
+    assert not listener.server.listening and listener.server._listeners.ports == []
     taken.close()

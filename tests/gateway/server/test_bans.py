@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.server.bans import Bans
+from gateway.server.bans import GUESSES, LONGEST_BAN_S, WITHIN_S, Bans
 
 
 def fail(record: Bans, times: int, now: float, peer: str = "10.0.0.9") -> None:
@@ -67,3 +67,58 @@ def test_the_list_is_bounded_and_forgets_the_oldest() -> None:
     for last in range(5):
         fail(record, 5, 0.0, f"10.0.0.{last}")
     assert [record.refuses(f"10.0.0.{last}", 0.0) for last in range(5)] == [False, False, True, True, True]
+
+
+# Names
+
+
+def test_an_account_that_has_bound_from_an_address_is_let_in_while_others_there_are_banned() -> None:
+    record = Bans()
+    record.proved("10.0.0.9", "billing")
+    for _ in range(5):
+        record.failed("10.0.0.9", 0.0, "shop")
+    assert record.refuses("10.0.0.9", 0.0, "shop") and record.refuses("10.0.0.9", 0.0)
+    assert not record.refuses("10.0.0.9", 0.0, "billing")
+    assert not record.refuses("::ffff:10.0.0.9", 0.0, "billing")
+
+
+def test_that_ends_with_the_first_wrong_password() -> None:
+    record = Bans()
+    record.proved("10.0.0.9", "billing")
+    fail(record, 5, 0.0)
+    record.failed("10.0.0.9", 0.5, "billing")
+    assert record.refuses("10.0.0.9", 0.5, "billing")
+
+
+def test_while_a_name_is_guessed_at_from_many_addresses_one_wrong_password_is_enough() -> None:
+    record = Bans()
+    begins = [record.failed(f"10.0.{n}.1", 0.0, "billing") for n in range(GUESSES + 3)]
+    assert begins == [False] * (GUESSES - 1) + [True] + [False] * 3, "told once"
+    refused = [record.refuses(f"10.0.{n}.1", LONGEST_BAN_S - 1, "billing") for n in range(GUESSES + 3)]
+    assert refused == [False] * (GUESSES - 1) + [True] * 4
+    assert not record.refuses("192.0.2.7", 0.0, "billing"), "the customer, from an address that has not failed"
+    assert not record.failed("10.9.9.9", 0.0, "shop") and not record.refuses("10.9.9.9", 0.0), "other names as ever"
+
+
+def test_a_quiet_minute_ends_that() -> None:
+    record = Bans()
+    for n in range(GUESSES):
+        record.failed(f"10.0.{n}.1", 0.0, "billing")
+    record.failed("192.0.2.7", WITHIN_S + 1, "billing")
+    assert not record.refuses("192.0.2.7", WITHIN_S + 1, "billing")
+
+
+def test_names_that_nobody_has_are_counted_by_address_only() -> None:
+    record = Bans()
+    for n in range(10 * GUESSES):
+        assert not record.failed(f"10.{n // 250}.{n % 250}.1", 0.0)
+    assert record._guesses == {}
+
+
+def test_what_has_bound_is_bounded_too() -> None:
+    record = Bans(limit=3)
+    for last in range(5):
+        record.proved(f"10.0.0.{last}", "billing")
+        fail(record, 5, 0.0, f"10.0.0.{last}")
+    assert [record.refuses(f"10.0.0.{last}", 0.0, "billing") for last in range(2, 5)] == [False] * 3
+    assert len(record._proven) == 3

@@ -12,7 +12,7 @@ import string
 from collections.abc import Iterator
 from typing import Any
 
-from config import certificates, endpoints, units
+from config import certificates, endpoints, quirks, units
 from config.document import Document, Path, dotted
 from config.fields import shown
 from config.schema import of_360dialog
@@ -72,6 +72,9 @@ def _accounts(document: Document, values: Any) -> set[str] | None:
         elif not both:
             what = "is missing; write password: ${NAME}, or password_hash: with what `pombo hash` prints"
             document.error((*path, "password"), what, document.key_line(path))
+        wrong = quirks.contradiction(name for _, name in _texts(account.get("quirks")))
+        if wrong is not None:
+            document.error((*path, "quirks"), wrong)
     return None if unread else set(seen)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, PlainValidator, SecretStr, ValidationInfo
 
@@ -273,6 +274,15 @@ def _country(value: object) -> str:
     raise ValueError(f"{shown(value)} is not a country; write the two capital letters of ISO 3166, such as BR")
 
 
+def _time_zone(value: object) -> str:
+    given = _text(value)
+    try:
+        return ZoneInfo(given).key
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        right = "write a name of the tz database, such as America/Sao_Paulo, or UTC"
+        raise ValueError(f"{shown(value)} is not a time zone that this machine knows; {right}") from None
+
+
 NAME_FORM = "write up to 40 letters, digits, dots, dashes and underscores"
 
 Text = Annotated[str, text()]
@@ -301,4 +311,5 @@ Hours = Annotated[tuple[int, int], PlainValidator(_hours)]
 Body = Annotated[tuple[str, ...] | dict[str, str], PlainValidator(_body)]
 OneOrMore = BeforeValidator(_one_or_more)
 Lower = BeforeValidator(_lower)
+TimeZone = Annotated[str, BeforeValidator(_time_zone)]
 Country = Annotated[str, BeforeValidator(_country)]

@@ -12,8 +12,9 @@ import socket
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from config import quirks
 from config.fields import (
     Body,
     Cidr,
@@ -40,6 +41,7 @@ from config.fields import (
     SystemId,
     SystemType,
     Text,
+    TimeZone,
     text,
     whole,
 )
@@ -50,6 +52,7 @@ Alphabet = Literal["gsm7", "latin1", "utf8"]
 Day = Annotated[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], Lower]
 Currency = Annotated[str, text(r"[A-Z]{3}", "write the three capital letters of ISO 4217, such as BRL")]
 Language = Annotated[str, text(r"[a-z]{2,3}(_[A-Za-z]{2,4})?", "write a language code such as pt_BR")]
+Quirk = Annotated[str, BeforeValidator(quirks.named)]
 Octet = Annotated[int, whole(0, 255)]
 Listeners = Annotated[tuple[ListenEndpoint, ...], OneOrMore, Field(min_length=1)]
 
@@ -88,6 +91,8 @@ class AccountSettings(Settings):
     receipts_kept: Duration = 7 * DAY
     outbind: ConnectEndpoint | None = None
     dedupe: DurationOrZero = 0.0
+    quirks: Annotated[tuple[Quirk, ...], OneOrMore] = ()
+    time_zone: TimeZone | None = None  # of dates without a zone; None: this machine's
 
 
 class SmppServerSettings(Settings):
@@ -101,6 +106,7 @@ class SmppServerSettings(Settings):
     inactivity_timeout: DurationOrZero = 10 * MINUTE  # 0: never
     parts_timeout: Duration = 60.0
     default_validity: Duration = 24 * HOUR
+    uniform_bind_error: Flag = False
     accounts: tuple[AccountSettings, ...] = ()
 
 

@@ -43,6 +43,7 @@ from gateway.messages.message import Message, Priority
 from gateway.metrics import Gauge, Metrics
 from gateway.routing.routes import Route, When
 from gateway.server.bound import Bound
+from gateway.server.dialect import dialect_of
 from gateway.server.factory import MAX_CONNECTIONS, SmppServer, threads_of
 from gateway.server.outbind import Outbind, connector
 from gateway.smpp import charset, segments
@@ -256,6 +257,7 @@ class Node(Service):
         await self.store.start()
         incarnation = await self.store.command("INCR", keys.INCARNATIONS, keep=Keep.ALWAYS)
         self.intake.ids = Ids(self._reactor.seconds(), int(incarnation))
+        self.intake.numbering.use(short_ids_of(config))
         self._wirelog = WireLog(directory / f"wire-{config.node}")
         for settings in _channels_of(config).values():
             self._add_channel(settings)
@@ -367,6 +369,7 @@ class Node(Service):
             self.server.reload(new.smpp_server, new.country)
             self.intake.parts_timeout_s = new.smpp_server.parts_timeout
             self.intake.dedupe = dedupe_of(new)
+            self.intake.numbering.use(short_ids_of(new))
             changed.append("smpp_server")
         before, after = _channels_of(old), _channels_of(new)
         for name in [*before, *(n for n in after if n not in before)]:
@@ -460,6 +463,12 @@ class Door:
 def dedupe_of(config: Config) -> dict[str, float]:
     """The accounts that want no text twice, and for how many seconds."""
     return {account.system_id: account.dedupe for account in config.smpp_server.accounts if account.dedupe}
+
+
+def short_ids_of(config: Config) -> dict[str, str]:
+    """The accounts whose clients cannot keep our ids, and the form they want: hex or decimal."""
+    spoken = {account.system_id: dialect_of(account) for account in config.smpp_server.accounts}
+    return {name: dialect.ids for name, dialect in spoken.items() if dialect is not None and dialect.ids}
 
 
 def _channels_of(config: Config) -> dict[str, SmscSettings | BridgeSettings]:

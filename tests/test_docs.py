@@ -14,6 +14,7 @@ import pytest
 
 from bridge.providers import PROVIDERS
 from config.effects import ACCOUNTS, SMSC
+from config.quirks import PRESETS, SWITCHES
 from config.schema import BridgeSettings
 from gateway.delivery import operations
 from gateway.messages.states import FINAL, STAT
@@ -92,6 +93,14 @@ def test_the_files_in_the_drawing_exist() -> None:
     assert set(re.findall(r"\b(\w+\.py)\b", drawing)) - known == set()
 
 
+def test_the_page_of_the_configuration_tells_of_every_quirk_and_what_each_preset_stands_for() -> None:
+    told = section(read("docs/configuration.md"), "smpp_server.accounts[]").partition("### Quirks")[2]
+    rows = re.findall(r"^- `(\w+)`: (.*)", told, re.MULTILINE)
+    assert [name for name, _ in rows] == [*PRESETS, *SWITCHES]
+    presets = {name: tuple(re.findall(r"`(\w+)`", text)) for name, text in rows if name in PRESETS}
+    assert presets == dict(PRESETS)
+
+
 def test_the_page_of_metrics_names_every_metric_with_its_labels_and_no_other() -> None:
     rows = re.findall(r"^\| `(pombo_\w+)` \| ([^|]*)\|", read("docs/metrics.md"), re.MULTILINE)
     shown = {name: tuple(re.findall(r"`(\w+)`", labels)) for name, labels in rows}
@@ -108,7 +117,7 @@ def test_metrics_named_anywhere_exist() -> None:
 
 
 def test_the_page_of_the_architecture_names_every_key_of_the_store() -> None:
-    made = {keys.DUE, keys.FEED, keys.INCARNATIONS}
+    made = {keys.DUE, keys.FEED, keys.INCARNATIONS, keys.NUMBERS}
     for _, make in inspect.getmembers(keys, inspect.isfunction):
         made.add(make(*["{}"] * len(inspect.signature(make).parameters)))
     told = section(read("docs/architecture.md"), "The store")

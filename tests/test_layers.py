@@ -46,7 +46,7 @@ MAY: dict[str, set[str]] = {
     # the shells
     "gateway.server": {
         "msgspec", "twisted", "zope", "gateway.smpp", "gateway.messages", "gateway.metrics", "config.schema",
-        "config.secrets", "gateway.listening", *PORTS,
+        "config.secrets", "config.quirks", "gateway.listening", *PORTS,
     },
     "gateway.web": {
         "twisted", "gateway.smpp", "gateway.messages", "gateway.delivery", "gateway.store", "gateway.metrics",

@@ -10,6 +10,7 @@ from twisted.logger import Logger
 
 from gateway.delivery.deliver import Delivery
 from gateway.delivery.dispatch import Dispatcher
+from gateway.delivery.numbering import Numbering
 from gateway.delivery.repeats import compared, key_of
 from gateway.delivery.together import AnswerAll, Together
 from gateway.messages.ids import Ids, numbered, told
@@ -90,6 +91,7 @@ class Intake:
         self.parts_timeout_s, self.max_messages = parts_timeout_s, max_messages
         self.routes: tuple[Route, ...] = ()
         self._plans: dict[str, tuple[tuple[str, ...], bool]] = {}
+        self.numbering = Numbering(store)
         self.dedupe: Mapping[str, float] = {}  # account -> seconds, of those that want no text twice
         self.unfinished = 0  # messages in the store that are not final, as last seen
         self.stopping = False
@@ -112,7 +114,10 @@ class Intake:
         if not self._set_out(message, now):
             answer(NO_DESTINATION, "")
             return
-        message.id = self.ids.next()
+        message.id = self._new_id(message) if self.numbering.forms else self.ids.next()
+        if not message.id:
+            answer(QUEUE_FULL, "")
+            return
         if priority is not None:
             message.priority = priority
         self._ledger.commit(self._accept(_Accepting(self, message, answer, now)))
@@ -129,7 +134,10 @@ class Intake:
         if not routed:
             answer("", statuses)
             return
-        message_id = self.ids.next()
+        message_id = self._new_id(routed[0][1])
+        if not message_id:
+            answer("", [QUEUE_FULL] * len(messages))
+            return
         together = Together(answer, message_id, statuses, len(routed))
         changes = []
         for number, (index, message) in enumerate(routed, 1):
@@ -145,10 +153,17 @@ class Intake:
             answer(QUEUE_FULL, "")
         elif not self._set_out(message, now):
             answer(NO_DESTINATION, "")
+        elif not (message_id := self._new_id(message)):
+            answer(QUEUE_FULL, "")
         else:
-            message.id = self.ids.next()
+            message.id = message_id
             new = self._accept(_Accepting(self, message, answer, now), repeats=True)
             self._ledger.together([end(message.id), new])
+
+    def _new_id(self, message: Message) -> str:
+        """In the form its account wants; "" when there is none for the moment."""
+        numbering = self.numbering
+        return numbering.next(message.account) if message.account in numbering.forms else self.ids.next()
 
     def answered(self, msisdn: str, call: Callable[[], None]) -> bool:
         """Call once the youngest message to this number is answered; False: none waits for its answer."""

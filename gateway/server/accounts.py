@@ -12,16 +12,21 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
+from twisted.logger import Logger
+
 from config.schema import AccountSettings, SmppServerSettings
 from config.secrets import verify_password
 from gateway.delivery.pacing import Bucket
 from gateway.messages.message import Message, Part
 from gateway.metrics import Metrics
-from gateway.server.answers import STATUS, Refusal
+from gateway.server.answers import Refusal
 from gateway.server.bans import Bans
+from gateway.server.dialect import Dialect, dialect_of, status_of
 
 LEAST_BUCKET = 10  # segments: a long message fits whole into the slowest account's bucket
 MAX_SETS = 10_000  # concatenated messages whose remaining parts are paid for, per account
+
+log = Logger("accounts")
 
 InThread = Callable[[Callable[[], bool]], Awaitable[bool]]
 """Run a slow check outside the reactor's thread."""
@@ -43,13 +48,14 @@ class Accounts:
         now = seconds()
         self._parts_timeout = settings.parts_timeout
         self._accounts = {account.system_id: _Account(account, now) for account in settings.accounts}
+        self._uniform = settings.uniform_bind_error
         self._bans = Bans()
 
     def reload(self, settings: SmppServerSettings) -> set[str]:
         """Take a new configuration. Returns the accounts whose binds must end: removed, or with another password."""
         now = self._seconds()
         before, self._accounts = self._accounts, {}
-        self._parts_timeout = settings.parts_timeout
+        self._parts_timeout, self._uniform = settings.parts_timeout, settings.uniform_bind_error
         over = set(before)
         for new in settings.accounts:
             old = before.get(new.system_id)
@@ -66,32 +72,55 @@ class Accounts:
         account = self._accounts.get(system_id)
         return account.settings if account else None
 
-    async def check_bind(self, system_id: str, password: str, peer: str) -> int:
-        """May this peer (an IP address, "" for a local socket) bind? The command_status of the bind response.
+    def dialect(self, system_id: str) -> Dialect | None:
+        """How the account's client speaks, where that is not the usual way."""
+        account = self._accounts.get(system_id)
+        return account.dialect if account else None
 
-        An unknown name takes less time than a wrong password; there is nothing to hide, the statuses differ anyway.
+    async def why_not(self, system_id: str, password: str, peer: str) -> Refusal | None:
+        """Why this peer (an IP address, "" for a local socket) may not bind; None when it may.
+
+        An unknown name takes less time than a wrong password: there is nothing to hide, for the statuses differ anyway,
+        unless the server is told to hide it.
         """
         refusal = await self._refusal(system_id, password, peer)
-        if refusal is None:
-            return 0
-        self._metrics.auth_failure(refusal.name.lower())
-        return STATUS[refusal]
+        if refusal is not None:
+            self._metrics.auth_failure(refusal.name.lower())
+        return refusal
+
+    def status_of(self, refusal: Refusal, system_id: str) -> int:
+        """The command_status of the bind response."""
+        if refusal is Refusal.UNKNOWN_SYSTEM_ID and self._uniform:
+            refusal = Refusal.WRONG_PASSWORD
+        return status_of(refusal, self.dialect(system_id))
 
     async def _refusal(self, system_id: str, password: str, peer: str) -> Refusal | None:
-        if self._bans.refuses(peer, self._seconds()):
+        if self._bans.refuses(peer, self._seconds(), system_id):
             return Refusal.BANNED
         account = self._accounts.get(system_id)
         if account is None:
+            if self._uniform:
+                await self._pretend(password)
             self._bans.failed(peer, self._seconds())
             return Refusal.UNKNOWN_SYSTEM_ID
         if not await self._knows(account, password):
-            self._bans.failed(peer, self._seconds())
+            if self._bans.failed(peer, self._seconds(), system_id):
+                log.warn("the password of {account} is being guessed at; every wrong one bans its address for a while",
+                         account=system_id)  # fmt: skip
             return Refusal.WRONG_PASSWORD
+        self._bans.proved(peer, system_id)
         if not _inside(peer, account.settings.allow_from):
             return Refusal.ADDRESS_NOT_ALLOWED
         if self._binds(system_id) >= account.settings.max_binds:
             return Refusal.TOO_MANY_BINDS
         return None
+
+    async def _pretend(self, password: str) -> None:
+        """As much work as for a name that is known: that of a hash, if any account has one."""
+        all_settings = [account.settings for account in self._accounts.values()]
+        settings = next((one for one in all_settings if one.password_hash is not None), None)
+        if settings is not None:
+            await self._in_thread(lambda: verify_password(password, settings))
 
     async def _knows(self, account: _Account, password: str) -> bool:
         """Compare in constant time. A hash is slow on purpose: who has proved the password once is remembered under a
@@ -129,7 +158,7 @@ class _Account:
     """One account's settings, its bucket and what it has paid for."""
 
     def __init__(self, settings: AccountSettings, now: float) -> None:
-        self.settings = settings
+        self.settings, self.dialect = settings, dialect_of(settings)
         self.key = secrets.token_bytes(32)
         self.proven: bytes | None = None
         self._bucket = _bucket(settings.throughput, now)
@@ -141,7 +170,7 @@ class _Account:
             self.proven = None
         if settings.throughput != self.settings.throughput:
             self._bucket = _bucket(settings.throughput, now)
-        self.settings = settings
+        self.settings, self.dialect = settings, dialect_of(settings)
 
     def wait_for_all(self, messages: Sequence[Message], now: float, parts_timeout: float) -> float:
         owed = 0

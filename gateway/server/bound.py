@@ -16,6 +16,7 @@ Item = Receipt | Mo
 Done = Callable[[int | None], None]
 
 MAX_AVOIDED = 10_000
+MOST_SHOWN = 20  # binds in one line of the log
 
 log = Logger()
 
@@ -103,6 +104,13 @@ class Bound:
             account: [{"type": link.bind_type, "peer": link.peer, "since": _utc(link.since)} for link in links]
             for account, links in self._links.items()
         }
+
+    def holders(self, account: str) -> str:
+        """The account's binds for people to read, oldest first; of many only the first."""
+        links = self._links.get(account, [])
+        shown = ", ".join(f"{link.peer} since {_utc(link.since)}" for link in links[:MOST_SHOWN])
+        more = len(links) - MOST_SHOWN
+        return f"{shown} and {more} more" if more > 0 else shown or "none"
 
     # Delivering
 

@@ -108,7 +108,7 @@ class SmppServer(Factory, Server):
             if account is None or link.account in over:
                 link.end()
             elif isinstance(link, SmscProtocol):
-                link.set_window(account.window)
+                link.use(account)
         for settings_of in settings.accounts:
             self.bound.freed(settings_of.system_id)
 
@@ -116,8 +116,7 @@ class SmppServer(Factory, Server):
 
     def buildProtocol(self, addr: IAddress | None) -> SmscProtocol | None:
         host = str(getattr(addr, "host", ""))
-        full = len(self._connections) >= self.most_connections
-        if self._stopping or full or self._unbound[host] >= MAX_UNBOUND:
+        if self._stopping or self._unbound[host] >= MAX_UNBOUND or not self._make_room():
             return None
         protocol = self.protocol(self, host, f"{host}:{getattr(addr, 'port', '')}" if host else "local")
         protocol.factory = self
@@ -125,6 +124,18 @@ class SmppServer(Factory, Server):
         self._waiting[protocol] = None
         self._unbound[host] += 1
         return protocol
+
+    def _make_room(self) -> bool:
+        """When all connections are taken, the oldest that has not bound goes: strangers who only connect keep nobody
+        out."""
+        if len(self._connections) < self.most_connections:
+            return True
+        oldest = next(iter(self._waiting), None)
+        if oldest is None:
+            return False
+        self.gone(oldest)
+        oldest.abort()
+        return True
 
     def bound_or_gone(self, protocol: SmscProtocol) -> None:
         if protocol in self._waiting:

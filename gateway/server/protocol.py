@@ -11,16 +11,19 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from config.schema import SmppServerSettings
+from config.schema import AccountSettings, SmppServerSettings
+from gateway.messages.message import Mo
 from gateway.metrics import Metrics
 from gateway.server import translate
 from gateway.server.accounts import Accounts
 from gateway.server.answers import STATUS, Refusal, status_name
 from gateway.server.bound import Bound, Done, Item
+from gateway.server.dialect import Dialect, deliver
+from gateway.server.in_parts import Together, is_long, parts_of
 from gateway.server.outlet import Outlet
 from gateway.server.ports import Call, Clock, Transport
 from gateway.server.requests import Requests
-from gateway.smpp.constants import CommandStatus
+from gateway.smpp.constants import VERSION_3_4, CommandStatus
 from gateway.smpp.errors import LocalProtocolError
 from gateway.smpp.events import Answered, BindRequested, Event, Over, Received, Rejected, Unanswered
 from gateway.smpp.pdu import Bind, BindReceiver, BindTransceiver, BindTransmitter, GenericNack, Outbind, Pdu
@@ -29,6 +32,7 @@ from gateway.smpp.session import Role, Session, SessionSettings, SessionState
 PDUS_PER_TURN = 100
 MAX_PENDING = 2000  # requests of one link without an answer: read no more; on below half of it
 _OUR_FAULT = STATUS[Refusal.OUR_FAULT]
+OLDER = VERSION_3_4 - 1  # for clients that must get no TLVs, whatever version they name
 LINGER_S = 5.0  # for the last octets to leave a closed link
 BOUND_STATES = frozenset({SessionState.BOUND_TX, SessionState.BOUND_RX, SessionState.BOUND_TRX})
 BIND_TYPES: dict[type[Bind], str] = {
@@ -88,6 +92,8 @@ class SmscProtocol(Protocol):
         )
         self._inbox: deque[tuple[Pdu, float]] = deque()  # requests and when they were read
         self._acks: list[float] = []  # when the submits were read whose answers are in the output
+        self._dialect: Dialect | None = None
+        self._ref = 0  # of the last text that was sent in parts
         self._heard_at = now
         self._paused = self._full = self._closing = self._marked = False
         self._timer: Call | None = None
@@ -170,24 +176,29 @@ class SmscProtocol(Protocol):
         self.flush()
 
     def _check_bind(self, bind: Bind) -> None:
-        checked = Deferred.fromCoroutine(self._server.accounts.check_bind(bind.system_id, bind.password, self.host))
+        checked = Deferred.fromCoroutine(self._server.accounts.why_not(bind.system_id, bind.password, self.host))
         checked.addErrback(self._check_failed)
         checked.addCallback(self._bind_checked, bind)
 
-    def _check_failed(self, failure: Failure) -> int:
+    def _check_failed(self, failure: Failure) -> Refusal:
         log.failure("a bind from {peer} could not be checked", failure, peer=self.peer)
-        return _OUR_FAULT
+        return Refusal.OUR_FAULT
 
-    def _bind_checked(self, command_status: int, bind: Bind) -> None:
+    def _bind_checked(self, refusal: Refusal | None, bind: Bind) -> None:
         now = self._clock.seconds()
-        account = self._server.accounts.get(bind.system_id)
-        if command_status or account is None:
-            command_status = command_status or STATUS[Refusal.UNKNOWN_SYSTEM_ID]
-            log.info("bind from {peer} refused: {status}", peer=self.peer, status=status_name(command_status))
+        accounts = self._server.accounts
+        account = accounts.get(bind.system_id)
+        if account is None and refusal is None:  # a reload has removed it meanwhile
+            refusal = Refusal.UNKNOWN_SYSTEM_ID
+        if account is None or refusal is not None:
+            assert refusal is not None
+            command_status = accounts.status_of(refusal, bind.system_id)
+            self._say_refused(refusal, command_status, bind.system_id)
             self.session.refuse_bind(bind, command_status, now)
         else:
-            self.session.settings = structs.replace(self.session.settings, window=account.window)
-            self.session.accept_bind(bind, self._server.settings.system_id, now)
+            self.use(account)
+            newest = OLDER if self._dialect is not None and self._dialect.no_tlvs else 0xFF
+            self.session.accept_bind(bind, self._server.settings.system_id, now, newest=newest)
             if self.session.state in BOUND_STATES:
                 self.account, self.bind_type, self.since = bind.system_id, BIND_TYPES[type(bind)], now
                 log.info(
@@ -197,9 +208,17 @@ class SmscProtocol(Protocol):
                 self._server.bound.add(self)
         self.flush()
 
-    def set_window(self, window: int) -> None:
-        """A new configuration: at most so many unanswered deliver_sm from now on."""
-        self.session.settings = structs.replace(self.session.settings, window=window)
+    def _say_refused(self, refusal: Refusal, command_status: int, system_id: str) -> None:
+        status, held = status_name(command_status), ""
+        if refusal is Refusal.TOO_MANY_BINDS:
+            held = f"; {system_id} has {self._server.bound.holders(system_id)}"
+        why = refusal.name.lower().replace("_", " ")
+        log.info("bind from {peer} refused: {status}, {why}{held}", peer=self.peer, status=status, why=why, held=held)
+
+    def use(self, account: AccountSettings) -> None:
+        """The account's settings, at the bind and whenever they change: its window and its dialect."""
+        self.session.settings = structs.replace(self.session.settings, window=account.window)
+        self._dialect = self._server.accounts.dialect(account.system_id)
 
     # Requests of the ESME
 
@@ -247,10 +266,33 @@ class SmscProtocol(Protocol):
 
     def deliver(self, item: Item, done: Done, now: float) -> None:
         try:
-            self.session.request(translate.deliver_sm(item, self.session.peer_version), now, (item, done))
+            version = self.session.peer_version
+            if version < VERSION_3_4 and is_long(item):
+                self._deliver_in_parts(cast(Mo, item), version, done, now)
+                return
+            pdu: Pdu
+            if self._dialect is None:
+                pdu = translate.deliver_sm(item, version)
+            else:
+                pdu = deliver(item, version, self._dialect)
+            self.session.request(pdu, now, (item, done))
         except (LocalProtocolError, UnicodeEncodeError):
+            if not self.session.free:  # a text in parts has taken more of the window than one
+                self._clock.callLater(0, done, None)
+                return
             log.error("a deliver_sm for {account} cannot be written in SMPP; it is dropped", account=self.account)
             self._clock.callLater(0, done, int(CommandStatus.ESME_RX_R_APPN))
+
+    def _deliver_in_parts(self, text: Mo, version: int, done: Done, now: float) -> None:
+        self._ref += 1
+        parts = parts_of(text, version, self._ref)
+        if len(parts) > self.session.free and len(parts) <= self.session.settings.window:  # all at once, or later
+            self._clock.callLater(0, done, int(CommandStatus.ESME_RX_T_APPN))
+            return
+        parts = parts[: self.session.free]  # a window that is too small for the whole text has its beginning
+        together = Together(len(parts), done)
+        for pdu in parts:
+            self.session.request(pdu, now, (text, together))
 
     def end(self) -> None:
         """Answer what was read, wait for what is unanswered, unbind and close."""

@@ -8,8 +8,9 @@ from typing import Protocol as Shape
 from config.schema import AccountSettings, SmppServerSettings
 from gateway.messages.message import Message
 from gateway.metrics import Metrics
-from gateway.server import translate
+from gateway.server import dialect, translate
 from gateway.server.accounts import Accounts
+from gateway.server.alphabets import Alphabets
 from gateway.server.answers import STATUS, Refusal, status_name
 from gateway.server.ports import Intake, QueryAnswer, Spawn
 from gateway.smpp.constants import CommandStatus
@@ -60,6 +61,7 @@ class Requests:
     ) -> None:
         self.settings, self.country = settings, country
         self._accounts, self._intake, self._metrics, self._spawn = accounts, intake, metrics, spawn
+        self._alphabets = Alphabets()
 
     def serve(self, asker: Asker, pdu: Pdu, now: float, read_at: float) -> float:
         """Take one request. 0.0: taken, its answer comes through `asker.respond`, now or later.
@@ -75,12 +77,16 @@ class Requests:
         elif isinstance(pdu, SubmitMulti):
             return self._submit_multi(asker, account, pdu, now, read_at)
         elif isinstance(pdu, QuerySm):
-            self._spawn(self._query(asker, pdu))
+            self._spawn(self._query(asker, pdu, self._kept_id(account, pdu.message_id)))
         elif isinstance(pdu, CancelSm):
-            self._spawn(self._cancel(asker, pdu))
+            self._spawn(self._cancel(asker, pdu, self._kept_id(account, pdu.message_id)))
         elif isinstance(pdu, ReplaceSm):
-            self._replace(asker, pdu, now)
+            self._replace(asker, account, pdu, now)
         return 0.0
+
+    def _kept_id(self, account: AccountSettings, message_id: str) -> str:
+        spoken = self._accounts.dialect(account.system_id)
+        return message_id if spoken is None else dialect.kept_id(message_id, spoken)
 
     def refuse(self, asker: Asker, pdu: Pdu, refusal: Refusal) -> None:
         """Answer a request with an error and count it."""
@@ -99,6 +105,8 @@ class Requests:
         now: float,
         read_at: float,
     ) -> float:
+        if account.quirks and (spoken := self._accounts.dialect(account.system_id)):
+            pdu = dialect.read(pdu, spoken)
         validity = self.settings.default_validity
         message: Message | Refusal
         response: type[SubmitSmResp] | type[DataSmResp]
@@ -112,6 +120,8 @@ class Requests:
         if isinstance(message, Refusal):
             self.refuse(asker, pdu, message)
             return 0.0
+        if not message.data_coding and not message.user_data.isascii():
+            self._alphabets.look(message)
         wait = self._accounts.wait_for(message, now)
         if wait and account.over_rate == "delay":
             return wait
@@ -128,6 +138,8 @@ class Requests:
     def _submit_multi(
         self, asker: Asker, account: AccountSettings, pdu: SubmitMulti, now: float, read_at: float
     ) -> float:
+        if account.quirks and (spoken := self._accounts.dialect(account.system_id)):
+            pdu = dialect.read(pdu, spoken)
         read = translate.submit_multi(
             pdu, account, now=now, country=self.country, default_validity=self.settings.default_validity
         )
@@ -135,6 +147,8 @@ class Requests:
             self.refuse(asker, pdu, read)
             return 0.0
         messages, refused = read
+        for message in messages[:1]:
+            self._alphabets.look(message)
         wait = self._accounts.wait_for_all(messages, now)
         if wait and account.over_rate == "delay":
             return wait
@@ -148,35 +162,40 @@ class Requests:
             answer("", ())
         return 0.0
 
-    async def _query(self, asker: Asker, pdu: QuerySm) -> None:
+    async def _query(self, asker: Asker, pdu: QuerySm, message_id: str) -> None:
         answer = QueryAnswer(_OUR_FAULT)
         try:
-            answer = await self._intake.query(asker.account, pdu.message_id, pdu.source_addr)
+            answer = await self._intake.query(asker.account, message_id, pdu.source_addr)
         finally:
             self._count(asker, answer.command_status)
             asker.respond(
                 QuerySmResp(
                     sequence_number=pdu.sequence_number,
                     command_status=answer.command_status,
-                    message_id=translate.printable(answer.message_id),
+                    message_id=translate.printable(
+                        pdu.message_id if message_id != pdu.message_id else answer.message_id
+                    ),
                     final_date=answer.final_date,
                     message_state=answer.message_state,
                     error_code=answer.error_code,
                 )
             )
 
-    async def _cancel(self, asker: Asker, pdu: CancelSm) -> None:
+    async def _cancel(self, asker: Asker, pdu: CancelSm, message_id: str) -> None:
         status = _OUR_FAULT
         try:
             status = await self._intake.cancel(
-                asker.account, pdu.message_id, pdu.source_addr, pdu.destination_addr, pdu.service_type
+                asker.account, message_id, pdu.source_addr, pdu.destination_addr, pdu.service_type
             )
         finally:
             self._count(asker, status)
             asker.respond(CancelSmResp(sequence_number=pdu.sequence_number, command_status=status))
 
-    def _replace(self, asker: Asker, pdu: ReplaceSm, now: float) -> None:
-        moments = translate.replacement(pdu, now, self.settings.default_validity)
+    def _replace(self, asker: Asker, account: AccountSettings, pdu: ReplaceSm, now: float) -> None:
+        spoken = self._accounts.dialect(account.system_id)
+        if spoken is not None:
+            pdu = dialect.replacing(pdu, spoken)
+        moments = translate.replacement(pdu, now, self.settings.default_validity, account.time_zone)
         if isinstance(moments, Refusal):
             self.refuse(asker, pdu, moments)
         else:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from zoneinfo import ZoneInfo
 
 from config.schema import AccountSettings
 from gateway.messages.address import parse_destination
@@ -70,7 +72,7 @@ def submit_sm(
             user_data, in_payload = payload, not user_data
     if not user_data:
         return Refusal.EMPTY_TEXT
-    moments = _moments(pdu.schedule_delivery_time, pdu.validity_period, now, default_validity)
+    moments = _moments(pdu.schedule_delivery_time, pdu.validity_period, now, default_validity, account.time_zone)
     if isinstance(moments, Refusal):
         return moments
     priority = min(pdu.priority_flag, 3)
@@ -223,12 +225,15 @@ def _may_send(source: str, allowed: tuple[str, ...]) -> bool:
     return _ADDRESS.fullmatch(source) is not None
 
 
-def _moments(schedule: str, validity: str, now: float, default_validity: float) -> Moments | Refusal:
+def _moments(
+    schedule: str, validity: str, now: float, default_validity: float, zone_name: str | None
+) -> Moments | Refusal:
     """(schedule_at, expires_at); schedule_at 0.0 for at once, a moment that is past included."""
     if not schedule and not validity:
         return 0.0, now + default_validity
+    zone = ZoneInfo(zone_name) if zone_name is not None else None
     try:
-        starts_at = parse_absolute_or_relative(schedule, now, _BAD_SCHEDULE)
+        starts_at = parse_absolute_or_relative(schedule, now, _BAD_SCHEDULE, zone)
     except BadTime:
         return Refusal.BAD_SCHEDULE
     if starts_at is None or starts_at <= now:
@@ -236,7 +241,7 @@ def _moments(schedule: str, validity: str, now: float, default_validity: float) 
     elif starts_at > now + LONGEST_WAIT_S:
         return Refusal.BAD_SCHEDULE
     try:
-        expires_at = parse_absolute_or_relative(validity, now, _BAD_VALIDITY)
+        expires_at = parse_absolute_or_relative(validity, now, _BAD_VALIDITY, zone)
     except BadTime:
         return Refusal.BAD_VALIDITY
     latest = starts_at + default_validity
@@ -247,25 +252,29 @@ def _moments(schedule: str, validity: str, now: float, default_validity: float) 
     return (starts_at if starts_at > now else 0.0), min(expires_at, latest)
 
 
-def replacement(pdu: ReplaceSm, now: float, default_validity: float) -> tuple[float | None, float | None] | Refusal:
+def replacement(
+    pdu: ReplaceSm, now: float, default_validity: float, zone_name: str | None = None
+) -> tuple[float | None, float | None] | Refusal:
     """The new (schedule_at, expires_at) of a replace_sm; None: as it was. Source: SMPP 3.4, 4.10.1."""
     if pdu.sm_default_msg_id:
         return Refusal.CANNED_TEXT
     if not pdu.short_message:
         return Refusal.EMPTY_TEXT
-    moments = _moments(pdu.schedule_delivery_time, pdu.validity_period, now, default_validity)
+    moments = _moments(pdu.schedule_delivery_time, pdu.validity_period, now, default_validity, zone_name)
     if isinstance(moments, Refusal):
         return moments
     schedule_at, expires_at = moments
     return schedule_at if pdu.schedule_delivery_time else None, expires_at if pdu.validity_period else None
 
 
-def deliver_sm(item: Receipt | Mo, peer_version: int) -> DeliverSm:
-    """What an ESME is sent. peer_version: interface_version of its bind; before 3.4 there are no TLVs."""
-    return _receipt(item, peer_version) if isinstance(item, Receipt) else _mo(item, peer_version)
+def deliver_sm(item: Receipt | Mo, peer_version: int, date: Callable[[float], str] | None = None) -> DeliverSm:
+    """What an ESME is sent. peer_version: interface_version of its bind; before 3.4 there are no TLVs.
+
+    date: writes the dates of a receipt; None: the usual way."""
+    return _receipt(item, peer_version, date) if isinstance(item, Receipt) else _mo(item, peer_version)
 
 
-def _receipt(receipt: Receipt, peer_version: int) -> DeliverSm:
+def _receipt(receipt: Receipt, peer_version: int, date: Callable[[float], str] | None) -> DeliverSm:
     """Source: SMPP 3.4, Appendix B (the text) and 4.6.1 (the TLVs). 3.4 knows no state SCHEDULED."""
     state = State.ENROUTE if receipt.state == State.SCHEDULED else receipt.state
     tlvs: list[tuple[int, bytes]] = []
@@ -293,13 +302,14 @@ def _receipt(receipt: Receipt, peer_version: int) -> DeliverSm:
             receipt.submitted_at,
             receipt.done_at,
             state == State.DELIVERED,
+            date,
         ),
         tlvs=tuple(tlvs),
     )
 
 
 def _mo(text: Mo, peer_version: int) -> DeliverSm:
-    """A text that is too long for short_message goes as message_payload; a peer without TLVs gets its beginning."""
+    """A text that is too long for short_message goes as message_payload; see in_parts for peers without TLVs."""
     in_payload = len(text.user_data) > MAX_SHORT_MESSAGE_OCTETS and peer_version >= VERSION_3_4
     return DeliverSm(
         service_type=text.service_type,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from types import MappingProxyType
@@ -83,16 +83,28 @@ def parse(body: bytes) -> ReceiptText | None:
     return _receipt(message_id, stat, _word(found.get("err")), found.get("submitdate"), found.get("donedate"))
 
 
-def write(message_id: str, stat: str, err: int, submit_at: float, done_at: float, delivered: bool) -> bytes:
+def write(
+    message_id: str,
+    stat: str,
+    err: int,
+    submit_at: float,
+    done_at: float,
+    delivered: bool,
+    date: Callable[[float], str] | None = None,
+) -> bytes:
     """The text of a receipt to an ESME, fields and single spaces in their fixed order.
 
     err: 0-999, always written 000 when delivered. submit_at, done_at: epoch seconds, written in local time to the
-    minute. The message's own text is never repeated.
+    minute, or as `date` writes them. The message's own text is never repeated.
     """
     dlvrd, code = ("001", 0) if delivered else ("000", err)
+    if date is None:
+        submitted, done = _minute(int(submit_at // 60)), _minute(int(done_at // 60))
+    else:
+        submitted, done = date(submit_at), date(done_at)
     return (
-        f"id:{message_id} sub:001 dlvrd:{dlvrd} submit date:{_minute(int(submit_at // 60))} "
-        f"done date:{_minute(int(done_at // 60))} stat:{stat} err:{code:03d} text:"
+        f"id:{message_id} sub:001 dlvrd:{dlvrd} submit date:{submitted} "
+        f"done date:{done} stat:{stat} err:{code:03d} text:"
     ).encode("latin-1", "replace")
 
 

@@ -154,18 +154,22 @@ class Session:
         if self._peer_unbind is not None and not self.pending:
             self._answer_unbind()
 
-    def accept_bind(self, request: Bind, system_id: str, now: float) -> None:
-        """SMSC role: the session is bound. PDUs that came behind the bind are read in the next tick, due at once."""
+    def accept_bind(self, request: Bind, system_id: str, now: float, *, newest: int = 0xFF) -> None:
+        """SMSC role: the session is bound. PDUs that came behind the bind are read in the next tick, due at once.
+
+        newest: the peer is taken to speak no later version than this, whatever it names.
+        """
         if not self._is_waiting(request):
             return
+        version = min(request.interface_version, newest)
         tlvs = ((int(Tag.SC_INTERFACE_VERSION), bytes([VERSION_3_4])),)
         response = pdus.RESPONSES[type(request)](
             sequence_number=request.sequence_number,
-            tlvs=tlvs if request.interface_version >= VERSION_3_4 else (),
+            tlvs=tlvs if version >= VERSION_3_4 else (),
         )
         self._out.append(encode(structs.replace(response, system_id=system_id)))
         self._bind = None
-        self.peer_version = request.interface_version
+        self.peer_version = version
         self._last_message_at = now
         self._enter(STATE_AFTER_BIND[type(request)])
 

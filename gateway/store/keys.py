@@ -19,6 +19,7 @@ p:{person}                  string  a channel's evidence, see bridge/presence.py
 mo:{channel}:{remote_id}    string  an inbound text that was taken              1 day
 dup:{account}:{digest}      string  id of the message that had this text first  the account's dedupe
 nodes                       integer incarnations given out                      for ever
+numbers                     integer the last one taken for short message ids    for ever
 pombo:events                stream  the event feed                              store.events
 """
 
@@ -27,6 +28,7 @@ from __future__ import annotations
 DUE = "due"
 FEED = "pombo:events"
 INCARNATIONS = "nodes"
+NUMBERS = "numbers"
 PARKED_S = 600
 LAST_WRITERS_S = 30 * 86400
 LAST_WRITERS = 50  # kept per number

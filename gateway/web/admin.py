@@ -15,7 +15,7 @@ from gateway.delivery.intake import Intake
 from gateway.delivery.operations import Operations
 from gateway.delivery.ports import Channel
 from gateway.messages.address import ninth_digit_forms, parse_destination
-from gateway.messages.ids import told
+from gateway.messages.ids import kept_hex, told
 from gateway.messages.message import Message, Priority
 from gateway.smpp import charset, segments
 from gateway.store import keys, records
@@ -70,6 +70,15 @@ class NodeAdmin:
     # -- messages
 
     async def message(self, message_id: str) -> dict[str, Any] | None:
+        """One message by its id, or by what a client makes of a hexadecimal one: small letters, its decimal value."""
+        found = await self._message(message_id)
+        return (
+            found
+            if found is not None or kept_hex(message_id) == message_id
+            else await self._message(kept_hex(message_id))
+        )
+
+    async def _message(self, message_id: str) -> dict[str, Any] | None:
         try:
             record, trace = await self._store.command(
                 "MGET", keys.message(message_id), keys.events(message_id), keep=Keep.OVER_LINKS

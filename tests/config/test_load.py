@@ -208,6 +208,21 @@ BROKEN: list[tuple[str, str | bytes, int, str, str]] = [
     # keys
     ("unknown at the top", BASE + "nodes: x\n", 20, "nodes", "did you mean node?"),
     ("unknown in an account", more(ACCOUNT, "      max_bind: 3"), 5, "smpp_server.accounts[0].max_bind", "max_binds?"),
+    ("an unknown quirk", more(ACCOUNT, "      quirks: [smpp34]"), 5, "smpp_server.accounts[0].quirks[0]", "smpp33?"),
+    (
+        "quirks that contradict each other",
+        more(ACCOUNT, "      quirks: [smpp33, decimal_ids]"),
+        5,
+        "smpp_server.accounts[0].quirks",
+        "an id is written in one way",
+    ),
+    (
+        "no time zone",
+        more(ACCOUNT, "      time_zone: Brasilia"),
+        5,
+        "smpp_server.accounts[0].time_zone",
+        "America/Sao_Paulo",
+    ),
     ("unknown with dashes", more(SMSC, "    system-type: x"), 8, "smsc_client[0].system-type", "system_type?"),
     ("unknown in lookup", more(ZAP, "    lookup: {dedline: 1s}"), 16, "bridge[0].lookup.dedline", "deadline?"),
     ("a key of another section", BASE + "retention: 2h\n", 20, "retention", "belongs under store"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -10,6 +11,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
 from config.schema import AccountSettings, SmppServerSettings
@@ -36,6 +38,21 @@ from tests.fakes.intake import FakeIntake
 START = 1_790_000_000.0  # 21 September 2026
 BINDS: dict[str, type[Bind]] = {"tx": BindTransmitter, "rx": BindReceiver, "trx": BindTransceiver}
 NUMBER = "5511987654321"
+
+
+@contextmanager
+def logged() -> Iterator[list[str]]:
+    """What the gateway says meanwhile, as people read it."""
+    lines: list[str] = []
+
+    def keep(event: LogEvent) -> None:
+        lines.append(formatEvent(event))
+
+    globalLogPublisher.addObserver(keep)
+    try:
+        yield lines
+    finally:
+        globalLogPublisher.removeObserver(keep)
 
 
 def account(system_id: str = "billing", **settings: Any) -> AccountSettings:

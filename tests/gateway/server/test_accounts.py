@@ -13,20 +13,25 @@ from config.secrets import hash_password
 from gateway.messages.message import Message, Part
 from gateway.metrics import Metrics
 from gateway.server.accounts import Accounts
-from tests.gateway.server.house import account, server_settings
+from gateway.server.answers import Refusal
+from tests.gateway.server.house import account, logged, server_settings
 from tests.gateway.server.test_translate import message
 
 
 class Door:
     """Accounts with a clock, a number of binds and a count of slow checks that the test can read."""
 
-    def __init__(self, *accounts: AccountSettings) -> None:
+    def __init__(self, *accounts: AccountSettings, **settings: Any) -> None:
         self.now = 1000.0
         self.binds = 0
         self.checks = 0
         self.metrics = Metrics(CollectorRegistry())
         self.accounts = Accounts(
-            server_settings(*accounts), lambda: self.now, self.metrics, lambda account: self.binds, self.in_thread
+            server_settings(*accounts, **settings),
+            lambda: self.now,
+            self.metrics,
+            lambda account: self.binds,
+            self.in_thread,
         )
 
     def in_thread(self, check: Any) -> Deferred[bool]:
@@ -34,10 +39,10 @@ class Door:
         return succeed(check())
 
     def bind(self, system_id: str = "billing", password: str = "secret", peer: str = "127.0.0.1") -> int:
-        answers: list[int] = []
-        Deferred.fromCoroutine(self.accounts.check_bind(system_id, password, peer)).addCallback(answers.append)
-        (status,) = answers
-        return status
+        answers: list[Refusal | None] = []
+        Deferred.fromCoroutine(self.accounts.why_not(system_id, password, peer)).addCallback(answers.append)
+        (refusal,) = answers
+        return self.accounts.status_of(refusal, system_id) if refusal is not None else 0
 
     def refused_for(self, reason: str) -> float:
         return self.metrics.registry.get_sample_value("pombo_auth_failures_total", {"reason": reason}) or 0
@@ -88,6 +93,41 @@ def test_an_address_that_fails_five_times_in_a_minute_waits_and_others_do_not() 
     assert door.bind(peer="10.0.0.8") == 0, "the account is open to everybody else"
     door.now += 0.6
     assert door.bind(peer="10.0.0.9") == 0
+
+
+def test_a_stranger_elsewhere_cannot_keep_a_customer_out_however_hard_he_tries() -> None:
+    """300 addresses guess at the name for ten minutes, slowly enough not to be noticed one by one; the customer gets in
+    at the first try every time."""
+    door = Door()
+    tries = 0
+    with logged() as lines:
+        for second in range(600):
+            for host in range(20):
+                tries += door.bind(password="guess", peer=f"198.51.{second % 15}.{host}") == 0x0E
+            assert door.bind(peer="203.0.113.5") == 0
+            door.now += 1.0
+    assert tries <= 300 * 11, "one a minute and address"
+    assert door.refused_for("banned") == 600 * 20 - tries
+    assert len([line for line in lines if "billing is being guessed" in line]) >= 1
+
+
+def test_a_neighbour_behind_the_same_address_does_not_keep_out_who_has_bound_before() -> None:
+    door = Door(account(), account("misconfigured", password="other"))
+    assert door.bind() == 0
+    for _ in range(6):
+        door.bind("misconfigured", "wrong")
+    assert door.bind("misconfigured", "other") == 0x0D
+    assert door.bind() == 0
+
+
+def test_an_unknown_name_is_refused_like_a_wrong_password_where_that_is_wanted() -> None:
+    hashed = hash_password("secret", lambda octets: b"s" * octets)
+    door = Door(account(password=None, password_hash=hashed), account("other"), uniform_bind_error=True)
+    assert door.bind("nobody") == 0x0E and door.refused_for("unknown_system_id") == 1
+    assert door.checks == 1, "with as much work"
+    assert door.bind(password="wrong") == 0x0E and door.checks == 2
+    door.accounts.reload(server_settings(account()))
+    assert door.bind("nobody") == 0x0F
 
 
 # Rates

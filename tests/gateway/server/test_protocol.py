@@ -27,7 +27,18 @@ from gateway.smpp.pdu import (
     encode,
     tlv,
 )
-from tests.gateway.server.house import BINDS, NUMBER, START, Esme, House, account, receipt, server_settings, submit
+from tests.gateway.server.house import (
+    BINDS,
+    NUMBER,
+    START,
+    Esme,
+    House,
+    account,
+    logged,
+    receipt,
+    server_settings,
+    submit,
+)
 
 REJECTED = "pombo_rejected_total"
 
@@ -65,6 +76,30 @@ def test_one_bind_more_than_allowed_is_refused_until_another_ends() -> None:
     assert house.connect().bind() == 0
 
 
+def test_a_refusal_for_too_many_binds_names_those_who_hold_them() -> None:
+    house = House(account(max_binds=2))
+    house.bind("tx")
+    house.clock.advance(60)
+    house.bind("rx")
+    with logged() as lines:
+        assert house.connect("192.0.2.7").bind() == 0x0D
+        assert house.connect("192.0.2.7").bind(password="wrong") == 0x0E
+    assert lines == [
+        "bind from 192.0.2.7:40000 refused: ESME_RBINDFAIL, too many binds; billing has 127.0.0.1:40000 since "
+        "2026-09-21T14:13:20Z, 127.0.0.1:40000 since 2026-09-21T14:14:20Z",
+        "bind from 192.0.2.7:40000 refused: ESME_RINVPASWD, wrong password",
+    ]
+
+
+def test_of_many_binds_only_the_oldest_are_named() -> None:
+    house = House(account(max_binds=25))
+    for _ in range(25):
+        house.bind()
+    with logged() as lines:
+        house.connect().bind()
+    assert lines[-1].count("since") == 20 and lines[-1].endswith(" and 5 more")
+
+
 def test_what_is_sent_right_behind_the_bind_is_served() -> None:
     house = House(automatic=True)
     esme = house.connect()
@@ -80,6 +115,25 @@ def test_a_silent_connection_is_closed_after_session_init_timeout() -> None:
     assert not esme.closing
     house.clock.advance(0.1)
     assert esme.closing
+
+
+@pytest.mark.parametrize("bound", [True, False])
+def test_a_pdu_that_stays_incomplete_ends_the_link_after_fifteen_seconds(bound: bool) -> None:
+    house = House(session_init_timeout=60.0, enquire_link=300.0)
+    esme, other = house.bind() if bound else house.connect(), house.bind()
+    house.clock.advance(1)
+    esme.raw(encode(submit(), 7)[:30])
+    house.clock.advance(14.9)
+    assert not esme.closing
+    house.clock.advance(0.1)
+    nack = esme.only()
+    assert isinstance(nack, GenericNack) and (nack.command_status, nack.sequence_number) == (0x02, 7)
+    assert esme.closing and not other.closing
+
+
+def test_names_cannot_be_probed_where_that_is_wanted() -> None:
+    house = House(uniform_bind_error=True)
+    assert {house.connect().bind(system_id="nobody"), house.connect().bind(password="wrong")} == {0x0E}
 
 
 def test_a_peer_before_3_4_gets_its_receipt_without_tlvs() -> None:
@@ -522,6 +576,30 @@ def test_an_address_may_have_only_so_many_connections_without_a_bind() -> None:
     waiting[1].lose()
     first.lose()
     assert house.connect().accepted and not house.connect().accepted
+
+
+def test_strangers_who_only_connect_keep_nobody_out() -> None:
+    """They fill every place from many addresses; each client that comes and binds takes the place of the oldest."""
+    house = House(account(max_binds=10))
+    house.server.most_connections = 100
+    first = house.bind()
+    strangers = [house.connect(f"192.0.2.{number // 20}") for number in range(150)]
+    assert all(esme.accepted for esme in strangers)
+    assert [esme.transport.disconnected for esme in strangers[:52]] == [True] * 51 + [False]
+    second = house.bind()
+    assert strangers[51].transport.disconnected and not strangers[52].transport.disconnected
+    for esme in (first, second):
+        esme.submit()
+    house.intake.answer()
+    assert first.statuses() == second.statuses() == [0]
+
+
+def test_when_all_places_are_bound_nobody_else_is_let_in() -> None:
+    house = House(account(max_binds=100))
+    house.server.most_connections = 50
+    for _ in range(50):
+        house.bind("tx")
+    assert not house.connect().accepted
 
 
 def test_reload_keeps_binds_and_ends_those_of_accounts_that_are_gone() -> None:

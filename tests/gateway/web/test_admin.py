@@ -157,6 +157,19 @@ async def test_a_number_no_route_takes_and_a_store_that_is_away_are_told_apart(s
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_message_with_a_short_id_is_shown_by_whatever_its_client_calls_it(store: Store) -> None:
+    house = await House(store).start()
+    house.intake.numbering.use({"billing": "hex"})
+    await house.settle()
+    message_id = await house.submit_one()
+    admin = admin_of(house)
+    for written in (message_id, message_id.lower(), message_id.lstrip("0"), str(int(message_id, 16))):
+        shown = await asked(house, admin.message(written))
+        assert shown is not None and shown["id"] == message_id
+    assert await asked(house, admin.message("123")) is None
+
+
+@pytest_twisted.ensureDeferred
 async def test_the_status_tells_binds_queues_and_what_waits(store: Store) -> None:
     house = await House(store).start()
     house.zap.window = 1

@@ -266,6 +266,7 @@ class Node(Service):
             store=self.store, delivery=self.delivery, joining=self.joining, intake=self.intake, reactor=self._reactor,
             was_written=self._wirelog.was_written, resends=resending.__contains__,
             accounts=lambda: list(self._accounts()),
+            concerned=lambda: set[str]().union(*(ledger.concerned for ledger in self._ledgers)),
         )  # fmt: skip
         self._overview_box.overview = self.clockwork.overview
         await self.clockwork.recover()
@@ -291,14 +292,7 @@ class Node(Service):
         self.receipts.store_back()
         for dispatcher in self.delivery.dispatchers.values():
             dispatcher.something_waits()
-        self._reactor.callLater(1.0, self._recover_when_idle)
-
-    def _recover_when_idle(self) -> None:
-        if self.clockwork is None or not self.running:
-            return
-        if any(ledger.busy for ledger in self._ledgers) or self.intake.busy:
-            self._reactor.callLater(0.5, self._recover_when_idle)
-        else:
+        if self.clockwork is not None and self.running:
             self._spawn(self.clockwork.recover_leases(), "recovery after the store was away")
 
     def stopService(self) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Any
 
 from twisted.internet import task
@@ -19,7 +19,6 @@ from gateway.store.valkey import Keep, Store
 
 LOOK_S = 0.2  # how often due messages are looked for
 AT_ONCE = 256
-STEADY_S = 1.0
 TAKEN_FOR_S = 30.0  # another node may take a due message after this
 log = Logger("clockwork")
 
@@ -40,8 +39,11 @@ class Clockwork:
     def __init__(
         self, *, store: Store, delivery: Delivery, joining: Joining, intake: Intake, reactor: Any,
         was_written: Callable[[str], bool], resends: Callable[[str], bool], accounts: Callable[[], Sequence[str]],
+        concerned: Callable[[], Set[str]],
     ) -> None:  # fmt: skip
-        """was_written(id): may the dead process have sent it? resends(channel): is such a message sent again?"""
+        """was_written(id): may the dead process have sent it? resends(channel): is such a message sent again?
+        concerned(): ids of the messages whose change is on its way to the store."""
+        self._concerned = concerned
         self._store, self._delivery, self._joining, self._intake = store, delivery, joining, intake
         self._reactor, self._was_written, self._resends, self._accounts = reactor, was_written, resends, accounts
         self.overview = Overview()
@@ -134,13 +136,9 @@ class Clockwork:
 
     async def recover_leases(self) -> None:
         """The link to the store was lost: what a lease took there may never have come here. Nobody has written such
-        messages. A result on its way to the store looks the same for a moment, so they must stay as they are."""
+        messages. A result on its way to the store looks the same there, but the ledgers know of it."""
         for dispatcher in list(self._delivery.dispatchers.values()):
-            before = {message.id: message.rev for message in await self._in_nobodys_hand(dispatcher)}
-            if not before:
-                continue
-            await task.deferLater(self._reactor, STEADY_S, lambda: None)
-            lost = [m for m in await self._in_nobodys_hand(dispatcher) if before.get(m.id) == m.rev]
+            lost = await self._in_nobodys_hand(dispatcher)
             self._give_back(dispatcher, lost, "the store's answer was lost")
             if lost:
                 log.warn("{channel}: {n} messages go back to the queue", channel=dispatcher.channel.name, n=len(lost))
@@ -153,12 +151,14 @@ class Clockwork:
         for start in range(0, len(ids), AT_ONCE):
             some = ids[start : start + AT_ONCE]
             found = await self._store.command("MGET", *map(keys.message, some), keep=Keep.OVER_LINKS)
+            # Calls are answered in order: a change sent before this question shows in its answer, a later one is here.
+            concerned = self._concerned()
             gone = [one for one, record in zip(some, found, strict=True) if not record]
             if gone:  # taken back from the channel after their ESME was refused
                 await self._store.command("SREM", dispatcher.hand_key, *gone, keep=Keep.OVER_LINKS)
             for record in filter(None, found):
                 message = records.unpack(record)
-                if not message.in_hand or message.final or message.id in dispatcher.in_hand:
+                if not message.in_hand or message.final or message.id in dispatcher.in_hand or message.id in concerned:
                     continue
                 if message.attempts and message.attempts[-1].channel == dispatcher.channel.name:
                     stranded.append(message)

@@ -130,7 +130,8 @@ class Delivery:
     ) -> None:
         """Somebody changed or ended the message meanwhile (expired, cancelled), or a report that was faster than the
         answer moved it to the next channel; what the channel did stays true."""
-        if fresh is None or fresh.final or len(fresh.attempts) != ordinal:
+        resolved = fresh is not None and isinstance(result, Unwritten) and not fresh.in_hand
+        if fresh is None or fresh.final or len(fresh.attempts) != ordinal or resolved:
             self._note_after_end(turn, fresh)
         else:
             self._resolve(fresh, result, turn.now, facts)

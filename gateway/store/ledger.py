@@ -38,7 +38,7 @@ class Ledger:
         self._before = before
         self._store, self._node, self._feed_length, self._later, self._keep = store, node, feed_length, later, keep
         self._waiting: list[Turn | list[Turn]] = []
-        self._flights = 0
+        self._flying: list[list[Turn]] = []  # calls at the store
         self._scheduled = False
         self._mean_events = 16.0  # in one entry of the feed
         self.idle: Callable[[], None] = lambda: None
@@ -46,7 +46,13 @@ class Ledger:
 
     @property
     def busy(self) -> bool:
-        return bool(self._waiting or self._flights)
+        return bool(self._waiting or self._flying)
+
+    @property
+    def concerned(self) -> set[str]:
+        """Ids of the messages whose change is on its way: not known to be kept yet."""
+        waiting = [turn for one in self._waiting for turn in ((one,) if isinstance(one, Turn) else one)]
+        return {turn.message.id for batch in (waiting, *self._flying) for turn in batch}
 
     def commit(self, turn: Turn) -> None:
         """Queue one change, which is sealed."""
@@ -89,7 +95,7 @@ class Ledger:
 
     def _send_some(self) -> None:
         most = 1 if self._before is not None and self._before._waiting else IN_FLIGHT
-        while self._waiting and self._flights < most:
+        while self._waiting and len(self._flying) < most:
             batch: list[Turn] = []
             taken = 0
             for one in self._waiting:
@@ -106,7 +112,7 @@ class Ledger:
             self._send(batch)
 
     def _send(self, batch: list[Turn]) -> None:
-        self._flights += 1
+        self._flying.append(batch)
         items: list[Any] = [len(batch)]
         area: list[bytes] = []
         count = 0
@@ -130,7 +136,7 @@ class Ledger:
         ).addErrback(lambda failure: log.failure("a batch was kept but its sequel failed", failure=failure))
 
     def _answered(self, answers: list[Any], batch: list[Turn]) -> None:
-        self._flights -= 1
+        self._flying.remove(batch)
         for turn, answer in zip(batch, answers, strict=True):
             try:
                 if answer == 1 or answer == 2 or answer[0] == 1:
@@ -148,7 +154,7 @@ class Ledger:
         self._go_on()
 
     def _failed(self, failure: Failure, batch: list[Turn]) -> None:
-        self._flights -= 1
+        self._flying.remove(batch)
         told = [turn.not_kept() for turn in batch]
         if not any(told):
             log.error("the store did not keep a batch: {why}", why=failure.getErrorMessage()[:120])
@@ -160,5 +166,5 @@ class Ledger:
         if self._waiting:
             if not self._scheduled:
                 self._flush()
-        elif not self._flights:
+        elif not self._flying:
             self.idle()

@@ -123,6 +123,7 @@ class House:
             was_written=was_written,
             resends=lambda _: False,
             accounts=lambda: ["billing", "shop"],
+            concerned=lambda: self.ledger.concerned | self.accepted.concerned,
         )
 
     def add_channel(self, name: str, kind: str, price: str) -> MemoryChannel:

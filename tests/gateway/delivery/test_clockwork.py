@@ -6,7 +6,7 @@ import pytest_twisted
 from twisted.internet.defer import ensureDeferred
 
 from gateway.messages.message import FORMAT, Attempted
-from gateway.messages.outcome import Status, Uncertain
+from gateway.messages.outcome import Status, Uncertain, Unwritten
 from gateway.messages.states import State
 from gateway.store import keys
 from gateway.store.valkey import Store
@@ -106,10 +106,8 @@ async def test_a_lease_whose_answer_was_lost_goes_back_to_the_queue(store: Store
     house.operator.window = 0
     ids = await house.submit(*(house.message() for _ in range(3)))
     await store.call("lease", "operator", "3", keys.hand("gw1", "operator"))  # and nobody hears the answer
-    recovering = ensureDeferred(house.clockwork.recover_leases())
+    await house.clockwork.recover_leases()
     await house.settle()
-    await house.passes(1.0)
-    await recovering
     house.operator.window = 10
     house.hub.capacity_changed("operator")
     await house.settle()
@@ -120,13 +118,26 @@ async def test_a_lease_whose_answer_was_lost_goes_back_to_the_queue(store: Store
 async def test_a_result_on_its_way_is_no_lost_lease(store: Store) -> None:
     house = await House(store, SMS_ONLY).start()
     (message_id,) = await house.submit(house.message())
-    recovering = ensureDeferred(house.clockwork.recover_leases())
-    house.operator.answer(message_id, Uncertain("timeout"))
+    house.operator.answer(message_id, Uncertain("timeout"))  # written in the next turn, which does not come yet
+    assert house.ledger.concerned == {message_id}
+    await house.clockwork.recover_leases()
     await house.settle()
-    await house.passes(2.0)
-    await recovering
+    assert house.ledger.concerned == set()
     assert len(house.operator.taken) == 1
     assert (await house.read(message_id)).attempts[-1].state is Attempted.UNCERTAIN
+
+
+@pytest_twisted.ensureDeferred
+async def test_giving_back_what_was_sent_meanwhile_changes_nothing(store: Store) -> None:
+    house = await House(store, SMS_ONLY).start()
+    (message_id,) = await house.submit(house.message())
+    stale = await house.read(message_id)
+    house.operator.accept("smsc-1")
+    await house.settle()
+    house.delivery.attempted("operator", [(stale, Unwritten("the store's answer was lost"))])
+    await house.settle()
+    assert len(house.operator.taken) == 1
+    assert (await house.read(message_id)).attempts[-1].state is Attempted.SENT
 
 
 @pytest_twisted.ensureDeferred

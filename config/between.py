@@ -24,6 +24,7 @@ def between(document: Document) -> None:
     accounts = _accounts(document, values)
     channels = _channels(document, values)
     _routes(document, values, accounts, channels)
+    _replies(document, values, accounts, channels)
     _listeners(document, values)
 
 
@@ -252,6 +253,26 @@ def _certificates(document: Document, path: Path, listener: dict[str, str]) -> N
         certificates.check(listener)
     except ValueError as wrong:
         document.error(path, f"{wrong}; name files in PEM that belong together")
+
+
+def _replies(document: Document, values: Any, accounts: set[str] | None, channels: set[str] | None) -> None:
+    earlier: list[tuple[Path, bool, dict[str, Any]]] = []
+    for path, reply in _items(values, "replies"):
+        account = reply.get("account")
+        if accounts is not None and isinstance(account, str) and account not in accounts:
+            _dangling(document, (*path, "account"), account, accounts, "account")
+        for index, name in _texts(reply.get("channel")):
+            if channels is not None and name not in channels:
+                _dangling(document, (*path, "channel", *index), name, channels, "channel")
+        always = reply.get("always") is True
+        conditions = {key: frozenset(text for _, text in _texts(reply.get(key))) for key in ("to", "channel")}
+        conditions = {key: texts for key, texts in conditions.items() if texts}
+        for first, before_always, before in earlier:
+            if before_always == always and all(key in conditions and conditions[key] <= before[key] for key in before):
+                where = f"{dotted(first)} (line {document.line(first)})"
+                document.error(path, f"is never reached, because {where} takes all that it would take; remove one")
+                break
+        earlier.append((path, always, conditions))
 
 
 def _listeners(document: Document, values: Any) -> None:

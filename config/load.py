@@ -84,6 +84,7 @@ _EXAMPLES = {
     "api_key": "write api_key: ${NAME} or ${file:/path}",
     "instance": "write the instance, session or phone_number_id",
     "channels": "list at least one channel by name",
+    "account": "write the system_id of an account",
     "match": "write the regular expression of the whole text",
     "language": "write a language code such as pt_BR",
 }

@@ -45,6 +45,7 @@ from config.fields import (
     text,
     whole,
 )
+from config.wire_numbers import StatusTable, Tags
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
@@ -141,6 +142,8 @@ class SmscSettings(Settings):
     enquire_link: Duration = 30.0
     reconnect: ReconnectSettings = ReconnectSettings()
     unanswered: Literal["hold", "resend"] = "hold"
+    status: StatusTable = {}  # command_status -> what it means, where gateway.smpp.status reads it otherwise
+    pass_tlvs: Tags | None = None  # None: every vendor TLV to the operator, none from it
     price: Money = Decimal("0")  # per segment
 
 
@@ -242,6 +245,15 @@ class RouteSettings(Settings):
     priority: Literal["high", "normal", "low"] = "normal"
 
 
+class ReplySettings(Settings):
+    """Who gets what people write: to these addresses of ours, on these channels. Empty tuples match everything."""
+
+    to: Annotated[tuple[SourceAddr, ...], OneOrMore] = ()
+    channel: Annotated[tuple[Name, ...], OneOrMore] = ()
+    account: SystemId
+    always: Flag = False  # also when another account wrote to that person last
+
+
 class HttpSettings(Settings):
     """Webhooks, health, metrics and the admin part."""
 
@@ -273,5 +285,6 @@ class Config(Settings):
     smsc_client: tuple[SmscSettings, ...] = ()
     bridge: tuple[BridgeSettings, ...] = ()
     routes: tuple[RouteSettings, ...] = ()
+    replies: tuple[ReplySettings, ...] = ()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gateway.messages.outcome import Refused, TryLater
 from gateway.smpp import status
 from gateway.smpp.constants import CommandStatus, Tag
@@ -13,12 +15,16 @@ JITTER = 0.2
 RMSGQFUL = int(CommandStatus.ESME_RMSGQFUL)
 
 
-def of_error(response: Pdu, tries: int, random: float) -> Refused | TryLater | Verdict:
+def of_error(response: Pdu, tries: int, random: float, told: Mapping[int, str]) -> Refused | TryLater | Verdict:
     """The meaning of an error status: a result, or Verdict.THROTTLED or Verdict.LINK, which don't end the attempt.
 
-    response: a submit_sm_resp or generic_nack that is not ESME_ROK. tries: retries so far. random: in [0, 1).
+    response: a submit_sm_resp or generic_nack that is not ESME_ROK. tries: retries so far. random: in [0, 1). told:
+    the channel's own `status` table, which comes before the general reading.
     """
     code = response.command_status
+    word = told.get(code)
+    if word is not None:
+        return _as_told(word, code, tries, random)
     reason = tlv(response, Tag.DELIVERY_FAILURE_REASON)
     failure_reason = reason[0] if reason else None
     verdict = status.classify(code, failure_reason)
@@ -30,7 +36,19 @@ def of_error(response: Pdu, tries: int, random: float) -> Refused | TryLater | V
         limit = status.retry_limit(code, failure_reason)
         if limit is None or tries < limit:
             return later(code, tries, random)
-    return Refused(reason="refused", code=str(code), rejected=True)
+    return Refused(reason="refused", code=str(code), rejected=True, ends=True)
+
+
+def _as_told(word: str, code: int, tries: int, random: float) -> Refused | TryLater | Verdict:
+    """One of the words of `status`; see docs/configuration.md."""
+    match word:
+        case "retry":
+            return later(code, tries, random)
+        case "slow_down":
+            return Verdict.THROTTLED
+        case "rebind":
+            return Verdict.LINK
+    return Refused(reason="refused", code=str(code), rejected=True, ends=word == "fail")
 
 
 def later(code: int, tries: int, random: float) -> TryLater:

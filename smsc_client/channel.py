@@ -19,7 +19,7 @@ from gateway.messages.outcome import Accepted, AttemptResult, Inbound, Refused, 
 from gateway.metrics import Metrics
 from gateway.smpp.events import Answered, Event, Received, Unanswered
 from gateway.smpp.pdu import BindReceiver, BindTransceiver, BindTransmitter, Pdu, SubmitSmResp
-from gateway.smpp.status import Verdict, needs_attention
+from gateway.smpp.status import Verdict, is_known, needs_attention
 from smsc_client import answers
 from smsc_client.clock import Clock, Endpoint, Timer, cancel
 from smsc_client.hand import Hand, Item, Parts, message_of
@@ -30,6 +30,7 @@ from smsc_client.reports import Incoming
 MAX_WAITING = 10_000  # messages behind others to the same destination
 FULL_RETRIES = 5  # of one message after ESME_RMSGQFUL: then it is the person's queue that is full
 FULL_REST_S = 1.0
+MAX_ALARMS = 100  # unknown codes told in the log: an operator may make them up
 STOP_S = 5.0
 
 BINDS = {
@@ -79,7 +80,7 @@ class SmscChannel:
         self.inflight = 0
         self._results, self._clock, self._metrics, self._random = results, reactor, metrics, random
         self._log = Logger("smsc_client")
-        self._incoming = Incoming(self.name, results, self._log)
+        self._incoming = Incoming(self.name, results, self._log, settings.pass_tlvs or ())
         self._hand = Hand()
         self._full: dict[str, int] = {}  # message id: RMSGQFUL answers in a row
         self._last_full = ""  # who got the last one
@@ -153,6 +154,7 @@ class SmscChannel:
             return False
         self.settings, self.price = settings, str(settings.price)
         self._outflow.configure(settings)
+        self._incoming.passes = frozenset(settings.pass_tlvs or ())
         return True
 
     async def start(self) -> None:
@@ -236,7 +238,7 @@ class SmscChannel:
             else:  # a generic_nack that says ESME_ROK
                 self._end(item, answers.later(0, tries, self._random()))
             return
-        result = answers.of_error(response, tries, self._random())
+        result = answers.of_error(response, tries, self._random(), self.settings.status)
         if result is Verdict.THROTTLED:
             self._throttled(link, item, response, tries, now)
         elif isinstance(result, Verdict):  # of no use to anybody: the message stays first, for another bind
@@ -244,10 +246,20 @@ class SmscChannel:
             link.unbind()
         else:
             self._end(item, result)
-        if needs_attention(response.command_status) and response.command_status not in self._alarmed:
-            self._alarmed.add(response.command_status)
+        self._alarm(response.command_status)
+
+    def _alarm(self, status: int) -> None:
+        """An answer that somebody has to look at is an error in the log, once; `status` tables are such a look."""
+        if status in self._alarmed or status in self.settings.status or len(self._alarmed) >= MAX_ALARMS:
+            return
+        if needs_attention(status):
             what = "{channel}: submit_sm refused with command_status 0x{status:02X}; its settings need attention"
-            self._log.error(what, channel=self.name, status=response.command_status)
+        elif not is_known(status):
+            what = "{channel}: command_status 0x{status:02X} is none of SMPP; ask the operator, then say so in `status`"
+        else:
+            return
+        self._alarmed.add(status)
+        self._log.error(what, channel=self.name, status=status)
 
     def _throttled(self, link: Link, item: Item, response: Pdu, tries: int, now: float) -> None:
         """The same message again; its destination stays busy, so nothing overtakes it.
@@ -257,11 +269,12 @@ class SmscChannel:
         """
         self._metrics.throttled(self.name)
         key, again = message_of(item).id, False
-        if response.command_status == answers.RMSGQFUL:
+        full = response.command_status == answers.RMSGQFUL and answers.RMSGQFUL not in self.settings.status
+        if full:
             again, self._last_full = key == self._last_full, key
         if not again:
             self._outflow.slow_down(link, response.sequence_number, now)
-        if response.command_status != answers.RMSGQFUL:
+        if not full:
             self._hand.first.append(item)
             return
         times = self._full[key] = self._full.get(key, 0) + 1

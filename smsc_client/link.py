@@ -10,42 +10,19 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from config.schema import ReconnectSettings, SmscSettings
-from gateway.smpp.constants import VERSION_3_4, CommandStatus
+from config.schema import SmscSettings
+from gateway.smpp.constants import VERSION_3_4
 from gateway.smpp.events import BindRefused, Bound, Event, Over
 from gateway.smpp.pdu import Bind, BindReceiver
 from gateway.smpp.session import SessionSettings
 from gateway.smpp.states import BOUND
+from smsc_client.backoff import LOCKED_OUT, Backoff
 from smsc_client.clock import Clock, Endpoint, Timer, cancel
 from smsc_client.protocol import EsmeProtocol
 
 BIND_ANSWER_S = 15.0
 STEADY_S = 60.0  # a bind that lasted so long starts the back-off anew
-REFUSED_S, REFUSED_MOST_S = 30.0, 300.0  # after a refused bind, as far as reconnect.max allows
 AGAIN_S, REMIND_S = 60.0, 3600.0  # how long one line is not repeated: after other lines, without any
-LOCKED_OUT = frozenset(
-    int(status) for status in (CommandStatus.ESME_RBINDFAIL, CommandStatus.ESME_RINVPASWD, CommandStatus.ESME_RINVSYSID)
-)
-
-
-class Backoff:
-    """How long to wait before the next try: doubling, give or take 20 %, never above `max`."""
-
-    def __init__(self, settings: ReconnectSettings, random: Callable[[], float]) -> None:
-        self._settings, self._random = settings, random
-        self.reset()
-
-    def reset(self) -> None:
-        self._next_s, self._refused_s = self._settings.initial, REFUSED_S
-
-    def delay(self, *, refused: bool = False) -> float:
-        """Seconds. refused: the operator refused the bind itself; too many tries may lock the account there."""
-        base = self._next_s
-        self._next_s = min(self._next_s * 2, self._settings.max)
-        if refused:
-            base = max(base, self._refused_s)
-            self._refused_s = min(self._refused_s * 2, REFUSED_MOST_S)
-        return min(base * (0.8 + 0.4 * self._random()), self._settings.max)
 
 
 class LinkOwner(Protocol):
@@ -95,7 +72,7 @@ class Link:
         self._connecting: Deferred[Any] | None = None
         self._again: Timer | None = None
         self._ended: list[Deferred[None]] = []
-        self._refused = False
+        self._refused = 0
         self._said: dict[str, float] = {}
         self._said_last = ""
 
@@ -143,7 +120,7 @@ class Link:
 
     def _connect(self) -> None:
         self._again = None
-        self._refused = False
+        self._refused = 0
         factory = Factory.forProtocol(
             lambda: EsmeProtocol(
                 self._session_settings,
@@ -176,8 +153,8 @@ class Link:
                 self.since = self._clock.seconds()
                 self._say("bound", good=True)
             case BindRefused(command_status=status):
-                self._refused = status in LOCKED_OUT
-                self._say(f"bind refused with command_status 0x{status:02X}")
+                self._refused = status
+                self._say(f"bind refused with command_status 0x{status:02X}", alarm=status in LOCKED_OUT)
             case Over(reason=reason):
                 if self._wanted and not reason.startswith("bind refused"):
                     self._say(f"link lost: {reason}")
@@ -207,9 +184,9 @@ class Link:
             self._later()
 
     def _later(self) -> None:
-        self._again = self._clock.callLater(self._backoff.delay(refused=self._refused), self._connect)
+        self._again = self._clock.callLater(self._backoff.delay(self._refused), self._connect)
 
-    def _say(self, what: str, *, good: bool = False) -> None:
+    def _say(self, what: str, *, good: bool = False, alarm: bool = False) -> None:
         """One line per change, repeated after an hour, and not over and over while a link flaps."""
         now = self._clock.seconds()
         quiet_s = REMIND_S if what == self._said_last else AGAIN_S
@@ -220,5 +197,8 @@ class Link:
         self._said[what], self._said_last = now, what
         if good:
             self._log.info("{link}: {what}", link=self.label, what=what)
+        elif alarm:
+            said = "{link}: {what}; its system_id, password or system_type need attention; trying again, seldom"
+            self._log.error(said, link=self.label, what=what)
         else:
             self._log.warn("{link}: {what}; trying again", link=self.label, what=what)

@@ -30,11 +30,13 @@ class NoAccount(msgspec.Struct, frozen=True, gc=False):
 
 
 class Refused(msgspec.Struct, frozen=True, gc=False):
-    """Final for this message on this channel. `rejected`: the operator's own refusal (REJECTD, not UNDELIV)."""
+    """Final for this message on this channel. `rejected`: the operator's own refusal (REJECTD, not UNDELIV).
+    `ends`: final for the message, whatever channels would follow."""
 
     reason: str
     code: str = ""
     rejected: bool = True
+    ends: bool = False
 
 
 class TryLater(msgspec.Struct, frozen=True, gc=False):
@@ -96,6 +98,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True, gc=False):
     other_ids: tuple[str, ...] = ()  # the id in the receipt's text where it differs from the TLV
     message_id: str = ""  # ours, where the service gives it back: it names its own ids exactly, then
     again_s: float = -1.0  # FAILED, and the same channel may try once more after so long; below 0: it may not
+    tlvs: tuple[tuple[int, bytes], ...] = ()  # what the ESME is to see of the operator's own
 
 
 class Inbound(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -113,6 +116,7 @@ class Inbound(msgspec.Struct, frozen=True, array_like=True, gc=False):
     data_coding: int = 0
     esm_class: int = 0
     at: float = 0.0
+    tlvs: tuple[tuple[int, bytes], ...] = ()  # of an operator's text: those that place it, and `pass_tlvs`
 
 
 class Lookup(msgspec.Struct, frozen=True, gc=False):

@@ -51,8 +51,10 @@ def resolve(message: Message, result: AttemptResult, now: float, alone: bool) ->
         case NoAccount(origin=origin, code=code):
             _fail(attempt, "no_account", code, State.UNDELIVERABLE)
             return [("failed", channel, f"no_account ({origin})")]
-        case Refused(reason=reason, code=code, rejected=rejected):
+        case Refused(reason=reason, code=code, rejected=rejected, ends=ends):
             _fail(attempt, reason, code, State.REJECTED if rejected else State.UNDELIVERABLE)
+            if ends and channel in message.plan:
+                message.plan = message.plan[: message.plan.index(channel) + 1]  # nothing follows any more
             return [("failed", channel, f"{reason} {code}".strip())]
         case TryLater(after_s=after_s, reason=reason, code=code, counted=counted):
             attempt.state, attempt.due_at, attempt.reason, attempt.code = Attempted.RETRY, now + after_s, reason, code

@@ -124,6 +124,24 @@ def test_one_text_stands_for_a_list_of_one_and_prefixes_lose_their_plus(tmp_path
     assert (when.hours, when.data_coding) == ((1320, 360), (8,))
 
 
+def test_numbers_of_the_wire_may_be_written_as_operators_write_them(tmp_path: Path) -> None:
+    text = more(
+        SMSC, "    status: {0x0B: retry, 88: fail, '0x401': next_channel}\n    pass_tlvs: [0x1403, 5120, 0x1403]"
+    )
+    operator = load(written(tmp_path, text), {}).smsc_client[0]
+    assert operator.status == {11: "retry", 88: "fail", 1025: "next_channel"}
+    assert operator.pass_tlvs == (0x1403, 0x1400)
+    bare = load(written(tmp_path, BASE), {}).smsc_client[0]
+    assert (bare.status, bare.pass_tlvs) == ({}, None)
+    assert load(written(tmp_path, more(SMSC, "    pass_tlvs: []")), {}).smsc_client[0].pass_tlvs == ()
+
+
+def test_replies_of_one_kind_do_not_hide_those_of_the_other(tmp_path: Path) -> None:
+    text = BASE + "replies:\n  - {account: billing}\n  - {to: '28940', account: billing, always: true}\n"
+    config = load(written(tmp_path, text), {})
+    assert [(one.to, one.always) for one in config.replies] == [((), False), (("28940",), True)]
+
+
 def test_values_come_from_the_environment_and_from_files(tmp_path: Path) -> None:
     (tmp_path / "pw").write_text("  from-file\n")
     text = BASE.replace("password: hunter2secret", "password: ${file:pw}", 1)
@@ -487,6 +505,45 @@ BROKEN: list[tuple[str, str | bytes, int, str, str]] = [
         20,
         "routes[0].when.data_coding[0]",
         "from 0 to 255",
+    ),
+    # what operators mean
+    ("a list of statuses", more(SMSC, "    status: [fail]"), 8, "smsc_client[0].status", "{0x0B: fail"),
+    ("a status by name", more(SMSC, "    status: {RTHROTTLED: fail}"), 8, "smsc_client[0].status", 'got "RTHROTTLED"'),
+    ("a success that fails", more(SMSC, "    status: {0: fail}"), 8, "smsc_client[0].status", "out of range"),
+    ("a status too large", more(SMSC, "    status: {0x100000000: fail}"), 8, "smsc_client[0].status", 'got "0x1'),
+    ("another action", more(SMSC, "    status: {88: skip}"), 8, "smsc_client[0].status", "write retry, fail"),
+    (
+        "one status twice",
+        more(SMSC, "    status: {88: fail, 0x58: retry}"),
+        8,
+        "smsc_client[0].status",
+        "0x58 is given",
+    ),
+    ("tags as a mapping", more(SMSC, "    pass_tlvs: {5120: x}"), 8, "smsc_client[0].pass_tlvs", "expected a list"),
+    ("a tag by name", more(SMSC, "    pass_tlvs: [vendor]"), 8, "smsc_client[0].pass_tlvs", "such as 0x1403"),
+    ("a tag of our own", more(SMSC, "    pass_tlvs: [0x1401]"), 8, "smsc_client[0].pass_tlvs", "0x1401 is a TLV that"),
+    # who gets what people write
+    ("a reply to nobody", BASE + "replies:\n  - to: '28940'\n", 21, "replies[0].account", "is missing"),
+    (
+        "a reply to an unknown account",
+        BASE + "replies:\n  - {to: '28940', account: biling}\n",
+        21,
+        "replies[0].account",
+        "did you mean billing?",
+    ),
+    (
+        "a reply by an unknown channel",
+        BASE + "replies:\n  - {channel: [zapp], account: billing}\n",
+        21,
+        "replies[0].channel[0]",
+        "did you mean zap?",
+    ),
+    (
+        "a reply that is never reached",
+        BASE + "replies:\n  - {channel: zap, account: billing}\n  - {channel: zap, to: '1', account: billing}\n",
+        22,
+        "replies[1]",
+        "replies[0] (line 21) takes all",
     ),
 ]
 

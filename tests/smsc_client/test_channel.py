@@ -111,19 +111,19 @@ def test_order_per_destination_holds_over_several_binds_and_throttling() -> None
 @pytest.mark.parametrize(
     ("status", "tries", "expected"),
     [
-        (0x0B, 0, Refused("refused", "11")),
-        (0x01, 0, Refused("refused", "1")),
-        (0x0A, 0, Refused("refused", "10")),
+        (0x0B, 0, Refused("refused", "11", ends=True)),
+        (0x01, 0, Refused("refused", "1", ends=True)),
+        (0x0A, 0, Refused("refused", "10", ends=True)),
         (0x08, 0, TryLater(5.0, "temporary", "8")),
         (0x08, 1, TryLater(30.0, "temporary", "8")),
         (0x08, 2, TryLater(120.0, "temporary", "8")),
         (0x08, 9, TryLater(1800.0, "temporary", "8")),
         (0x45, 0, TryLater(5.0, "temporary", "69")),
         (0x45, 1, TryLater(30.0, "temporary", "69")),
-        (0x45, 2, Refused("refused", "69")),
-        (0xFF, 2, Refused("refused", "255")),
+        (0x45, 2, Refused("refused", "69", ends=True)),
+        (0xFF, 2, Refused("refused", "255", ends=True)),
         (0x400, 1, TryLater(30.0, "temporary", "1024")),
-        (0x400, 2, Refused("refused", "1024")),
+        (0x400, 2, Refused("refused", "1024", ends=True)),
     ],
 )
 def test_an_error_answer_ends_the_attempt_as_its_status_says(status: int, tries: int, expected: object) -> None:
@@ -136,7 +136,7 @@ def test_an_error_answer_ends_the_attempt_as_its_status_says(status: int, tries:
 def test_a_generic_nack_refuses_its_submit() -> None:
     stage = Stage(lambda pdu, now: Reply(status=0x03, nack=True))
     stage.send(message(1))
-    assert stage.outcomes == [Refused("refused", "3")]
+    assert stage.outcomes == [Refused("refused", "3", ends=True)]
     assert stage.channel.up
 
 

@@ -6,46 +6,11 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from twisted.logger import globalLogPublisher
 
 from config.schema import ReconnectSettings
 from gateway.messages.outcome import Accepted
 from gateway.smpp.pdu import BindReceiver, BindTransceiver, BindTransmitter
-from smsc_client.link import Backoff
 from tests.smsc_client.stage import Stage, message
-
-
-@pytest.fixture
-def lines() -> Any:
-    events: list[dict[str, Any]] = []
-
-    def keep(event: dict[str, Any]) -> None:
-        if event.get("log_namespace") == "smsc_client":
-            events.append(event)
-
-    globalLogPublisher.addObserver(keep)
-    yield events
-    globalLogPublisher.removeObserver(keep)
-
-
-def test_the_backoff_doubles_give_or_take_a_fifth_and_never_exceeds_its_maximum() -> None:
-    settings = ReconnectSettings(initial=1.0, max=60.0)
-    assert [Backoff(settings, lambda: 0.0).delay() for _ in range(1)] == [0.8]
-    backoff = Backoff(settings, lambda: 0.999999)
-    delays = [backoff.delay() for _ in range(8)]
-    assert delays[:3] == pytest.approx([1.2, 2.4, 4.8], rel=1e-3)
-    assert delays[-1] == 60.0
-    backoff.reset()
-    assert backoff.delay() == pytest.approx(1.2, rel=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("most", "expected"),
-    [(600.0, [30.0, 60.0, 120.0, 240.0, 300.0, 300.0]), (60.0, [30.0, 60.0, 60.0]), (2.0, [2.0] * 3)],
-)
-def test_a_refused_bind_waits_longer_as_far_as_the_maximum_allows(most: float, expected: list[float]) -> None:
-    backoff = Backoff(ReconnectSettings(initial=1.0, max=most), lambda: 0.5)
-    assert [backoff.delay(refused=True) for _ in expected] == expected
 
 
 @pytest.mark.parametrize(
@@ -109,23 +74,55 @@ def test_a_refused_bind_is_tried_seldom_and_logged_without_the_password(lines: l
     stage = Stage(start=False)
     stage.smsc.bind_status = 0x0E
     stage.start()
-    stage.run(300, step=0.5)
-    assert len(stage.smsc.binds) <= 7
+    stage.run(600, step=0.5)
+    assert len(stage.smsc.binds) == 5  # at 0, 30, 90, 210, 450 s
     text = " ".join(str(line) for line in lines)
     assert "0x{status" not in text and "0x0E" in text
     assert "secret12" not in text
+    assert [line["log_level"].name for line in lines] == ["error"]
     stage.smsc.bind_status = 0
-    stage.run(61, step=0.5)
+    stage.run(301, step=0.5)
     assert stage.channel.up
 
 
-def test_tests_that_configure_a_short_maximum_never_wait_longer() -> None:
+def test_an_operator_that_still_counts_us_as_bound_is_asked_again_after_a_minute(lines: list[dict[str, Any]]) -> None:
+    stage = Stage(start=False)
+    stage.smsc.bind_status = 0x05
+    stage.start()
+    stage.run(59, step=0.5)
+    assert len(stage.smsc.binds) == 1
+    stage.smsc.bind_status = 0
+    stage.run(15, step=0.5)
+    assert stage.channel.up
+    assert {line["log_level"].name for line in lines} == {"warn", "info"}
+
+
+def test_a_bind_that_lasted_a_minute_forgets_the_refusals_before_it() -> None:
+    stage = Stage(start=False)
+    stage.smsc.bind_status = 0x0E
+    stage.start()
+    stage.run(100, step=0.5)  # refused at 0, 30 and 90 s: the next wait would be two minutes
+    stage.smsc.bind_status = 0
+    stage.run(120, step=0.5)
+    assert stage.channel.up
+    stage.run(61, step=0.5)
+    stage.smsc.bind_status = 0x0E
+    stage.smsc.drop()
+    stage.run(1.1, step=0.05)
+    tries = len(stage.smsc.binds)
+    stage.run(29.8, step=0.1)
+    assert len(stage.smsc.binds) == tries
+    stage.run(0.4, step=0.1)
+    assert len(stage.smsc.binds) == tries + 1
+
+
+def test_a_short_maximum_shortens_the_waits_after_a_refused_bind_too() -> None:
     stage = Stage(start=False, reconnect=ReconnectSettings(initial=0.2, max=2.0))
     stage.smsc.bind_status = 0x0F
     stage.start()
-    stage.run(20, step=0.01)
+    stage.run(60, step=0.01)
     tries = stage.smsc.endpoint.tries
-    assert max(b - a for a, b in pairwise(tries)) <= 2.1
+    assert max(b - a for a, b in pairwise(tries)) <= 10.1
 
 
 def test_an_operator_that_falls_silent_is_noticed_by_enquire_link() -> None:

@@ -25,7 +25,7 @@ def test_a_long_text_is_accepted_when_all_its_parts_are() -> None:
 def test_a_refused_part_refuses_the_text() -> None:
     stage = Stage(lambda pdu, now: Reply(status=0x0B if pdu.short_message[5:6] == b"\x02" else 0))
     stage.send(long_text())
-    assert stage.outcomes == [Refused("refused", "11")]
+    assert stage.outcomes == [Refused("refused", "11", ends=True)]
     assert len(stage.smsc.submits) == 2
 
 

@@ -7,7 +7,7 @@ Which of the two it is, esm_class and TLVs say, never the text: otherwise anybod
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from twisted.logger import Logger
@@ -36,6 +36,19 @@ _MESSAGE_STATE = int(Tag.MESSAGE_STATE)
 _NETWORK_ERROR_CODE = int(Tag.NETWORK_ERROR_CODE)
 _MESSAGE_PAYLOAD = int(Tag.MESSAGE_PAYLOAD)
 
+# Without these nobody could join the parts of a text, or know that it is none.
+_PLACING = frozenset(
+    map(
+        int,
+        (
+            Tag.SAR_MSG_REF_NUM,
+            Tag.SAR_TOTAL_SEGMENTS,
+            Tag.SAR_SEGMENT_SEQNUM,
+            Tag.SOURCE_PORT,
+            Tag.DESTINATION_PORT,
+        ),
+    )
+)
 _RMSGQFUL = int(CommandStatus.ESME_RMSGQFUL)
 _RSYSERR = int(CommandStatus.ESME_RSYSERR)
 
@@ -50,8 +63,10 @@ class Results(Protocol):
 class Incoming:
     """Hands on what a read brought, and answers it once it is kept."""
 
-    def __init__(self, channel: str, results: Results, log: Logger) -> None:
+    def __init__(self, channel: str, results: Results, log: Logger, passes: Iterable[int] = ()) -> None:
+        """passes: tags of TLVs that the ESME is to see."""
         self._channel, self._results, self._log = channel, results, log
+        self.passes = frozenset(passes)
 
     def take(self, protocol: EsmeProtocol, pdus: Sequence[Pdu], now: float) -> None:
         """pdus: requests of one read; those that carry no message (alert_notification, outbind) are passed over."""
@@ -63,7 +78,7 @@ class Incoming:
             if not isinstance(pdu, _MESSAGES):
                 continue
             try:
-                news = read(pdu, self._channel, now)
+                news = read(pdu, self._channel, now, self.passes)
             except Exception:  # whatever it holds, it costs one answer
                 self._log.failure("{channel}: a message from the operator could not be read", channel=self._channel)
                 _respond(protocol, (pdu,), _RSYSERR)
@@ -91,11 +106,11 @@ def _respond(protocol: EsmeProtocol, pdus: Sequence[DeliverSm | DataSm], command
     protocol.flush()
 
 
-def read(pdu: DeliverSm | DataSm, channel: str, now: float) -> Report | Inbound:
+def read(pdu: DeliverSm | DataSm, channel: str, now: float, passes: frozenset[int] = frozenset()) -> Report | Inbound:
     """A receipt if esm_class says so or receipted_message_id is there; anything else is a text to us (MO)."""
     tlvs = dict(reversed(pdu.tlvs)) if pdu.tlvs else {}
     if pdu.esm_class & _OF_RECEIPTS or _RECEIPTED_MESSAGE_ID in tlvs:
-        return _report(pdu, tlvs, channel, now)
+        return _report(pdu, tlvs, channel, now, tuple(one for one in pdu.tlvs if one[0] in passes) if passes else ())
     return Inbound(
         channel=channel,
         msisdn=_digits(pdu.source_addr),
@@ -104,10 +119,13 @@ def read(pdu: DeliverSm | DataSm, channel: str, now: float) -> Report | Inbound:
         data_coding=pdu.data_coding,
         esm_class=pdu.esm_class,
         at=now,
+        tlvs=tuple(one for one in pdu.tlvs if one[0] in passes or one[0] in _PLACING) if tlvs else (),
     )
 
 
-def _report(pdu: DeliverSm | DataSm, tlvs: dict[int, bytes], channel: str, now: float) -> Report:
+def _report(
+    pdu: DeliverSm | DataSm, tlvs: dict[int, bytes], channel: str, now: float, passed: tuple[tuple[int, bytes], ...]
+) -> Report:
     user_data = _user_data(pdu, tlvs)
     if pdu.esm_class & _UDHI:
         user_data = user_data[segments.split_udh(pdu.esm_class, user_data)[1] :]
@@ -129,6 +147,7 @@ def _report(pdu: DeliverSm | DataSm, tlvs: dict[int, bytes], channel: str, now: 
         dest=_digits(pdu.source_addr),
         at=now,
         other_ids=(by_text,) if by_tlv and by_text and by_text != by_tlv else (),
+        tlvs=passed,
     )
 
 

@@ -291,6 +291,8 @@ class Delivery:
         if wants_receipt(message.registered_delivery, message.state):
             turn.events.append((now, "receipt_queued", "", ""))
             turn.item = receipt_for(message, now)
+            if turn.tlvs:
+                turn.item = replace(turn.item, tlvs=turn.tlvs)
             turn.stream, turn.receipt = keys.receipts(message.account), records.pack_waiting(turn.item)
         if turn.sequel is not None:  # it was sent with this very change
             turn.then(partial(turn.sequel, turn))
@@ -349,6 +351,8 @@ class Delivery:
         now = self.clock()
         was_final = message.final
         turn = Turn(message, now)
+        if news.tlvs:
+            turn.tlvs = news.tlvs
         for event, channel, detail in journey.report(message, news, now, self._taken):
             turn.events.append((now, event, channel, detail))
             if event == "late":

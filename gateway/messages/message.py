@@ -137,6 +137,7 @@ class Mo(msgspec.Struct, array_like=True, frozen=True, gc=False):
     user_data: bytes
     protocol_id: int = 0
     service_type: str = ""
+    tlvs: tuple[tuple[int, bytes], ...] = ()
 
 
 class Receipt(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -159,3 +160,4 @@ class Receipt(msgspec.Struct, array_like=True, frozen=True, gc=False):
     network_error_code: bytes = b""
     intermediate: bool = False
     kept_as: str = ""  # id of its message in the store; empty: message_id, as for all but those of a submit_multi
+    tlvs: tuple[tuple[int, bytes], ...] = ()  # of the operator's receipt, as far as its channel passes them on

@@ -286,6 +286,8 @@ def _receipt(receipt: Receipt, peer_version: int, date: Callable[[float], str] |
             tlvs.append((_NETWORK_ERROR_CODE, receipt.network_error_code))
         if receipt.channel:
             tlvs.append((CHANNEL_TAG, receipt.channel.encode()))
+        if receipt.tlvs:
+            tlvs += receipt.tlvs
     return DeliverSm(
         service_type=receipt.service_type,
         source_addr_ton=receipt.source_ton,
@@ -311,6 +313,7 @@ def _receipt(receipt: Receipt, peer_version: int, date: Callable[[float], str] |
 def _mo(text: Mo, peer_version: int) -> DeliverSm:
     """A text that is too long for short_message goes as message_payload; see in_parts for peers without TLVs."""
     in_payload = len(text.user_data) > MAX_SHORT_MESSAGE_OCTETS and peer_version >= VERSION_3_4
+    tlvs = text.tlvs if peer_version >= VERSION_3_4 else ()
     return DeliverSm(
         service_type=text.service_type,
         source_addr_ton=text.source_ton,
@@ -323,5 +326,5 @@ def _mo(text: Mo, peer_version: int) -> DeliverSm:
         protocol_id=text.protocol_id,
         data_coding=text.data_coding,
         short_message=b"" if in_payload else text.user_data[:MAX_SHORT_MESSAGE_OCTETS],
-        tlvs=((_PAYLOAD, text.user_data),) if in_payload else (),
+        tlvs=((_PAYLOAD, text.user_data), *tlvs) if in_payload else tlvs,
     )

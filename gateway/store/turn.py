@@ -25,6 +25,7 @@ class Turn:
     due           when somebody has to look at the message although nothing happens; 0.0: as before; NEVER
     into, out_of  the key of a hand that the message comes into, or leaves
     stream, receipt  a packed receipt or reply, and the account's stream it is appended to
+    tlvs          of the operator's report that decides, for the receipt
     commands      whatever else the store has to do
     kept          called with the answers once all of it is kept; `sequel(turn, answers)` before them, `done()` after
     counts        what the ledger counts then: one that lost the race is made again, or never was
@@ -41,6 +42,7 @@ class Turn:
     due = 0.0
     into = out_of = stream = ""
     receipt = feed = b""
+    tlvs: tuple[tuple[int, bytes], ...] = ()
     item: Receipt | None = None  # what `receipt` is the packed form of
     kept: Sequence[Callable[[Answers], object]] = ()
     counts: Sequence[tuple[tuple[str, ...], float]] = ()  # (name, label ...), how many

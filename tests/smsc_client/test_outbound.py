@@ -75,6 +75,46 @@ def test_everything_else_goes_as_it_came() -> None:
     assert pdu.schedule_delivery_time == ""
 
 
+@pytest.mark.parametrize(
+    ("pass_tlvs", "expected"),
+    [
+        (None, [0x0204, 0x1400, 0x1403, 0x4001]),
+        ((), [0x0204, 0x4001]),
+        ((0x1403,), [0x0204, 0x1403, 0x4001]),
+        ((0x1400, 0x1403, 0x3FFF), [0x0204, 0x1400, 0x1403, 0x4001]),
+    ],
+)
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"user_data": b"\x05\x00\x03\x07\x02\x01hi", "esm_class": 0x40, "part": Part("set", 2, 1)},
+        {"user_data": b"hi", "in_payload": True},
+        {"user_data": b"a" * 400, "in_payload": True, "segments": 3},
+    ],
+    ids=["plain", "part", "payload", "split"],
+)
+def test_of_vendor_tlvs_only_the_listed_ones_leave(
+    pass_tlvs: tuple[int, ...] | None, expected: list[int], how: dict[str, Any]
+) -> None:
+    tlvs = ((0x0204, b"\x00\x07"), (0x1400, b"x"), (0x1403, b"72405"), (0x4001, b"y"))
+    built = outbound(pass_tlvs=pass_tlvs).submit_sm(message(1, tlvs=tlvs, **how), 0.0)
+    for pdu in built if isinstance(built, list) else [built]:
+        assert [tag for tag, _ in pdu.tlvs] == expected
+
+
+@pytest.mark.parametrize(
+    ("transliterate", "data_coding", "text"),
+    [(True, 0, b"Acao ate amanha"), (False, 8, "Ação até amanhã".encode("utf-16-be"))],
+)
+def test_a_transliterating_channel_saves_ucs2_and_another_leaves_it(
+    transliterate: bool, data_coding: int, text: bytes
+) -> None:
+    one = message(1, data_coding=8, user_data="Ação até amanhã".encode("utf-16-be"))
+    pdu = pdu_of(one, transliterate=transliterate)
+    assert (pdu.data_coding, pdu.short_message) == (data_coding, text)
+
+
 @given(user_data=st.binary(max_size=140), data_coding=st.integers(1, 255))
 def test_coded_user_data_leaves_octet_for_octet(user_data: bytes, data_coding: int) -> None:
     one = message(1, user_data=user_data, data_coding=data_coding, alphabet="latin1")

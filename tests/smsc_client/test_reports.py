@@ -206,6 +206,50 @@ def test_a_text_keeps_its_octets_and_names_the_person() -> None:
     assert news == Inbound("operator", "5511987654321", "28940", user_data=text, data_coding=8, esm_class=0x40, at=5.0)
 
 
+VENDOR, CARRIER, CALLBACK = 0x1400, 0x1403, 0x0381
+
+
+@pytest.mark.parametrize(
+    ("passes", "expected"),
+    [
+        ((), ()),
+        ((CARRIER,), ((CARRIER, b"72405"),)),
+        ((VENDOR, CALLBACK, CARRIER), ((VENDOR, b"x"), (CARRIER, b"72405"), (CALLBACK, b"1"), (CALLBACK, b"2"))),
+    ],
+)
+def test_the_listed_tlvs_of_receipts_and_texts_come_along_in_their_order(
+    passes: tuple[int, ...], expected: tuple[tuple[int, bytes], ...]
+) -> None:
+    tlvs = ((ID, b"1001"), (VENDOR, b"x"), (CARRIER, b"72405"), (CALLBACK, b"1"), (CALLBACK, b"2"), (STATE, b"\x02"))
+    assert read(receipt(tlvs=tlvs), "operator", 5.0, frozenset(passes)).tlvs == expected
+    assert read(receipt(esm_class=0, tlvs=tlvs[1:]), "operator", 5.0, frozenset(passes)).tlvs == expected
+
+
+def test_what_places_a_text_always_comes_along() -> None:
+    placing = (
+        (0x020C, b"\x00\x07"),
+        (0x020E, b"\x02"),
+        (0x020F, b"\x01"),
+        (0x020A, b"\x00\x01"),
+        (0x020B, b"\x00\x02"),
+    )
+    text = DeliverSm(source_addr="5511987654321", destination_addr="28940", short_message=b"oi", tlvs=placing)
+    assert read(text, "operator", 5.0).tlvs == placing
+    assert read(receipt(tlvs=placing), "operator", 5.0).tlvs == ()
+
+
+def test_a_channel_passes_on_what_its_settings_list_and_after_a_change_what_they_list_then() -> None:
+    stage = Stage(pass_tlvs=(CARRIER,))
+    pdus = (receipt(tlvs=((VENDOR, b"x"), (CARRIER, b"72405"))), DeliverSm(short_message=b"oi", tlvs=((VENDOR, b"x"),)))
+    stage.smsc.deliver(*pdus)
+    stage.clock.advance(0)
+    assert (stage.reports[0].tlvs, stage.texts[0].tlvs) == (((CARRIER, b"72405"),), ())
+    assert stage.channel.reconfigure(stage.channel.settings.model_copy(update={"pass_tlvs": (VENDOR,)}))
+    stage.smsc.deliver(*pdus)
+    stage.clock.advance(0)
+    assert (stage.reports[1].tlvs, stage.texts[1].tlvs) == (((VENDOR, b"x"),), ((VENDOR, b"x"),))
+
+
 def test_reports_of_one_read_go_in_together_and_are_answered_once_they_are_kept() -> None:
     stage = Stage()
     stage.smsc.deliver(receipt(), receipt(b"UNDELIV"), AlertNotification(), DeliverSm(short_message=b"oi"))

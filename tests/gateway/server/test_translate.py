@@ -276,3 +276,18 @@ def test_a_long_text_goes_as_payload(octets: int, version: int, in_message: int,
     payload = tlv(pdu, PAYLOAD)
     assert (len(pdu.short_message), payload and len(payload)) == (in_message, in_payload)
     assert (pdu.esm_class, pdu.data_coding, pdu.source_addr) == (0, 3, NUMBER)
+
+
+OPERATORS_OWN = ((0x1403, b"72405"), (0x0381, b"1"))
+
+
+def test_a_receipt_carries_the_operators_tlvs_behind_its_own() -> None:
+    assert translate.deliver_sm(receipt(tlvs=OPERATORS_OWN), 0x34).tlvs[-3:] == ((0x1401, b"operator"), *OPERATORS_OWN)
+    assert translate.deliver_sm(receipt(tlvs=OPERATORS_OWN), 0x33).tlvs == ()
+
+
+@pytest.mark.parametrize("octets", [10, 300])
+def test_a_text_carries_the_operators_tlvs(octets: int) -> None:
+    text = mo(b"x" * octets, tlvs=OPERATORS_OWN)
+    assert translate.deliver_sm(text, 0x34).tlvs[-2:] == OPERATORS_OWN
+    assert translate.deliver_sm(text, 0x33).tlvs == ()

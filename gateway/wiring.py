@@ -41,6 +41,7 @@ from gateway.messages.address import parse_destination
 from gateway.messages.ids import Ids
 from gateway.messages.message import Message, Priority
 from gateway.metrics import Gauge, Metrics
+from gateway.routing.replies import ReplyRule
 from gateway.routing.routes import Route, When
 from gateway.server.bound import Bound
 from gateway.server.dialect import dialect_of
@@ -131,6 +132,7 @@ class Node(Service):
             self.store, self.receipts, lambda number: self._normalize(number) or number, self._encode, self._owners,
             self._spawn,
         )  # fmt: skip
+        self.replies.rules = replies_of(config)
         hub = self.hub
         hub.attempted, hub.looked_up = self.delivery.attempted, self.delivery.looked_up
         hub.capacity_changed = self.delivery.capacity_changed
@@ -372,6 +374,9 @@ class Node(Service):
                 self._spawn(self._exchange(name, after.get(name)), f"reload of channel {name}")
         if old.routes != new.routes:
             changed.append("routes")
+        if old.replies != new.replies:
+            changed.append("replies")
+        self.replies.rules = replies_of(new)
         self.intake.use(routes_of(new))
         log.info("configuration reloaded: {changed}", changed=", ".join(changed) or "nothing changed")
         return changed, []
@@ -488,6 +493,17 @@ def routes_of(config: Config) -> tuple[Route, ...]:
         )
         for route in config.routes
     )  # fmt: skip
+
+
+def replies_of(config: Config) -> tuple[ReplyRule, ...]:
+    """The configuration's table of replies as values of gateway.routing."""
+    addresses = {
+        one.system_id: one.default_source or next(iter(one.sources), "") for one in config.smpp_server.accounts
+    }
+    return tuple(
+        ReplyRule(one.account, one.to, one.channel, one.always, addresses.get(one.account, ""))
+        for one in config.replies
+    )
 
 
 def text_of(message: Message) -> str | None:

@@ -1,4 +1,5 @@
-"""What people write to us: to the account that wrote to that number last, kept until one of its binds has taken it."""
+"""What people write to us: to the account that wrote to that number last, or the one that the table of replies names,
+kept until one of its binds has taken it."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from twisted.logger import Logger
 from gateway.delivery.receipts import ReceiptDesk
 from gateway.messages.message import Mo
 from gateway.messages.outcome import Inbound
+from gateway.routing.replies import ReplyRule, named
 from gateway.store import keys, records
 from gateway.store.valkey import Keep, Store
 
@@ -26,7 +28,8 @@ class Replies:
         spawn: Callable[[Any, str], object],
     ) -> None:  # fmt: skip
         """normalize: an address as E.164 digits. encode: a text as (data_coding, octets). owners: source address of
-        ours -> the only account that uses it, for people nobody has written to."""
+        ours -> the only account that uses it, for people nobody has written to. See `rules` for who else gets texts."""
+        self.rules: Sequence[ReplyRule] = ()
         self._store, self._desk, self._normalize, self._encode = store, desk, normalize, encode
         self._owners, self._spawn = owners, spawn
 
@@ -47,9 +50,7 @@ class Replies:
         done(True)
 
     async def _take_one(self, channel: str, text: Inbound) -> None:
-        msisdn = self._normalize(text.msisdn)
-        last = await self._store.command("LINDEX", keys.writers(msisdn), "0", keep=Keep.OVER_LINKS)
-        mo = self._addressed(text, msisdn, records.decode_writer(last) if last else None)
+        mo = await self._addressed(channel, text)
         if mo is None:
             log.info("{channel}: a text from somebody no account has written to was dropped", channel=channel)
             return
@@ -60,20 +61,45 @@ class Replies:
         if entry:
             self._desk.added(mo.account, entry, mo)
 
-    def _addressed(self, text: Inbound, msisdn: str, writer: records.Writer | None) -> Mo | None:
+    async def _addressed(self, channel: str, text: Inbound) -> Mo | None:
+        """As the account that gets it wants it; None when nobody does."""
+        msisdn = self._normalize(text.msisdn)
+        rule = named(self.rules, text.to, channel, always=True)
+        if rule is not None:
+            writers = await self._store.command("LRANGE", keys.writers(msisdn), "0", "-1", keep=Keep.OVER_LINKS)
+            for row in writers:
+                writer = records.decode_writer(row)
+                if writer.account == rule.account:
+                    return self._to_writer(text, writer)
+            return self._to_stranger(text, msisdn, rule.account, rule.address)
+        last = await self._store.command("LINDEX", keys.writers(msisdn), "0", keep=Keep.OVER_LINKS)
+        if last:
+            return self._to_writer(text, records.decode_writer(last))
+        rule = named(self.rules, text.to, channel, always=False)
+        if rule is not None:
+            return self._to_stranger(text, msisdn, rule.account, rule.address)
+        owner = self._owners().get(text.to) if text.to else None
+        return self._to_stranger(text, msisdn, owner, "") if owner is not None else None
+
+    def _to_writer(self, text: Inbound, writer: records.Writer) -> Mo:
+        """With the addresses as the account last wrote them."""
+        data_coding, user_data, esm_class = self._carried(text)
+        to, ton, npi = (text.to, 0, 1) if text.to else (writer.source, writer.source_ton, writer.source_npi)
+        if text.to == writer.source:
+            ton, npi = writer.source_ton, writer.source_npi
+        return Mo(
+            writer.account, writer.dest, writer.dest_ton, writer.dest_npi, to, ton, npi, esm_class, data_coding,
+            user_data, tlvs=text.tlvs,
+        )  # fmt: skip
+
+    def _to_stranger(self, text: Inbound, msisdn: str, account: str, address: str) -> Mo:
+        """From somebody whom the account has not written to, or not lately."""
+        data_coding, user_data, esm_class = self._carried(text)
+        to = text.to or address
+        return Mo(account, msisdn, 1, 1, to, 0, 1, esm_class, data_coding, user_data, tlvs=text.tlvs)
+
+    def _carried(self, text: Inbound) -> tuple[int, bytes, int]:
+        """(data_coding, user data, esm_class)."""
         if text.user_data:
-            data_coding, user_data, esm_class = text.data_coding, text.user_data, text.esm_class & 0x40
-        else:
-            (data_coding, user_data), esm_class = self._encode(text.text), 0
-        if writer is not None:
-            to, ton, npi = (text.to, 0, 1) if text.to else (writer.source, writer.source_ton, writer.source_npi)
-            if text.to == writer.source:
-                ton, npi = writer.source_ton, writer.source_npi
-            return Mo(
-                writer.account, writer.dest, writer.dest_ton, writer.dest_npi, to, ton, npi,
-                esm_class, data_coding, user_data,
-            )  # fmt: skip
-        account = self._owners().get(text.to) if text.to else None
-        if account is None:
-            return None
-        return Mo(account, msisdn, 1, 1, text.to, 0, 1, esm_class, data_coding, user_data)
+            return text.data_coding, text.user_data, text.esm_class & 0x40
+        return *self._encode(text.text), 0

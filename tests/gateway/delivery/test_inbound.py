@@ -9,6 +9,7 @@ import pytest_twisted
 
 from gateway.messages.message import Mo
 from gateway.messages.outcome import Inbound
+from gateway.routing.replies import ReplyRule
 from gateway.store.valkey import Store
 from tests.gateway.delivery.house import House
 from tests.gateway.samples import NUMBER
@@ -108,6 +109,69 @@ async def test_a_stranger_nobody_answers_for_is_dropped_and_acknowledged(store: 
     assert await house.inbound("zap", reply()) == [True]
     assert await house.inbound("operator", mobile_originated()) == [True]
     assert await store.command("KEYS", "r:*") == []
+
+
+@pytest.mark.parametrize(
+    ("rules", "text", "expected"),
+    [
+        ((ReplyRule("shop", to=("28940",)),), mobile_originated(), "shop"),
+        ((ReplyRule("shop", to=("28940",)),), reply(), ""),
+        ((ReplyRule("shop", to=("27000",)),), mobile_originated(), ""),
+        ((ReplyRule("shop", channels=("zap",), address="SHOP"),), reply(), "shop"),
+        ((ReplyRule("shop", channels=("zap",)),), mobile_originated(), ""),
+        ((ReplyRule("shop", ("28940",), ("zap",)),), mobile_originated(), ""),
+        ((ReplyRule("billing", ("27000",)), ReplyRule("shop")), mobile_originated(), "shop"),
+        ((ReplyRule("billing"), ReplyRule("shop", ("28940",))), mobile_originated(), "billing"),
+        ((ReplyRule("billing"), ReplyRule("shop", always=True)), reply(), "shop"),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_a_stranger_reaches_the_account_that_the_table_names(
+    store: Store, rules: tuple[ReplyRule, ...], text: Inbound, expected: str
+) -> None:
+    house = await House(store).start()
+    house.replies.rules = rules
+    assert await house.inbound(text.channel, text) == [True]
+    told = {account: await waiting(house, account) for account in ("billing", "shop")}
+    assert [account for account, texts in told.items() if texts] == ([expected] if expected else [])
+    if expected:
+        (mo,) = told[expected]
+        assert (mo.source, mo.source_ton, mo.source_npi, mo.dest) == (NUMBER, 1, 1, text.to or rules[-1].address)
+
+
+@pytest.mark.parametrize("text", [mobile_originated(), reply()], ids=["operator", "whatsapp"])
+@pytest.mark.parametrize(("always", "expected"), [(False, "billing"), (True, "shop")])
+@pytest_twisted.ensureDeferred
+async def test_the_last_writer_comes_before_the_table_unless_it_says_always(
+    store: Store, always: bool, expected: str, text: Inbound
+) -> None:
+    house = await House(store).start()
+    house.replies.rules = (ReplyRule("shop", always=always),)
+    await house.submit_one(account="shop", dest="011 98765 4321", dest_ton=2, source="28940")
+    await house.submit_one(account="billing")
+    assert await house.inbound(text.channel, text) == [True]
+    (mo,) = await waiting(house, expected)
+    assert mo.source == ("011 98765 4321" if always else "+55 11 98765-4321"), "as that account last wrote it"
+    assert mo.dest == "28940"
+    assert await waiting(house, "shop" if expected == "billing" else "billing") == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_table_comes_before_the_only_account_that_uses_the_number(store: Store) -> None:
+    house = await House(store).start()
+    house.owners = {"28940": "shop"}
+    house.replies.rules = (ReplyRule("billing", to=("28940",)),)
+    await house.inbound("operator", mobile_originated())
+    assert (len(await waiting(house, "billing")), await waiting(house, "shop")) == (1, [])
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_the_operator_adds_to_a_text_stays_with_it(store: Store) -> None:
+    house = await House(store).start()
+    await house.submit_one()
+    await house.inbound("operator", mobile_originated(tlvs=((0x1403, b"72405"),)))
+    (mo,) = await waiting(house)
+    assert mo.tlvs == ((0x1403, b"72405"),)
 
 
 @pytest_twisted.ensureDeferred

@@ -27,6 +27,7 @@ COUNTERS = {
     "pombo_receipts": ("receipts that an ESME has acknowledged", ("account", "state")),
     "pombo_late_acks": ("acknowledgements that came after the next channel had the message", ("channel",)),
     "pombo_unknown_receipts": ("reports that name no message of ours", ("channel",)),
+    "pombo_unanswered": ("sends whose answer never came, so that they may have arrived", ("channel",)),
     "pombo_cost": ("what the channels charged, in the configured currency", ("channel",)),
     "pombo_saved": ("price of the segments that were not sent, less the WhatsApp price", ()),
     "pombo_throttled": ("answers of a channel that asked us to slow down", ("channel",)),

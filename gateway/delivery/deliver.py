@@ -113,11 +113,14 @@ class Delivery:
                 journey.close(message, State.DELIVERED, 0, channel, now)
             elif message.registered_delivery & INTERMEDIATE:
                 self._tell_on_its_way(turn, channel)
-            if message.plan[-1] == channel and not message.final and now < message.expires_at:
-                self.ledger.commit(turn.change(again))  # most SMS: nothing follows but the end of its validity
+            # most SMS: nothing follows but the end of its validity
+            if message.plan[-1] == channel and message.follows < 0 and not message.final and now < message.expires_at:
+                self.ledger.commit(turn.change(again))
                 return
-        elif isinstance(result, Uncertain) and self._kind(channel) == "smsc":
-            self._hold(turn, channel)
+        elif isinstance(result, Uncertain):
+            turn.count("pombo_unanswered", channel)
+            if self._kind(channel) == "smsc":
+                self._hold(turn, channel)
         elif isinstance(result, Unwritten):
             entry = f"{message.id} {len(message.attempts)}"
             turn.commands.append(("LPUSH", keys.queue(channel, message.priority), entry))
@@ -231,6 +234,8 @@ class Delivery:
                 self.ledger.commit(turn.change(again))
         else:
             turn.due = min(decision.until if isinstance(decision, Wait) else math.inf, message.expires_at)
+            if message.follows >= 0 and message.attempts[-1].state is Attempted.SENT:
+                turn.due = min(turn.due, turn.now + journey.FOLLOW_S)
             self.ledger.commit(turn.change(again))
 
     def enqueue(self, turn: Turn, send: Send) -> None:
@@ -365,9 +370,10 @@ class Delivery:
         if was_final:  # only the trace grows
             turn.ttl = self.retention_s
             self.ledger.commit(turn.change(again))
-        elif message.final:
-            if message.part is not None and self._kind(news.channel) == "smsc":
-                turn.then(lambda _: self.joined.reported_one(message, news.channel))
+            return
+        if message.part is not None and self._kind(news.channel) == "smsc":
+            turn.then(lambda _: self.joined.reported_one(message, news.channel) if message.final else None)
+        if message.final:
             self.end(turn, again)
         else:
             self.follow(turn, self.facts(), again)
@@ -410,10 +416,8 @@ class Delivery:
             if held is not None:
                 held.state = State.EXPIRED  # channels look at this right before they write
         turn = Turn(message, now)
-        if message.follows >= 0 and not expired and message.attempts[-1].state is Attempted.SENT:
-            channel = message.attempts[-1].channel
-            journey.close(message, State(message.follows), message.follows_err, channel, now)
-            turn.step("delivered" if message.state is State.DELIVERED else "failed", channel, "as its sibling part")
+        if message.follows >= 0 and message.attempts[-1].state is Attempted.SENT:
+            turn.step(*journey.follow(message, now))
         self.follow(turn, facts, again)
 
     def looked_up(self, message: Message, channel: str, lookup: Lookup) -> None:

@@ -28,7 +28,6 @@ from gateway.store.wirelog import fingerprint
 
 DONE_S = 600  # how long a joined set is remembered, for parts that come once more
 COPY_LOOK_S = 2.0  # how often a repeated part looks whether its first copy has ended
-FOLLOW_S = 60.0  # how long a part waits for its own report after a sibling's
 AFTER_THE_TEXT_S = 5.0  # parts end with their text; should that ever fail they end by themselves so much later
 log = Logger("parts")
 
@@ -204,12 +203,14 @@ class Joining:
             attempt = sibling.attempt
             if sibling.final or sibling.follows >= 0 or attempt is None or attempt.channel != channel:
                 continue
-            if attempt.state is not Attempted.SENT or abs(sibling.accepted_at - part.accepted_at) > FOLLOW_S:
+            if attempt.state in (Attempted.FAILED, Attempted.UNCERTAIN):
+                continue
+            if abs(sibling.accepted_at - part.accepted_at) > journey.FOLLOW_S:
                 continue
             sibling.follows, sibling.follows_err = int(part.state), part.err
             turn = Turn(sibling, now)
-            due = min(now + FOLLOW_S, sibling.expires_at)
-            turn.due = due
+            if attempt.state is Attempted.SENT:  # else its time begins when the operator has taken it
+                turn.due = min(now + journey.FOLLOW_S, sibling.expires_at)
             self._delivery.ledger.commit(turn.change(self._again))
 
     # -- moments and late reports

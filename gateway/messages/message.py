@@ -47,6 +47,7 @@ class Attempt(msgspec.Struct, array_like=True, gc=False):
     reason: str = ""  # why it failed: no_account, timeout, provider_down, refused ...
     code: str = ""  # the channel's own code for that
     end: State = State.UNDELIVERABLE  # FAILED: what becomes of the message when no channel is left
+    heard: tuple[str, ...] = ()  # of a text that left as several: the ids that were reported delivered
 
 
 class Part(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -105,7 +106,7 @@ class Message(msgspec.Struct, array_like=True, gc=False):
     joined_in: str = ""  # id of the joined text that speaks for this part
     released: bool = False  # of a joined text: its parts go on by themselves
     copy_of: str = ""  # id of the part that this one repeats; it ends as that one does
-    follows: int = -1  # state that this part takes over from a sibling unless its own report comes first; -1: none
+    follows: int = -1  # state taken over from the parts that were reported unless its own report comes first; -1: none
     follows_err: int = 0
     trace: list[tuple[float, str, str, str]] = []  # its steps: at, event, channel, detail
     rev: int = 0  # of the record this was read from; 0: not stored yet

@@ -68,6 +68,10 @@ def decide(message: Message, now: float, channels: Mapping[str, ChannelFacts]) -
         return _following(message, following, last.reason, channels, last)
     if facts is None and last.state in (Attempted.WAITING, Attempted.RETRY):
         return _following(message, following, "channel_removed", channels, last)
+    if last.state is Attempted.UNCERTAIN and facts is not None and facts.kind == "smsc":
+        return Wait(message.expires_at)  # it may have arrived: held for its report, and never sent again
+    if last.state is Attempted.SENT and message.follows >= 0:
+        return Wait(message.expires_at)  # some of its parts were reported; the others' turn comes in `journey.FOLLOW_S`
     if last.state is Attempted.SENT and last.due_at and following < len(message.plan):
         patience = min(patience, last.due_at)  # the service has given it up then, without a word
     if now >= patience:

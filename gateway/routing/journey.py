@@ -25,6 +25,7 @@ from gateway.messages.states import State
 Step = tuple[str, str, str]  # event, channel, detail
 _ARRIVED = {"delivered": 1, "read": 2}  # what an attempt's reason says once word has come
 DOWN_RETRY_S = 15.0  # the only channel left is down: how soon it is asked again
+FOLLOW_S = 60.0  # how long a part without its own report waits after another part's
 MOST_AGAIN = 2  # how often a message that was taken and then failed is tried again on the same channel
 
 
@@ -108,9 +109,18 @@ def report(message: Message, news: Report, now: float, taken: Callable[[Message]
             close(message, State.DELIVERED, 0, channel, now)
         return [("ack", channel, "")]
     if news.status is Status.DELIVERED or news.status is Status.READ:
+        detail = ""
+        if "," in attempt.remote_id:
+            if news.remote_id in attempt.heard:
+                return []
+            attempt.heard = (*attempt.heard, news.remote_id)
+            detail = parts_heard(attempt)
+            if detail.startswith("partial"):
+                message.follows, message.follows_err, attempt.acked = State.DELIVERED, 0, True
+                return [("ack", channel, detail)]
         _heard(attempt, news)
         close(message, State.DELIVERED, 0, channel, now)
-        return [(attempt.reason, channel, "")]
+        return [(attempt.reason, channel, detail)]
     if attempt.state is Attempted.FAILED:
         return []
     if news.again_s >= 0 and attempt.state is Attempted.SENT and attempt.tries < MOST_AGAIN:
@@ -123,7 +133,22 @@ def report(message: Message, news: Report, now: float, taken: Callable[[Message]
         _fail(attempt, "no_account", news.err, State.UNDELIVERABLE)
     else:
         _fail(attempt, "failed", news.err, news.state if news.state is not State.UNKNOWN else State.UNDELIVERABLE)
-    return [("failed", channel, f"{attempt.end.name.lower()} {news.err}".strip())]
+    detail = f"{attempt.end.name.lower()} {news.err}".strip()
+    return [("failed", channel, f"{detail}, {parts_heard(attempt)}" if attempt.heard else detail)]
+
+
+def parts_heard(attempt: Attempt) -> str:
+    """How many parts of a text that left as several were reported delivered, for the trace."""
+    heard, parts = len(attempt.heard), attempt.remote_id.count(",") + 1
+    return f"{'partial: ' if heard < parts else ''}{heard} of {parts} parts delivered"
+
+
+def follow(message: Message, now: float) -> Step:
+    """Other parts were reported long ago and this one, or these, will not be: what was said of those is true here."""
+    attempt = message.attempts[-1]
+    close(message, State(message.follows), message.follows_err, attempt.channel, now)
+    detail = parts_heard(attempt) if attempt.heard else "partial: as its sibling part"
+    return "delivered" if message.state is State.DELIVERED else "failed", attempt.channel, detail
 
 
 def _attempt_of(message: Message, news: Report) -> Attempt | None:

@@ -80,10 +80,10 @@ def test_a_histogram_has_its_name_and_its_labels(name: str) -> None:
     assert buckets["0.5"] == 2
 
 
-def test_there_is_nothing_else_but_a_count_of_our_own_failures() -> None:
+def test_there_is_nothing_else_but_two_counts_of_our_own() -> None:
     metrics = Metrics(CollectorRegistry())
     named = {family.name for family in metrics.registry.collect()}
-    assert named - set(COUNTERS) - set(GAUGES) - set(HISTOGRAMS) == {"pombo_background_failures"}
+    assert named - set(COUNTERS) - set(GAUGES) - set(HISTOGRAMS) == {"pombo_background_failures", "pombo_unanswered"}
 
 
 def test_the_shorthands_of_channels_and_servers_count_under_the_right_names() -> None:

@@ -118,9 +118,9 @@ async def test_a_whatsapp_id_has_one_form_only(store: Store) -> None:
 async def test_a_message_of_several_ids_is_found_by_each(store: Store) -> None:
     house = await House(store, SMS_ONLY).start()
     message_id = await by_sms(house, "77,78")
-    house.operator.report("78", Status.DELIVERED, **addressed())
+    house.operator.report("78", Status.FAILED, State.UNDELIVERABLE, **addressed())
     await house.settle()
-    assert await state(house, message_id) is State.DELIVERED
+    assert await state(house, message_id) is State.UNDELIVERABLE
 
 
 # -- never answered

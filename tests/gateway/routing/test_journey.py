@@ -314,3 +314,10 @@ def test_copies_of_a_report_about_an_earlier_send_change_nothing(
     message = accepted(attempts=[attempt("zap", state, remote_id=known, tries=1)])
     steps = journey.report(message, Report("zap", news, said, message_id="m"), NOW, lambda _: False)
     assert bool(steps) is (counts or said is Status.DELIVERED)
+
+
+@pytest.mark.parametrize(("ends", "plan"), [(False, ("zap", "operator")), (True, ("zap",))])
+def test_a_refusal_for_good_leaves_no_channel_to_follow(ends: bool, plan: tuple[str, ...]) -> None:
+    message = accepted(attempts=[attempt("zap")])
+    journey.resolve(message, Refused("refused", "11", ends=ends), NOW, alone=False)
+    assert message.plan == plan

@@ -71,13 +71,17 @@ class Outflow:
         due = self._pacer.available(now) + max(1, int(self.slowdown.rate * AHEAD_S))
         return max(0, min(free, due) - len(self._hand))
 
-    def slow_down(self, link: Link, sequence_number: int, now: float) -> None:
-        """A submit was throttled. Those written before the last slowing down say nothing new."""
+    def slow_down(self, link: Link, sequence_number: int, now: float, *, mildly: bool = False) -> None:
+        """A submit was throttled, or mildly: answered by an operator that is nearly congested. Those written before the
+        last slowing down say nothing new."""
         if sequence_number <= link.slow_sequence:
             return
         for one in self._links:
             one.slow_sequence = one.last_sequence
-        self.slowdown.throttled(now)
+        if mildly:
+            self.slowdown.congested(now)
+        else:
+            self.slowdown.throttled(now)
         self._pacer.set_rate(self.slowdown.rate)
 
     def drain(self, now: float) -> None:

@@ -1,4 +1,4 @@
-"""How fast an operator lets us go, found out from its ESME_RTHROTTLED and ESME_RMSGQFUL.
+"""How fast an operator lets us go, found out from its ESME_RTHROTTLED and ESME_RMSGQFUL, and from congestion_state.
 
 Pure: `now` is any clock in seconds that never goes back.
 """
@@ -12,6 +12,7 @@ STEP_S = 2.0  # a rate that lasted so long counts as allowed
 SETTLED_S = 4.0  # a rate that lasted so long and is refused then was only a little too high
 PROBE_S, PROBE_MOST_S = 10.0, 60.0  # how long between attempts to go faster than what is known to be allowed
 PROBE_STEP = 0.05  # of the configured rate; doubled while it succeeds
+EASE = 0.9  # of the rate is left when the operator says that it is nearly congested
 CLOSE = 0.02  # the search ends when the known bounds are so near to each other
 FLOOR = 1.0  # submits per second
 
@@ -57,6 +58,14 @@ class Slowdown:
         else:
             self._found, self._passed, self._probe_s = False, 0.0, PROBE_S
             self._go(max(FLOOR, self.rate / 2), self.paused_until, STEP_S)
+
+    def congested(self, now: float) -> None:
+        """The operator is nearly congested: a tenth slower, and after a while an attempt to go faster again."""
+        if self._since <= now < self._since + STEP_S:  # not heeded yet
+            return
+        self._found, self._refused, self._passed = True, self.rate, max(FLOOR, self.rate * EASE)
+        self._probe_s, self._step = PROBE_S, PROBE_STEP * self.configured
+        self._hold(now)
 
     def update(self, now: float) -> None:
         """Go faster when the present rate has lasted; call it at `due`, or any time later."""

@@ -24,6 +24,7 @@ class Reply(msgspec.Struct):
     message_id: str | None = None
     after: float = 0.0
     nack: bool = False
+    tlvs: tuple[tuple[int, bytes], ...] = ()
 
 
 Script = Callable[[SubmitSm, float], Reply | None]
@@ -120,7 +121,7 @@ class SmscProtocol(Protocol):
         response: Any = kind(sequence_number=pdu.sequence_number, command_status=reply.status)
         if not reply.status:
             message_id = self.smsc.new_id() if reply.message_id is None else reply.message_id
-            response = SubmitSmResp(sequence_number=pdu.sequence_number, message_id=message_id)
+            response = SubmitSmResp(sequence_number=pdu.sequence_number, message_id=message_id, tlvs=reply.tlvs)
         if reply.after:
             self.smsc.clock.callLater(reply.after, self._answer, response)
         else:

@@ -137,3 +137,24 @@ def test_the_rate_comes_back_when_the_operator_allows_more() -> None:
     operator.limit = 1000
     stage.run(70, step=0.005)
     assert stage.channel.rate == 50.0
+
+
+@pytest.mark.parametrize(
+    ("state", "rate", "paused"),
+    [(b"\x00", 100.0, False), (b"\x50", 100.0, False), (b"\x59", 100.0, False), (b"\x5a", 90.0, False),
+     (b"\x63", 90.0, False), (b"\x64", 50.0, True), (b"", 100.0, False)],
+)  # fmt: skip
+def test_congestion_state_beside_a_plain_yes_is_heeded(state: bytes, rate: float, paused: bool) -> None:
+    stage = Stage(lambda pdu, now: Reply(tlvs=((0x0428, state),)), throughput=100.0)
+    stage.send(message(1))
+    assert stage.outcomes == [Accepted("1")]
+    assert stage.channel.rate == rate
+    assert (stage.channel.capacity() == 0) is paused
+
+
+def test_answers_to_what_left_before_the_operator_was_heeded_say_nothing_new() -> None:
+    stage = Stage(lambda pdu, now: Reply(after=0.1, tlvs=((0x0428, b"\x64"),)), throughput=100.0)
+    stage.send(*(message(n) for n in range(3)))
+    stage.run(0.5)
+    assert len(stage.results) > 1
+    assert stage.channel.rate == 50.0

@@ -64,3 +64,27 @@ def test_full_speed_returns_when_nothing_is_refused_any_more() -> None:
     settle(slowdown, 20.0, 0.0, 60.0)
     assert settle(slowdown, 1000.0, 60.0, 180.0) == []
     assert (slowdown.rate, slowdown.due) == (100.0, math.inf)
+
+
+def test_an_operator_that_is_nearly_congested_takes_a_tenth_off_at_most_every_two_seconds() -> None:
+    slowdown = Slowdown(100.0)
+    rates = []
+    for tick in range(10):
+        slowdown.congested(tick * 0.5)
+        rates.append(round(slowdown.rate, 3))
+    assert rates == [90.0] * 4 + [81.0] * 4 + [72.9] * 2
+    assert slowdown.paused_until == -math.inf
+
+
+def test_full_speed_returns_after_congestion() -> None:
+    slowdown = Slowdown(100.0)
+    slowdown.congested(0.0)
+    settle(slowdown, 1000.0, 0.0, 60.0)
+    assert (slowdown.rate, slowdown.due) == (100.0, math.inf)
+
+
+def test_congestion_never_stops_a_channel() -> None:
+    slowdown = Slowdown(2.0)
+    for tick in range(100):
+        slowdown.congested(tick * 2.0)
+    assert slowdown.rate == 1.0

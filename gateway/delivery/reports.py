@@ -63,7 +63,7 @@ class Reports:
         cases = []
         for report in reports:
             message = recent.pop((channel, report.remote_id), None)
-            if message is not None:
+            if message is not None and (message.msisdn == report.dest or _same_number(message, report)):
                 self._delivery.report(message, report, kept)
                 continue
             waiting = settling.get(report.dest) if settling else None
@@ -90,9 +90,13 @@ class Reports:
 
     def _exact(self, answers: list[Any], channel: str, cases: list[Case]) -> None:
         missing = []
+        operator = self._delivery.channels.get(channel)
+        numbered = operator is not None and operator.kind == "smsc"
         for case, answer in zip(cases, answers, strict=True):
-            if answer:
-                self._apply(records.unpack(answer), *case)
+            message = records.unpack(answer) if answer else None
+            # One operator's "1001" may be 0x1001 of an answer, or a thousand and one of another: the number tells.
+            if message is not None and (not numbered or _same_number(message, case[0])):
+                self._apply(message, *case)
             else:
                 missing.append(case)
         if missing:
@@ -107,7 +111,8 @@ class Reports:
         busy: Callable[[str], bool] = getattr(operator, "is_busy", lambda _: False)
         forms = [report.remote_id, *report.other_ids]
         final = smsc and report.status in (Status.DELIVERED, Status.FAILED)
-        settles = final and not busy(report.dest)  # busy: its message is just being answered; the exact id comes
+        answered = not busy(report.dest)  # else its message is just being answered; the exact id comes
+        settles = final and answered
         if settles:
             for one in list(forms):
                 forms += [form for form in self._id_forms(one) if form not in forms]
@@ -121,6 +126,7 @@ class Reports:
             octets(msgspec.msgpack.encode(report)),
             keys.PARKED_S,
             keys.message(report.message_id) if report.message_id else "",
+            int(answered),
         )
 
     def _found_or_parked(self, answers: list[Any], channel: str, cases: list[Case]) -> None:
@@ -188,6 +194,11 @@ class Reports:
             self.unpark(packed)
         else:  # its owner was found since
             self._next_stray(key, channel)
+
+
+def _same_number(message: Message, report: Report) -> bool:
+    """Is the report about this message's number, as far as it names one?"""
+    return message.msisdn[-SAME_NUMBER_DIGITS:] == report.dest[-SAME_NUMBER_DIGITS:] or not report.dest
 
 
 def _not_applied(failure: Any) -> None:

@@ -1,7 +1,8 @@
 -- Which messages do reports speak of? ARGV[1]: msgpack list of
---   {keys, dest, hold, parked, stray, remote_id, report, ttl, own}
+--   {keys, dest, hold, parked, stray, remote_id, report, ttl, own, anyway}
 --   keys    u:{channel}:{id}: the exact id first, then its other forms
---   dest    last digits that a message found by another form must be for
+--   dest    last digits that a message found by another form must be for, and one found by the exact id should be
+--   anyway  1: the exact id is believed for another number too, where no other form fits better
 --   hold    list of messages that were written and never answered, for these addresses; "" asks none
 --   parked  where the report waits when nothing is found; "" does not park it
 --   own     m:{id} where the report names our own id; "" where it does not
@@ -21,15 +22,18 @@ end
 
 for i = 1, #items do
   local it = items[i]
-  local found = false
+  local found, other = false, false
   for j = 1, #it[1] do
     local id = redis.call('GET', it[1][j])
     local record = id and redis.call('GET', 'm:' .. id)
-    if record and (j == 1 or it[2] == '' or is_for(record, it[2])) then
+    if record and (it[2] == '' or is_for(record, it[2])) then
       found = { record, j == 1 and 1 or 2 }
       break
+    elseif record and j == 1 and it[10] == 1 then
+      other = { record, 1 }
     end
   end
+  found = found or other
   if not found and it[9] and it[9] ~= '' then
     local record = redis.call('GET', it[9])
     found = record and { record, 4 }

@@ -86,6 +86,32 @@ async def test_the_exact_id_wins_over_another_messages_form(store: Store) -> Non
 
 
 @pytest_twisted.ensureDeferred
+async def test_an_exact_id_of_another_number_yields_to_another_form_of_the_id_for_the_right_one(store: Store) -> None:
+    """Hexadecimal in answers, decimal in receipts: small numbers meet."""
+    house = await House(store, SMS_ONLY).start()
+    hexadecimal = await by_sms(house, "1001", msisdn="5521900000000")
+    decimal = await by_sms(house, "3e9")
+    house.operator.report("1001", Status.DELIVERED, **addressed())
+    await house.settle()
+    assert [await state(house, one) for one in (hexadecimal, decimal)] == [State.ENROUTE, State.DELIVERED]
+    house.operator.report("4097", Status.DELIVERED, **addressed(dest="5521900000000"))
+    await house.settle()
+    assert await state(house, hexadecimal) is State.DELIVERED
+
+
+@pytest.mark.parametrize("dest", ["", "5521900000000", "anonymous"])
+@pytest_twisted.ensureDeferred
+async def test_an_exact_id_is_believed_whatever_number_the_receipt_names_where_nothing_fits_better(
+    store: Store, dest: str
+) -> None:
+    house = await House(store, SMS_ONLY).start()
+    message_id = await by_sms(house, "77")
+    house.operator.report("77", Status.DELIVERED, **addressed(dest=dest))
+    await house.settle()
+    assert await state(house, message_id) is State.DELIVERED
+
+
+@pytest_twisted.ensureDeferred
 async def test_the_id_in_the_text_counts_where_the_tlv_says_nothing_known(store: Store) -> None:
     house = await House(store, SMS_ONLY).start()
     message_id = await by_sms(house, "77")

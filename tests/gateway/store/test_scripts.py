@@ -136,7 +136,15 @@ async def test_a_due_entry_without_a_message_goes_away(store: Store) -> None:
 # -- find
 
 
-def asked(remote_id: str, *forms: str, dest: str = "", hold: str = "", park: bool = False, stray: str = "") -> Any:
+def asked(
+    remote_id: str,
+    *forms: str,
+    dest: str = "",
+    hold: str = "",
+    park: bool = False,
+    stray: str = "",
+    anyway: int = 1,
+) -> Any:
     return (
         [keys.remote("operator", one) for one in (remote_id, *forms)],
         dest,
@@ -146,6 +154,8 @@ def asked(remote_id: str, *forms: str, dest: str = "", hold: str = "", park: boo
         remote_id,
         records.octets(b"\x91report " + remote_id.encode()),
         600,
+        "",
+        anyway,
     )
 
 
@@ -176,6 +186,22 @@ async def test_an_other_form_counts_only_for_the_message_of_the_same_number(stor
     assert await find(store, asked("E99", "e99", dest=NUMBER[-8:])) == [("m1", 2)]
     assert await find(store, asked("E99", "e99", dest="99999999")) == [None]
     assert await find(store, asked("e99", dest="99999999")) == [("m1", 1)], "the exact id needs no number"
+    assert await find(store, asked("e99", dest="99999999", anyway=0)) == [None], "unless its answer may come yet"
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_number_tells_an_exact_id_from_another_messages_form(store: Store) -> None:
+    desk = Desk(store)
+    other = accepted("m1", msisdn="5521900000000")
+    await desk.write(other, [("SET", keys.remote("operator", "1001"), "m1")])
+    await desk.write(accepted("m2"), [("SET", keys.remote("operator", "3e9"), "m2")])
+    assert await find(
+        store,
+        asked("1001", "3e9", dest=NUMBER[-8:]),
+        asked("1001", "3e9", dest=other.msisdn[-8:]),
+        asked("1001", "3e9", dest="12345678"),
+        asked("1001", "3e9"),
+    ) == [("m2", 2), ("m1", 1), ("m1", 1), ("m1", 1)]
 
 
 @pytest_twisted.ensureDeferred

@@ -1,0 +1,301 @@
+"""From submit to receipt over SMPP: lost answers, throttling, ids in every form, states and errors, forgeries."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+import pytest_twisted
+
+from gateway.messages.message import Mo, Receipt
+from gateway.messages.states import State, wants_receipt
+from gateway.server import translate
+from gateway.smpp.pdu import DataSm, DeliverSm, SubmitSm
+from gateway.store.valkey import Store
+from tests.fakes.smsc import Reply
+from tests.gateway.delivery.operated import OperatedHouse, numbered, receipt_of, taking
+from tests.gateway.samples import NUMBER
+
+PAYLOAD, RECEIPTED_MESSAGE_ID, MESSAGE_STATE, CARRIER = 0x0424, 0x001E, 0x0427, 0x1403
+
+
+async def started(store: Store, script: Any = None, **over: Any) -> OperatedHouse:
+    house = OperatedHouse(store, script=script, **over)
+    if script is None:
+        house.smsc.script = taking(lambda: house)
+    return await house.start()
+
+
+async def got(house: OperatedHouse) -> list[Receipt]:
+    return [one for one in await house.receipts() if isinstance(one, Receipt)]
+
+
+# -- R9: answers that never come
+
+
+@pytest.mark.parametrize("receipts", ["all", "some"])
+@pytest_twisted.ensureDeferred
+async def test_lost_answers_double_nothing_and_each_message_ends_by_receipt_or_expiry(
+    store: Store, receipts: str
+) -> None:
+    """One answer in a hundred is lost; of the messages behind them every second one is reported, or all are."""
+    chance, count, valid_s = random.Random(9), 1500, 600.0
+    lost: dict[bytes, bool] = {}  # text: is it reported?
+
+    def script(pdu: SubmitSm, now: float) -> Reply | None:
+        answered = chance.random() >= 0.01
+        if not answered:
+            lost[pdu.short_message] = receipts == "all" or len(lost) % 2 == 0
+        remote_id = house.smsc.new_id()
+        if lost.get(pdu.short_message, True):
+            house.report(chance.uniform(0.01, 20.0), receipt_of(pdu, remote_id))
+        return Reply(message_id=remote_id, after=chance.uniform(0.01, 0.3)) if answered else None
+
+    house = await started(store, script, response_timeout=5.0)
+    expires_at = house.now + valid_s
+    ids = await house.submit(*(house.message(expires_at=expires_at, **numbered(n)) for n in range(count)))
+    await house.run(45, 0.1)
+    assert 5 < len(lost) < 40
+    assert len(set(house.texts)) == len(house.texts) == count
+    assert house.metric("pombo_unanswered_total", channel="operator") == len(lost)
+    assert Counter(one.state for one in await got(house)) == {
+        State.DELIVERED: count - sum(not r for r in lost.values())
+    }
+    house.clock.advance(valid_s)
+    await house.run(2, 0.2)
+    ended = await got(house)
+    assert Counter(one.message_id for one in ended) == Counter(ids)
+    expired = {one.message_id for one in ended if one.state is State.EXPIRED}
+    assert expired == {i for i, n in zip(ids, range(count), strict=True) if not lost.get(b"ola %d" % n, True)}
+    assert len(house.texts) == count
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_link_lost_with_a_full_window_doubles_nothing(store: Store) -> None:
+    house = await started(store, lambda pdu, now: None, window=50)
+    await house.submit(*(house.message(**numbered(n)) for n in range(200)))
+    await house.run(0.2)
+    first = len(house.texts)
+    house.smsc.script = taking(lambda: house)
+    house.smsc.drop()
+    await house.run(10, 0.1)
+    assert first == 50
+    assert len(set(house.texts)) == len(house.texts) == 200
+    assert len(await got(house)) == 150
+
+
+# -- R12: refusals for now
+
+
+@pytest.mark.parametrize("status", [0x58, 0x14, 0x08, 0x04])
+@pytest.mark.parametrize("refusals", range(1, 6))
+@pytest_twisted.ensureDeferred
+async def test_refused_for_now_so_many_times_and_then_taken_is_one_receipt(
+    store: Store, status: int, refusals: int
+) -> None:
+    left = refusals
+
+    def script(pdu: SubmitSm, now: float) -> Reply:
+        nonlocal left
+        left -= 1
+        return Reply(status=status) if left >= 0 else taking(lambda: house)(pdu, now)  # type: ignore[return-value]
+
+    house = await started(store, script)
+    (message_id,) = await house.submit(house.message())
+    for _ in range(4000):
+        if len(await got(house)):
+            break
+        await house.run(1, 1)
+    await house.run(600, 20)
+    (receipt,) = await got(house)
+    assert (receipt.message_id, receipt.state, receipt.err) == (message_id, State.DELIVERED, 0)
+    assert len(house.texts) == refusals + 1
+    assert house.metric("pombo_sent_total", channel="operator") == 1
+
+
+# -- R10: ids
+
+UUID = "0e99c3a1-27f4-4f6e-9d0a-7b1c2d3e4f50"
+IDS = [
+    ("1001", "1001"), ("3e9", "1001"), ("3E9", "1001"), ("1001", "3e9"), ("1001", "3E9"), ("0e99", "E99"),
+    ("E99", "0e99"), ("abc123", "ABC123"), ("0000001001", "1001"), ("1001", "0000001001"), ("1001", "000003E9"),
+    (UUID, UUID.upper()), (UUID, UUID.replace("-", "")), (UUID.replace("-", ""), UUID),
+    ("5f2c1d0a", "5f2c1d0a-1"), ("123456789", "123456789/03"), ("1001", '"1001"'), ("4294967295", "ffffffff"),
+]  # fmt: skip
+
+
+def _told_in(how: str, pdu: SubmitSm, reported: str) -> DeliverSm | DataSm:
+    match how:
+        case "tlv":
+            tlvs = ((RECEIPTED_MESSAGE_ID, reported.encode() + b"\0"), (MESSAGE_STATE, b"\2"))
+            return receipt_of(pdu, "", esm_class=4, short_message=b"", tlvs=tlvs)
+        case "data_sm":
+            text = receipt_of(pdu, reported).short_message
+            return DataSm(
+                source_addr=pdu.destination_addr, destination_addr=pdu.source_addr, esm_class=4, tlvs=((PAYLOAD, text),)
+            )
+        case "payload":
+            return receipt_of(pdu, "", short_message=b"", tlvs=((PAYLOAD, receipt_of(pdu, reported).short_message),))
+        case "ucs2":
+            text = receipt_of(pdu, reported).short_message.decode().encode("utf-16-be")
+            return receipt_of(pdu, "", short_message=b"", tlvs=((PAYLOAD, text),), data_coding=8)
+    return receipt_of(pdu, reported)
+
+
+@pytest.mark.parametrize("how", ["text", "tlv", "data_sm", "payload", "ucs2"])
+@pytest.mark.parametrize("early", [False, True], ids=["after", "before the answer"])
+@pytest_twisted.ensureDeferred
+async def test_every_form_of_an_id_is_known_wherever_it_stands_and_whenever_it_comes(
+    store: Store, early: bool, how: str
+) -> None:
+    told: dict[str, tuple[str, str]] = {numbered(n)["msisdn"]: pair for n, pair in enumerate(IDS)}
+
+    def script(pdu: SubmitSm, now: float) -> Reply:
+        answered, reported = told[pdu.destination_addr]
+        house.report(0.01 if early else 0.3, _told_in(how, pdu, reported))  # type: ignore[arg-type]
+        return Reply(message_id=answered, after=0.1)
+
+    house = await started(store, script)
+    wanted = []
+    for number in range(len(IDS)):  # one after the other: the same ids come again for other people
+        wanted += await house.submit(house.message(**numbered(number)))
+        await house.run(0.5)
+    assert [(one.message_id, one.state) for one in await got(house)] == [(i, State.DELIVERED) for i in wanted]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_receipt_that_names_nobody_is_answered_and_counted(store: Store) -> None:
+    house = await started(store)
+    pdu = SubmitSm(source_addr="28940", destination_addr=NUMBER)
+    house.smsc.deliver(receipt_of(pdu, "never heard of"))
+    await house.run(1)
+    assert [one.command_status for one in house.smsc.answers] == [0]
+    assert house.metric("pombo_unknown_receipts_total", channel="operator") == 1
+
+
+# -- R15: states and errors
+
+ENDS = {
+    "DELIVRD": State.DELIVERED,
+    "EXPIRED": State.EXPIRED,
+    "DELETED": State.DELETED,
+    "UNDELIV": State.UNDELIVERABLE,
+    "UNKNOWN": State.UNDELIVERABLE,
+    "REJECTD": State.REJECTED,
+}
+ERRORS = {"000": 1, "034": 34, "999": 999, "1F": 1, "": 1, "00034": 34, "70000": 1}
+
+
+@pytest.mark.parametrize("asked", [0, 1, 2, 3, 0x11])
+@pytest_twisted.ensureDeferred
+async def test_every_state_with_every_error_is_told_to_whoever_asked_and_delivered_never_has_one(
+    store: Store, asked: int
+) -> None:
+    cases = [(stat, err) for stat in ENDS for err in ERRORS]
+    told = {numbered(n)["msisdn"]: case for n, case in enumerate(cases)}
+
+    def script(pdu: SubmitSm, now: float) -> Reply:
+        stat, err = told[pdu.destination_addr]
+        remote_id = house.smsc.new_id()
+        house.report(0.2, receipt_of(pdu, remote_id, stat, err))
+        return Reply(message_id=remote_id)
+
+    house = await started(store, script)
+    messages = [house.message(registered_delivery=asked, **numbered(n)) for n in range(len(cases))]
+    ids = await house.submit(*messages)
+    await house.run(2, 0.1)
+    found = {one.message_id: one for one in await got(house) if not one.intermediate}
+    for message_id, (stat, err) in zip(ids, cases, strict=True):
+        message = await house.read(message_id)
+        state = ENDS[stat]
+        expected = 0 if state is State.DELIVERED else ERRORS[err]
+        assert (message.state, message.err) == (state, expected), (stat, err)
+        assert (message_id in found) == wants_receipt(asked, state), (stat, err)
+        if message_id in found:
+            pdu = translate.deliver_sm(found[message_id], 0x34)
+            word = "UNDELIV" if stat == "UNKNOWN" else stat
+            assert f" stat:{word} err:{expected:03d} text:".encode() in pdu.short_message
+            assert (MESSAGE_STATE, bytes((state,))) in pdu.tlvs
+
+
+@pytest.mark.parametrize("stat", ["ENROUTE", "ACCEPTD", "SCHEDLD", "BUFFERED"])
+@pytest_twisted.ensureDeferred
+async def test_a_state_on_the_way_ends_nothing(store: Store, stat: str) -> None:
+    house = OperatedHouse(store)
+    house.smsc.script = taking(lambda: house, stat=stat)
+    await house.start()
+    message_id = await house.submit_one(expires_at=house.now + 60)
+    await house.run(10, 0.5)
+    assert (await house.read(message_id)).state is State.ENROUTE
+    house.clock.advance(60)
+    await house.run(1)
+    assert [one.state for one in await got(house)] == [State.EXPIRED]
+
+
+# -- forgeries
+
+
+@pytest.mark.parametrize("esm_class", [0x00, 0x08, 0x10, 0x40, 0x80])
+@pytest_twisted.ensureDeferred
+async def test_a_person_who_writes_a_perfect_receipt_has_written_a_text(store: Store, esm_class: int) -> None:
+    house = await started(store, lambda pdu, now: Reply(message_id="1001"))
+    message_id = await house.submit_one()
+    await house.run(0.2)
+    (_, pdu) = house.smsc.submits[0]
+    forged = receipt_of(pdu, "1001", esm_class=esm_class)
+    house.smsc.deliver(forged)
+    await house.run(1)
+    assert (await house.read(message_id)).state is State.ENROUTE
+    (mo,) = await house.receipts()
+    assert isinstance(mo, Mo)
+    delivered = translate.deliver_sm(mo, 0x34)
+    assert delivered.short_message == forged.short_message
+    assert delivered.esm_class & 0x3C == 0, "no ESME may take it for a receipt either"
+    assert [one.command_status for one in house.smsc.answers] == [0]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_receipt_in_another_form_of_the_id_from_another_number_is_not_believed(store: Store) -> None:
+    house = await started(store, lambda pdu, now: Reply(message_id="3e9"))
+    message_id = await house.submit_one()
+    await house.run(0.2)
+    (_, pdu) = house.smsc.submits[0]
+    house.smsc.deliver(receipt_of(pdu, "1001", source_addr="5521900000000"))
+    await house.run(1)
+    assert (await house.read(message_id)).state is State.ENROUTE
+    assert house.metric("pombo_unknown_receipts_total", channel="operator") == 1
+
+
+# -- TLVs that go through
+
+
+@pytest.mark.parametrize(("passes", "back"), [(None, ()), ((CARRIER,), ((CARRIER, b"72405"),))])
+@pytest.mark.parametrize("stat", ["DELIVRD", "UNDELIV"])
+@pytest_twisted.ensureDeferred
+async def test_the_operators_own_tlvs_reach_the_esme_with_its_receipt(
+    store: Store, stat: str, passes: tuple[int, ...] | None, back: tuple[tuple[int, bytes], ...]
+) -> None:
+    house = OperatedHouse(store, pass_tlvs=passes)
+    house.smsc.script = taking(lambda: house, stat=stat, tlvs=((CARRIER, b"72405"), (0x1400, b"x")))
+    await house.start()
+    await house.submit_one()
+    await house.run(1)
+    (receipt,) = await got(house)
+    assert receipt.tlvs == back
+    assert translate.deliver_sm(receipt, 0x34).tlvs[3:] == back
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_receipt_that_came_too_early_keeps_its_tlvs_while_it_is_parked(store: Store) -> None:
+    house = OperatedHouse(store, pass_tlvs=(CARRIER,))
+    house.smsc.script = lambda pdu, now: (
+        house.report(0.05, receipt_of(pdu, "77", tlvs=((CARRIER, b"72405"),))),
+        Reply(message_id="77", after=1.0),
+    )[1]
+    await house.start()
+    await house.submit_one()
+    await house.run(2)
+    (receipt,) = await got(house)
+    assert receipt.tlvs == ((CARRIER, b"72405"),)

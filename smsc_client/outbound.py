@@ -12,6 +12,7 @@ from gateway.smpp.segments import Tlvs
 from smsc_client.references import References
 
 VENDOR_FIRST, VENDOR_LAST = 0x1400, 0x3FFF
+ALPHANUMERIC = 5, 0  # TON and NPI of a name (SMPP 3.4, 5.2.5)
 REGISTERED_DELIVERY = 1  # both outcomes, always: what the ESME asked for decides only what the ESME hears
 
 _validity = lru_cache(maxsize=4096)(times.relative)
@@ -32,6 +33,8 @@ class Outbound:
         fixed = settings.source is not None
         self._source_ton = settings.source_ton if fixed or "source_ton" in given else None
         self._source_npi = settings.source_npi if fixed or "source_npi" in given else None
+        if settings.source is not None and not settings.source.isdecimal() and not {"source_ton", "source_npi"} & given:
+            self._source_ton, self._source_npi = ALPHANUMERIC
 
     def submit_sm(self, message: Message, now: float) -> SubmitSm | list[SubmitSm]:
         """The PDU of a message, or the list of PDUs of a text that takes several.

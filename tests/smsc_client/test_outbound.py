@@ -30,6 +30,8 @@ def pdu_of(one: Message, now: float = 0.0, **over: Any) -> SubmitSm:
     [
         ({"source": "28940"}, ("28940", 0, 1)),
         ({"source": "28940", "source_ton": 3, "source_npi": 0}, ("28940", 3, 0)),
+        ({"source": "LOJA"}, ("LOJA", 5, 0)),
+        ({"source": "LOJA", "source_ton": 0, "source_npi": 0}, ("LOJA", 0, 0)),
         ({"source": None}, ("POMBO", 5, 0)),
         ({"source": None, "source_ton": 1}, ("POMBO", 1, 0)),
     ],

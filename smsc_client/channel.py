@@ -15,24 +15,25 @@ from twisted.logger import Logger
 
 from config.schema import SmscSettings
 from gateway.messages.message import Message
-from gateway.messages.outcome import Accepted, AttemptResult, Inbound, Refused, Report, Uncertain
+from gateway.messages.outcome import Accepted, AttemptResult, Inbound, Refused, Report, Uncertain, Unwritten
 from gateway.metrics import Metrics
 from gateway.smpp.constants import Tag
 from gateway.smpp.events import Answered, Event, Received, Unanswered
 from gateway.smpp.pdu import BindReceiver, BindTransceiver, BindTransmitter, Pdu, SubmitSmResp, tlv
-from gateway.smpp.status import Verdict, is_known, needs_attention
+from gateway.smpp.status import Verdict
 from smsc_client import answers
+from smsc_client.alarms import Alarms
 from smsc_client.clock import Clock, Endpoint, Timer, cancel
 from smsc_client.hand import Hand, Item, Parts, message_of
 from smsc_client.link import Link
 from smsc_client.outflow import Outflow
 from smsc_client.reports import Incoming
+from smsc_client.resends import Resends
 
 MAX_WAITING = 10_000  # messages behind others to the same destination
 FULL_RETRIES = 5  # of one message after ESME_RMSGQFUL: then it is the person's queue that is full
 FULL_REST_S = 1.0
 NEARLY_CONGESTED, CONGESTED = 90, 100  # congestion_state
-MAX_ALARMS = 100  # unknown codes told in the log: an operator may make them up
 STOP_S = 5.0
 
 BINDS = {
@@ -82,12 +83,13 @@ class SmscChannel:
         self.inflight = 0
         self._results, self._clock, self._metrics, self._random = results, reactor, metrics, random
         self._log = Logger("smsc_client")
+        self._alarms = Alarms(self.name, self._log)
         self._incoming = Incoming(self.name, results, self._log, settings.pass_tlvs or ())
         self._hand = Hand()
         self._full: dict[str, int] = {}  # message id: RMSGQFUL answers in a row
         self._last_full = ""  # who got the last one
+        self._resends = Resends()
         self._ended: list[tuple[Message, AttemptResult]] = []
-        self._alarmed: set[int] = set()
         self._stopping = self._was_up = self._in_turn = False
         self._soon: Timer | None = None
         endpoint = endpoint or clientFromString(reactor, settings.connect)
@@ -250,20 +252,7 @@ class SmscChannel:
             link.unbind()
         else:
             self._end(item, result)
-        self._alarm(response.command_status)
-
-    def _alarm(self, status: int) -> None:
-        """An answer that somebody has to look at is an error in the log, once; `status` tables are such a look."""
-        if status in self._alarmed or status in self.settings.status or len(self._alarmed) >= MAX_ALARMS:
-            return
-        if needs_attention(status):
-            what = "{channel}: submit_sm refused with command_status 0x{status:02X}; its settings need attention"
-        elif not is_known(status):
-            what = "{channel}: command_status 0x{status:02X} is none of SMPP; ask the operator, then say so in `status`"
-        else:
-            return
-        self._alarmed.add(status)
-        self._log.error(what, channel=self.name, status=status)
+        self._alarms.heed(response.command_status, self.settings.status)
 
     def _throttled(self, link: Link, item: Item, response: Pdu, tries: int, now: float) -> None:
         """The same message again; its destination stays busy, so nothing overtakes it.
@@ -299,7 +288,7 @@ class SmscChannel:
             self._turn()
 
     def _unanswered(self, item: Item) -> None:
-        if self.settings.unanswered == "resend":
+        if self.settings.unanswered == "resend" and self._resends.allow(message_of(item).id):
             self._hand.first.append(item)
         elif type(item) is Parts:
             item.uncertain = True
@@ -328,9 +317,11 @@ class SmscChannel:
             return
         ended, self._ended = self._ended, []
         self.inflight -= len(ended)
-        if self._full:
-            for message, _ in ended:
+        if self._full or self._resends:
+            for message, result in ended:
                 self._full.pop(message.id, None)
+                if type(result) is not Unwritten:
+                    self._resends.forget(message.id)
         self._results.attempted(self.name, ended)
 
     # What goes out

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 
 import pytest
 
+from config.schema import ReconnectSettings
 from gateway.messages.message import Attempt
 from gateway.messages.outcome import Accepted, Refused, TryLater, Uncertain, Unwritten
 from gateway.messages.states import State
@@ -191,6 +192,35 @@ def test_resend_writes_an_unanswered_submit_again() -> None:
     stage.run(5.2, step=0.1)
     assert stage.texts_to(message(1).msisdn) == [b"ola 1", b"ola 1", b"ola 2"]
     assert stage.outcomes == [Accepted("1"), Accepted("2")]
+
+
+def test_resend_gives_up_after_two_and_holds_the_message() -> None:
+    stage = Stage(lambda pdu, now: None, unanswered="resend", response_timeout=5.0)
+    stage.send(message(1))
+    stage.run(60, step=0.1)
+    assert stage.texts_to(message(1).msisdn) == [b"ola 1"] * 3
+    assert stage.outcomes == [Uncertain("unanswered")]
+
+
+def test_resends_are_counted_over_lost_links_and_forgotten_with_an_answer() -> None:
+    stage = Stage(lambda pdu, now: None, unanswered="resend", reconnect=ReconnectSettings(initial=1.0, max=1.0))
+    stage.requeue = True
+    stage.send(message(1))
+    for _ in range(5):
+        if stage.smsc.sessions:
+            stage.smsc.drop()
+        stage.run(3, step=0.05)
+    assert len(stage.texts_to(message(1).msisdn)) == 3
+    assert [type(one) for one in stage.outcomes] == [Unwritten, Unwritten, Uncertain]
+    assert stage.queue == deque()
+    replies = iter([None, None])
+    stage.smsc.script = lambda pdu, now: next(replies, Reply())
+    stage.channel.reconfigure(stage.channel.settings)
+    stage.send(message(1))
+    for _ in range(2):
+        stage.smsc.drop()
+        stage.run(3, step=0.05)
+    assert stage.outcomes[-1] == Accepted("1")
 
 
 def test_resend_hands_outstanding_submits_of_a_lost_link_back_in_order() -> None:

@@ -172,7 +172,8 @@ def measure(run: Run) -> bool:
     _until(run.told, run.down_s + 600.0, "not every message ended")
     print(f"all ended {time.monotonic() - expiring:.1f} s later: {run.receipts()}", flush=True)
     complete = run.biller.wait(60) == 0  # it listens a little longer for receipts that should not come
-    print(f"the billing system {'has exactly one receipt for each' if complete else 'misses some, or has some twice'}")
+    print(f"the billing system {'has exactly one receipt for each' if complete else 'misses some, or has some twice'}:")
+    print((run.directory / "biller.log").read_text("utf-8", "replace"))
     return complete and gateway < MOST_CPU and said / left_s < MOST_LINES and run.receipts() == {"expired": run.count}
 
 

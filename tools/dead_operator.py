@@ -31,6 +31,7 @@ from tools.units import seconds
 
 START_S, STOP_S, MARGIN_S = 30.0, 15.0, 5.0
 LOOK_S = 1.0
+LOG_LINES = 20
 MOST_CPU, MOST_LINES = 0.1, 1.0  # of a core; a second
 _RECEIPTS = re.compile(r'^pombo_receipts_total\{account="billing",state="(\w+)"\} (\S+)', re.MULTILINE)
 _DEPTH = re.compile(r'^pombo_queue_depth\{channel="operator",priority="normal"\} (\S+)', re.MULTILINE)
@@ -51,6 +52,7 @@ class Run:
             "smpp_server": {
                 "listen": [f"tcp:{self.smpp_port}:interface=127.0.0.1"],
                 "default_validity": f"{down_s:g}s",
+                "inactivity_timeout": 0,  # the billing system only listens while the messages wait
                 "accounts": [
                     {
                         "system_id": "billing", "password": self._password, "default_source": "28940",
@@ -102,9 +104,10 @@ class Run:
             "--connect", f"tcp:127.0.0.1:{self.smpp_port}", "--password", self._password, "--to", "551197.......",
             "--count", str(self.count), "--window", "200", "--wait", f"{self.down_s * 2 + 600:g}s",
         )  # fmt: skip
-        _until(lambda: self._waiting() >= self.count, self.down_s, "the messages were not accepted in time")
+        _until(lambda: self.waiting() >= self.count, self.down_s, "the messages were not accepted in time")
 
-    def _waiting(self) -> int:
+    def waiting(self) -> int:
+        """How many messages are in the operator's queue."""
         found = _DEPTH.search(self._page())
         return int(float(found[1])) if found else 0
 
@@ -142,6 +145,14 @@ class Run:
 def _cpu_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _tail(run: Run) -> str:
+    """The ends of both logs."""
+    logs = [
+        (run.directory / f"{name}.log").read_text("utf-8", "replace").splitlines() for name in ("gateway", "biller")
+    ]
+    return "\n".join(line for log in logs for line in log[-LOG_LINES:])
 
 
 def _until(question: Callable[[], Any], most_s: float, trouble: str) -> None:
@@ -185,6 +196,9 @@ def main() -> int:
     run = Run(options.count, options.down)
     try:
         return 0 if measure(run) else 1
+    except SystemExit as trouble:
+        print(f"{run.waiting()} wait, {run.receipts()}\n{_tail(run)}")
+        raise trouble
     finally:
         run.close()
 

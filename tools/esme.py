@@ -96,6 +96,7 @@ class Esme(SessionProtocol):
         self._parts: list[tuple[str, int, Part]] = []  # still to go: number, data_coding, part
         self._submitted_at: dict[str, float] = {}  # message_id -> when
         self._received: Counter[str] = Counter()
+        self._owed: set[str] = set()  # answered with these ids, and no receipt yet
         self._next: Timer | None = None
         self._end: Timer | None = None
         self._all_here = False
@@ -176,6 +177,8 @@ class Esme(SessionProtocol):
         self.summary.answer_s.append(self.now() - at)
         if response.command_status == 0 and isinstance(response, pdu.SubmitSmResp):
             self._submitted_at[response.message_id] = at
+            if response.message_id not in self._received:
+                self._owed.add(response.message_id)
         self._pump()
 
     def _delivered(self, request: pdu.DeliverSm) -> None:
@@ -185,6 +188,7 @@ class Esme(SessionProtocol):
             return
         self.summary.receipts[receipt.stat or "?"] += 1
         self._received[receipt.message_id] += 1
+        self._owed.discard(receipt.message_id)
         if self._received[receipt.message_id] > 1:
             self.summary.duplicates += 1
         elif receipt.message_id in self._submitted_at:
@@ -198,7 +202,7 @@ class Esme(SessionProtocol):
         asked = self.plan.registered_delivery & 0x03
         if not asked:
             self._leave()
-        elif asked == 1 and not self._owed():
+        elif asked == 1 and not self._owed:
             if not self._all_here:
                 self._all_here = True
                 self._leave_in(self.plan.quiet_s)
@@ -209,9 +213,6 @@ class Esme(SessionProtocol):
         if self._end is not None and self._end.active():
             self._end.cancel()
         self._end = self.clock.callLater(wait_s, self._leave)
-
-    def _owed(self) -> set[str]:
-        return self._submitted_at.keys() - self._received.keys()
 
     def _leave(self) -> None:
         self.session.unbind(self.now())
@@ -227,7 +228,7 @@ class Esme(SessionProtocol):
         self.summary.ended_at = self.now()
         self.summary.unknown = len(self._received.keys() - self._submitted_at.keys())
         if self.plan.registered_delivery & 0x03 == 1:
-            self.summary.missing = len(self._owed())
+            self.summary.missing = len(self._owed)
         self.done.callback(self.summary)
 
 

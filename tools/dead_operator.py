@@ -197,7 +197,7 @@ def main() -> int:
     try:
         return 0 if measure(run) else 1
     except SystemExit as trouble:
-        print(f"{run.waiting()} wait, {run.receipts()}\n{_tail(run)}")
+        print(_tail(run))
         raise trouble
     finally:
         run.close()

@@ -149,10 +149,9 @@ def _cpu_s(pid: int) -> float:
 
 def _tail(run: Run) -> str:
     """The ends of both logs."""
-    logs = [
-        (run.directory / f"{name}.log").read_text("utf-8", "replace").splitlines() for name in ("gateway", "biller")
-    ]
-    return "\n".join(line for log in logs for line in log[-LOG_LINES:])
+    logs = [run.directory / f"{name}.log" for name in ("gateway", "biller")]
+    texts = [log.read_text("utf-8", "replace") for log in logs if log.exists()]
+    return "\n".join(line for text in texts for line in text.splitlines()[-LOG_LINES:])
 
 
 def _until(question: Callable[[], Any], most_s: float, trouble: str) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 
-from gateway.smpp.events import Answered, BindRequested, Over, Received
+from gateway.smpp.events import Answered, BindRequested, Over, Received, Unanswered
 from gateway.smpp.pdu import GenericNack, Pdu, SubmitSm, SubmitSmResp
 from gateway.smpp.session import Role, Session, SessionSettings
 from gateway.smpp.states import BOUND
@@ -38,6 +38,7 @@ class FakeSmsc:
         self.clock = clock
         self.script: Script = script or (lambda pdu, now: Reply())
         self.bind_status = 0
+        self.insists = False  # a deliver_sm that was refused, or not answered within a minute, comes again
         self.silent = False  # nothing is answered at all, not even enquire_link
         self.binds: list[Any] = []
         self.submits: list[tuple[float, SubmitSm]] = []
@@ -54,6 +55,11 @@ class FakeSmsc:
     def deliver(self, *pdus: Pdu, session: int = 0) -> None:
         """Send requests to a receiving session in one write."""
         self.receivers[session].request(pdus)
+
+    def insist(self, pdu: Pdu) -> None:
+        """A request that was not taken comes again, if this SMSC does so and somebody is bound then."""
+        if self.insists:
+            self.clock.callLater(1.0, lambda: self.deliver(pdu) if self.receivers else None)
 
     @property
     def receivers(self) -> list[SmscProtocol]:
@@ -106,8 +112,12 @@ class SmscProtocol(Protocol):
                 case Received(pdu=SubmitSm() as pdu):
                     smsc.submits.append((now, pdu))
                     self._submitted(pdu, smsc.script(pdu, now))
-                case Answered(response=response):
+                case Answered(context=request, response=response):
                     smsc.answers.append(response)
+                    if response.command_status:
+                        smsc.insist(request)
+                case Unanswered(context=request):
+                    smsc.insist(request)
                 case Over(reason=reason):
                     smsc.ended.append(reason)
                     self._flush()

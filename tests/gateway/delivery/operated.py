@@ -43,6 +43,7 @@ class OperatedHouse(House):
     def __init__(self, store: Store, *routes: Route, script: Script | None = None, **over: Any) -> None:
         super().__init__(store, *(routes or (SMS_ONLY,)))
         self.smsc = FakeSmsc(self.clock, script)
+        self.smsc.insists = True
         self.marked: list[str] = []
         self.channel = SmscChannel(
             settings(**{"throughput": 1000.0, "window": 200, "source": None, **over}),

@@ -96,25 +96,29 @@ class Delivery:
 
     def _resolve(self, message: Message, result: AttemptResult, now: float, facts: Mapping[str, ChannelFacts]) -> None:
         ordinal, channel = len(message.attempts), message.attempts[-1].channel
+        last = message.plan[-1:] == (channel,)
         turn = Turn(message, now)
         if self._noted:
             turn.events += self._noted.pop(message.id, ())
-        for event, of, detail in journey.resolve(message, result, now, alone=message.plan[-1:] == (channel,)):
+        for event, of, detail in journey.resolve(message, result, now, alone=last):
             turn.events.append((now, event, of, detail))
         dispatcher = self.dispatchers.get(channel)
         if dispatcher is not None:
             turn.out_of = dispatcher.hand_key
         again = partial(self._resolve_again, turn, result, facts, ordinal)
         if isinstance(result, Accepted):
-            self._charge(turn, channel)
+            taken = self.channels.get(channel)
+            by_sms = taken is not None and taken.kind == "smsc"
+            if taken is not None and by_sms:  # operators charge every segment they took
+                self._book(turn, channel, price_of(taken.price, message.segments))
             if result.remote_id:
-                self._remember(turn, channel, result.remote_id)
-            if message.success == "sent" and self._kind(channel) == "smsc":
+                self._remember(turn, channel, result.remote_id, by_sms)
+            if by_sms and message.success == "sent":
                 journey.close(message, State.DELIVERED, 0, channel, now)
             elif message.registered_delivery & INTERMEDIATE:
                 self._tell_on_its_way(turn, channel)
             # most SMS: nothing follows but the end of its validity
-            if message.plan[-1] == channel and message.follows < 0 and not message.final and now < message.expires_at:
+            if last and message.follows < 0 and now < message.expires_at and message.state is State.ENROUTE:
                 self.ledger.commit(turn.change(again))
                 return
         elif isinstance(result, Uncertain):
@@ -139,13 +143,14 @@ class Delivery:
         else:
             self._resolve(fresh, result, turn.now, facts)
 
-    def _remember(self, turn: Turn, channel: str, remote_id: str) -> None:
+    def _remember(self, turn: Turn, channel: str, remote_id: str, by_sms: bool) -> None:
         """From now on reports find the message; those that came before were parked."""
         message = turn.message
-        ttl = int(max(0.0, message.expires_at - turn.now)) + keys.REMOTE_ID_AFTER_EXPIRY_S
+        left = message.expires_at - turn.now
+        ttl = (int(left) if left > 0 else 0) + keys.REMOTE_ID_AFTER_EXPIRY_S
         for one in remote_id.split(",") if "," in remote_id else (remote_id,):
             turn.commands.append(("REMOTE", channel, one, ttl))
-        if self._kind(channel) == "smsc":  # its report is likely to be the next thing that happens to it
+        if by_sms:  # its report is likely to be the next thing that happens to it
             recent = self.recent
             recent[channel, remote_id] = message
             if len(recent) > MOST_RECENT:
@@ -315,12 +320,6 @@ class Delivery:
     def _kind(self, channel: str) -> str:
         known = self.channels.get(channel)
         return known.kind if known is not None else ""
-
-    def _charge(self, turn: Turn, channel: str) -> None:
-        """Operators charge every segment they took."""
-        taken = self.channels.get(channel)
-        if taken is not None and taken.kind == "smsc":
-            self._book(turn, channel, price_of(taken.price, turn.message.segments))
 
     def _charge_delivered(self, turn: Turn) -> None:
         """WhatsApp charges what was delivered, and the SMS that was not needed is saved."""

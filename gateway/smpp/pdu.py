@@ -357,6 +357,7 @@ RESPONSES: dict[type[Pdu], type[Pdu]] = {
 }
 PDU_CLASSES: tuple[type[Pdu], ...] = (*RESPONSES, *RESPONSES.values(), GenericNack, Outbind, AlertNotification)
 
+_HEADER = HEADER.unpack_from
 _DECODERS: dict[int, Decoder] = {
     cls.command_id: make_decoder(cls, cls.command_id, fields_of(cls)) for cls in PDU_CLASSES
 }
@@ -372,10 +373,11 @@ def decode(frame: bytes) -> Pdu:
     Raises BadPdu with the command_status to answer, UnknownCommand for ids that are not of SMPP 3.4. A response never
     raises BadPdu: what is missing from it is left empty.
     """
-    _, command_id, command_status, sequence_number = HEADER.unpack_from(frame)
-    decoder = _DECODERS.get(command_id)
-    if decoder is None:
-        raise UnknownCommand(command_id, sequence_number)
+    _, command_id, command_status, sequence_number = _HEADER(frame)
+    try:
+        decoder = _DECODERS[command_id]
+    except KeyError:
+        raise UnknownCommand(command_id, sequence_number) from None
     pdu: Pdu = decoder(frame, sequence_number, command_status)
     return pdu
 

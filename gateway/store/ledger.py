@@ -56,8 +56,6 @@ class Ledger:
 
     def commit(self, turn: Turn) -> None:
         """Queue one change, which is sealed."""
-        if turn.events:
-            turn.feed = self._feed(turn)
         self._waiting.append(turn)
         if not self._scheduled:
             self._scheduled = True
@@ -67,27 +65,10 @@ class Ledger:
 
     def together(self, turns: Sequence[Turn]) -> None:
         """Queue changes that go in one call."""
-        for turn in turns:
-            turn.feed = self._feed(turn)
         self._waiting.append(list(turns))
         if not self._scheduled:
             self._scheduled = True
             self._later(self._flush)
-
-    def _feed(self, turn: Turn) -> bytes:
-        """The events as maps, one behind the other."""
-        message, node = turn.message, self._node
-        state = STATE_NAMES[message.state]
-        price = message.cost if message.cost != "0" else ""
-        account, to, segments = message.account, message.dest, message.segments
-        feed = _encode(
-            [
-                FeedEvent(one, at, event, account, to, node, state, channel, segments, price, detail)
-                for one in turn.trace_ids
-                for at, event, channel, detail in turn.events
-            ]
-        )
-        return feed[1 if feed[0] < 0xDC else 3 if feed[0] == 0xDC else 5 :]  # without the head of the array
 
     def _flush(self) -> None:
         self._scheduled = False
@@ -115,25 +96,33 @@ class Ledger:
         self._flying.append(batch)
         items: list[Any] = [len(batch)]
         area: list[bytes] = []
-        count = 0
+        feed: list[FeedEvent] = []
+        node = self._node
         for turn in batch:
-            record, feed, receipt = turn.record, turn.feed, turn.receipt
-            events = len(turn.events) * len(turn.trace_ids)
-            count += events
-            area += (record, feed, receipt)
+            message, record, receipt, events = turn.message, turn.record, turn.receipt, turn.events
+            area += (record, receipt)
             items += (
-                turn.message.id, turn.expected, turn.ttl, len(record), len(feed), events, turn.due, turn.into,
-                turn.out_of, turn.stream, len(receipt), *(turn.unless or ("", 0)), len(turn.commands),
+                message.id, turn.expected, turn.ttl, len(record), len(receipt), len(events) * len(turn.trace_ids),
+                turn.due, turn.into, turn.out_of, turn.stream, *(turn.unless or ("", 0)), len(turn.commands),
             )  # fmt: skip
             for command in turn.commands:
                 items.append(len(command))
                 items += command
-        if count:
-            self._mean_events += (count - self._mean_events) * 0.05
+            if events:
+                account, to, segments, state = message.account, message.dest, message.segments, STATE_NAMES[turn.state]
+                price = turn.cost if turn.cost != "0" else ""
+                for one in turn.trace_ids:
+                    for at, event, channel, detail in events:
+                        feed.append(
+                            FeedEvent(one, at, event, account, to, node, state, channel, segments, price, detail)
+                        )
+        if feed:
+            self._mean_events += (len(feed) - self._mean_events) * 0.05
         entries = max(16, int(self._feed_length / max(1.0, self._mean_events)))
-        self._store.call("commit", _encode(items), b"".join(area), str(entries), WANTED, keep=self._keep).addCallbacks(
-            self._answered, self._failed, callbackArgs=(batch,), errbackArgs=(batch,)
-        ).addErrback(lambda failure: log.failure("a batch was kept but its sequel failed", failure=failure))
+        told = _encode(feed) if feed else b""
+        kept = self._store.call("commit", _encode(items), b"".join(area), told, str(entries), WANTED, keep=self._keep)
+        kept.addCallbacks(self._answered, self._failed, callbackArgs=(batch,), errbackArgs=(batch,))
+        kept.addErrback(lambda failure: log.failure("a batch was kept but its sequel failed", failure=failure))
 
     def _answered(self, answers: list[Any], batch: list[Turn]) -> None:
         self._flying.remove(batch)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gateway.messages.message import Message, Receipt
+from gateway.messages.states import State
 from gateway.store.records import pack
 
 LONGEST_TRACE = 120  # steps kept with a message; of a longer journey the middle is left out
@@ -35,13 +36,15 @@ class Turn:
     """
 
     record: bytes
+    state: State  # and what it had cost, as the feed tells them
+    cost: str
     expected: int  # the revision it was read at; 0: it is new
     trace_ids: Sequence[str]
     # A change of most messages uses few of these, so they cost nothing until they are set.
     ttl = 0
     due = 0.0
     into = out_of = stream = ""
-    receipt = feed = b""
+    receipt = b""
     tlvs: tuple[tuple[int, bytes], ...] = ()
     item: Receipt | None = None  # what `receipt` is the packed form of
     kept: Sequence[Callable[[Answers], object]] = ()
@@ -74,6 +77,7 @@ class Turn:
         message = self.message
         self.again = again
         self.trace_ids = message.parts or (message.id,)
+        self.state, self.cost = message.state, message.cost
         self.expected = message.rev
         message.rev += 1
         if self.events:

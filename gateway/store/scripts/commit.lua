@@ -2,18 +2,20 @@
 -- One call is one transaction: after a crash either all of a call is there or nothing.
 --
 -- ARGV[1]  msgpack list: how many changes, then of each one behind the other
---            id, expected, ttl, record size, feed size, feed count, due, into, out of, stream, receipt size,
---            unless, unless_s, commands; and then each command after the number of its words
+--            id, expected, ttl, record size, receipt size, events, due, into, out of, stream, unless, unless_s,
+--            commands; and then each command after the number of its words
 --            expected   the revision that was read; 0 creates
 --            ttl        seconds the record lives from now on; 0: no end
+--            events     how many of ARGV[3] tell of it
 --            due        when somebody has to look at the message; 0: as before, below 0: never
 --            into       a hand's key that the id goes into; out of: one that it leaves; '' none
 --            stream     where the receipt is appended; '' nowhere
 --            unless     of a new message: a key that makes it one too many when it names another message; else it
 --                       names this one from now on, for unless_s seconds; '' none
--- ARGV[2]  record, feed entries and receipt of each change, all in a row
--- ARGV[3]  entries the feed keeps, roughly
--- ARGV[4]  names of commands whose answer is wanted, as a msgpack map
+-- ARGV[2]  record and receipt of each change, all in a row
+-- ARGV[3]  the entry of the feed: a msgpack list of the events of all changes in order; '' for none
+-- ARGV[4]  entries the feed keeps, roughly
+-- ARGV[5]  names of commands whose answer is wanted, as a msgpack map
 -- Returns for each: 1 done; 2 this very change was done before; {0, record or false} somebody else was faster;
 -- {1, answers ...} done, with the wanted answers in order and the receipt's place last; {3, id} nothing was done,
 -- `unless` names that message.
@@ -21,9 +23,9 @@
 -- What goes to the same key for every change (moments, hands) is gathered and written once.
 local items = cmsgpack.unpack(ARGV[1])
 local area, at = ARGV[2], 1
-local wanted = cmsgpack.unpack(ARGV[4])
+local wanted = cmsgpack.unpack(ARGV[5])
 local call, sub = redis.call, string.sub
-local out, feed, count = {}, {}, 0
+local out, events, untold = {}, 0, {}
 local due, over, into, left = {}, {}, {}, {}
 local parked -- is any report parked at all? Asked once
 
@@ -80,20 +82,19 @@ end
 local j = 2
 for i = 1, items[1] do
   local id, expected, ttl = items[j], items[j + 1], items[j + 2]
-  local feed_at = at + items[j + 3]
-  local receipt_at = feed_at + items[j + 4]
+  local receipt_at = at + items[j + 3]
   local key = 'm:' .. id
-  local record = sub(area, at, feed_at - 1)
-  at = receipt_at + items[j + 10]
+  local record = sub(area, at, receipt_at - 1)
+  at = receipt_at + items[j + 4]
   local ok, first
   if expected == 0 then
-    local unless = items[j + 11]
+    local unless = items[j + 10]
     first = unless ~= '' and call('GET', unless)
     if not first or first == id then
       first = false
       ok = call('SET', key, record, 'NX')
       if ok and unless ~= '' then
-        call('SET', unless, id, 'EX', items[j + 12])
+        call('SET', unless, id, 'EX', items[j + 11])
       end
     end
   elseif call('GETRANGE', key, 0, 3) == struct.pack('>I4', expected) then
@@ -104,8 +105,8 @@ for i = 1, items[1] do
       call('SET', key, record)
     end
   end
-  local commands = items[j + 13]
-  local w = j + 14
+  local commands = items[j + 12]
+  local w = j + 13
   if ok then
     local answers
     for _ = 1, commands do
@@ -140,14 +141,13 @@ for i = 1, items[1] do
       answers = answers or { 1 }
       answers[#answers + 1] = call('XADD', items[j + 9], '*', 'b', sub(area, receipt_at, at - 1))
     end
-    if items[j + 5] > 0 then
-      feed[#feed + 1] = sub(area, feed_at, receipt_at - 1)
-      count = count + items[j + 5]
-    end
     out[i] = answers or 1
   else
     for _ = 1, commands do
       w = w + items[w] + 1
+    end
+    for event = events + 1, events + items[j + 5] do
+      untold[event] = true
     end
     if first then
       out[i] = { 3, first }
@@ -156,6 +156,7 @@ for i = 1, items[1] do
       out[i] = now == record and 2 or { 0, now }
     end
   end
+  events = events + items[j + 5]
   j = w
 end
 if #due > 0 then
@@ -170,13 +171,17 @@ end
 for key, ids in pairs(left) do
   call('SREM', key, unpack(ids))
 end
-if count > 0 then
-  local head
-  if count < 16 then
-    head = string.char(0x90 + count)
-  else
-    head = string.char(0xdc, math.floor(count / 256), count % 256)
+local feed = ARGV[3]
+if next(untold) then -- of changes that were not made nothing is told
+  local told = {}
+  for event, map in ipairs(cmsgpack.unpack(feed)) do
+    if not untold[event] then
+      told[#told + 1] = map
+    end
   end
-  call('XADD', 'pombo:events', 'MAXLEN', '~', ARGV[3], '*', 'b', head .. table.concat(feed))
+  feed = #told > 0 and cmsgpack.pack(told) or ''
+end
+if feed ~= '' then
+  call('XADD', 'pombo:events', 'MAXLEN', '~', ARGV[4], '*', 'b', feed)
 end
 return out

@@ -126,3 +126,12 @@ def test_nothing_is_kept_once_the_connection_is_gone() -> None:
     bench.outlet.stopProducing()
     assert bench.outlet.unsent == 0
     bench.outlet.close()
+
+
+def test_what_is_written_is_with_the_peer_in_the_same_turn_where_the_transport_can_do_that() -> None:
+    class Eager(Pipe):
+        doWrite = Pipe.read
+
+    pipe = Eager()
+    Outlet(pipe, lambda: 100.0, lambda: None).write(b"an answer")
+    assert (pipe.taken, pipe.buffer) == (b"an answer", b"")

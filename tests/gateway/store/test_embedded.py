@@ -52,6 +52,22 @@ async def test_a_start_brings_up_a_server_that_keeps_everything(tmp_path: Path) 
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_server_may_come_up_before_the_gateway_asks_for_it(tmp_path: Path) -> None:
+    store, embedded = make_store(tmp_path)
+    embedded.begin()
+    assert embedded.starts == 1
+    await store.start()
+    try:
+        assert embedded.starts == 1
+        second = EmbeddedServer(tmp_path, "always")
+        second.begin()  # what is in its way is told when the gateway starts
+        with pytest.raises(StoreUnavailable, match="another gateway uses"):
+            second.lock()
+    finally:
+        await store.stop()
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_stop_leaves_no_server_and_no_lock_behind_and_the_next_start_has_the_data(tmp_path: Path) -> None:
     store, embedded = make_store(tmp_path)
     await store.start()

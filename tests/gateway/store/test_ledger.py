@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from gateway.messages.message import Message
 from gateway.messages.states import State
 from gateway.store import keys, records
-from gateway.store.ledger import AT_MOST, Ledger
+from gateway.store.ledger import AT_MOST, ENOUGH, IN_FLIGHT, Ledger
 from gateway.store.turn import LONGEST_TRACE, Turn
 from gateway.store.valkey import Keep, Store
 from tests.gateway.samples import START, accepted, attempt
@@ -274,3 +274,60 @@ async def test_the_ledger_says_when_nothing_is_left_to_write(store: Store) -> No
     await desk.settle()
     assert not desk.ledger.busy
     assert idle == [True]
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_feed_tells_of_a_batch_what_was_done_and_nothing_else(store: Store) -> None:
+    desk = Desk(store)
+    await desk.write(accepted("old"))
+    stale = accepted("old", rev=7)
+    changes = [
+        sealed(accepted("m1"), [(START, "accepted", "", ""), (START + 0.5, "decided", "zap", "first choice")]),
+        sealed(stale, [(START, "sent", "zap", ""), (START, "ack", "zap", "")]),
+        sealed(accepted("m2"), [(START + 1.25, "accepted", "", "")]),
+    ]
+    for change in changes:
+        desk.ledger.commit(change)
+    await desk.settle()
+    *_, entry = await desk.feed()
+    assert [(event["id"], event["event"], event["at"]) for event in entry] == [
+        ("m1", "accepted", START),
+        ("m1", "decided", START + 0.5),
+        ("m2", "accepted", START + 1.25),
+    ]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_batch_of_which_nothing_was_done_leaves_no_entry(store: Store) -> None:
+    desk = Desk(store)
+    desk.ledger.commit(sealed(accepted("gone", rev=3)))
+    await desk.settle()
+    assert await desk.feed() == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_enough_changes_for_a_call_do_not_wait_for_the_end_of_the_turn(store: Store) -> None:
+    desk = Desk(store)
+    for number in range(ENOUGH - 1):
+        desk.ledger.commit(sealed(accepted(f"m{number}")))
+    assert not store._pending
+    desk.ledger.commit(sealed(accepted("the last of enough")))
+    assert len(store._pending) == 1
+    await desk.settle()
+    assert desk.ledger.concerned == set()
+
+
+@pytest_twisted.ensureDeferred
+async def test_new_messages_take_the_store_one_call_at_a_time_while_others_wait_for_it(store: Store) -> None:
+    desk = Desk(store)
+    new = Ledger(store, "gw1", 1000, lambda call: desk.clock.callLater(0, call), Keep.OVER_LINKS, desk.ledger)
+    for number in range(AT_MOST * (IN_FLIGHT + 1)):
+        desk.ledger.commit(sealed(accepted(f"m{number}")))
+    for number in range(AT_MOST * 2):
+        new.commit(sealed(accepted(f"n{number}")))
+    assert len(store._pending) == IN_FLIGHT + 1, "all that may be there at a time, and one of what is new"
+    await desk.settle()
+    while new.busy:
+        desk.clock.advance(0)
+        await store.command("PING", keep=Keep.ALWAYS)
+    assert await store.command("EXISTS", *(keys.message(f"n{number}") for number in range(AT_MOST * 2))) == AT_MOST * 2

@@ -25,7 +25,7 @@ class Reply(msgspec.Struct, frozen=True):
 HANG, RESET = Reply(0), Reply(-1)
 
 Answer = Callable[[str, str, Mapping[str, str], bytes], Coroutine[Any, Any, Reply]]
-"""(method, path, headers by lower-case name, body) -> reply."""
+"""(method, path with its query, headers by lower-case name, body) -> reply."""
 
 
 class Door(Resource):
@@ -50,7 +50,7 @@ class Door(Resource):
             for name, values in request.requestHeaders.getAllRawHeaders()
         }
         content = request.content.read() if request.content is not None else b""
-        path = request.path.decode("latin-1")
+        path = request.uri.decode("latin-1")
         reply = await self._answer(request.method.decode("latin-1"), path, headers, content)
         if reply.status == HANG.status:
             return

@@ -19,15 +19,15 @@ from tools.scripts import OPERATOR_WORDS, WHATSAPP_WORDS, OperatorScript, WhatsA
 from tools.smsc_simulator import ID_FORMS, SmscSettings, SmscSimulator, Submit
 from tools.terminal import Terminal, table
 from tools.units import fraction, per_second, seconds
-from tools.webhooks import Webhooks, http_post
-from tools.whatsapp_simulator import EvolutionSettings, EvolutionSimulator, Sent
+from tools.webhooks import Webhooks, http_get, http_post
+from tools.whatsapp_simulator import SIMULATORS, CloudApiSimulator, ProviderSettings, Sent
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `pombo simulate`."""
     kinds = parser.add_subparsers(dest="simulator", required=True, metavar="smsc|whatsapp|esme")
     _smsc_arguments(kinds.add_parser("smsc", help="an operator's SMSC"))
-    _whatsapp_arguments(kinds.add_parser("whatsapp", help="a WhatsApp provider (Evolution API)"))
+    _whatsapp_arguments(kinds.add_parser("whatsapp", help="a WhatsApp provider"))
     _esme_arguments(kinds.add_parser("esme", help="a billing system that submits"))
 
 
@@ -69,18 +69,34 @@ def _smsc_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _whatsapp_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
+        "--provider", choices=tuple(SIMULATORS), default="evolution", help="whose API it speaks (%(default)s)"
+    )
+    parser.add_argument(
         "--listen", default="tcp:8080:interface=127.0.0.1", help="Twisted server endpoint (%(default)s)"
     )
     parser.add_argument("--key", default=os.environ.get("ZAP_KEY", ""), help="the API key (default: $ZAP_KEY)")
-    parser.add_argument("--instance", default="main", help="name of the instance (%(default)s)")
+    parser.add_argument(
+        "--instance", default="main", help="name of the instance or session, or the phone number id (%(default)s)"
+    )
     parser.add_argument(
         "--webhook", default="", metavar="URL", help="where events go, such as http://127.0.0.1:8081/webhooks/zap"
     )
     parser.add_argument(
+        "--webhook-secret",
         "--jwt-key",
-        default=os.environ.get("ZAP_WEBHOOK_SECRET", ""),
-        help="signs webhooks (default: $ZAP_WEBHOOK_SECRET)",
+        dest="webhook_secret",
+        default=None,
+        metavar="SECRET",
+        help="proves webhooks: an HMAC, a JWT or ?key=, as the API does (default: $ZAP_WEBHOOK_SECRET; cloud_api: "
+        "$ZAP_APP_SECRET)",
     )
+    parser.add_argument(
+        "--verify-token",
+        default=os.environ.get("ZAP_VERIFY", ""),
+        metavar="TOKEN",
+        help="cloud_api: the webhook is asked for its challenge with it (default: $ZAP_VERIFY)",
+    )
+    parser.add_argument("--direct-send", action="store_true", help="cloud_api: Direct Send is enabled")
     parser.add_argument(
         "--account", action="append", default=[], metavar="NUMBER[=IDENTITY]", help="somebody with an account"
     )
@@ -199,16 +215,21 @@ def run_whatsapp(options: argparse.Namespace, terminal: Terminal, reactor: Any) 
             f"{len(provider.lookups)} numbers asked, {len(provider.sends)} sends; answers to webhooks: {answers}"
         )
 
-    webhooks = Webhooks(http_post(reactor), reactor, url=options.webhook, jwt_key=options.jwt_key)
-    settings = EvolutionSettings(
+    webhooks = Webhooks(http_post(reactor), reactor, url=options.webhook)
+    variable = "ZAP_APP_SECRET" if options.provider == "cloud_api" else "ZAP_WEBHOOK_SECRET"
+    secret = os.environ.get(variable, "") if options.webhook_secret is None else options.webhook_secret
+    settings = ProviderSettings(
         key=options.key,
         instance=options.instance,
         answer_after_s=options.answer_delay,
         lookup_after_s=options.lookup_delay,
         rate=options.rate,
         share=options.share,
+        webhook_secret=secret,
+        verify_token=options.verify_token,
+        direct_send=options.direct_send,
     )
-    provider = EvolutionSimulator(settings, reactor, webhooks, watch=told)
+    provider = SIMULATORS[options.provider](settings, reactor, webhooks, watch=told)
     provider.connected = not options.disconnected
     for account in options.account:
         number, _, identity = account.partition("=")
@@ -217,9 +238,11 @@ def run_whatsapp(options: argparse.Namespace, terminal: Terminal, reactor: Any) 
         provider.people.remove(number)
     for pattern, script in options.script:
         provider.scripts.set(pattern, script)
-    return _serve(
-        options.listen, site(provider.answer), f"WhatsApp provider on {options.listen}", totals, terminal, reactor
-    )
+    if isinstance(provider, CloudApiSimulator) and options.webhook and options.verify_token:
+        subscribed = Deferred.fromCoroutine(provider.subscribe(http_get(reactor)))
+        subscribed.addCallback(lambda well: terminal.line(f"webhook's challenge: {'answered' if well else 'failed'}"))
+    name = f"WhatsApp provider ({options.provider}) on {options.listen}"
+    return _serve(options.listen, site(provider.answer), name, totals, terminal, reactor)
 
 
 def _serve(

@@ -57,6 +57,7 @@ class Ack(msgspec.Struct, frozen=True):
 
     after_s: float
     state: str  # sent | delivered | read | failed
+    code: int = 0  # why it failed, where this ack says it; 0: the script's
 
 
 class WhatsAppScript(msgspec.Struct, frozen=True):
@@ -66,6 +67,10 @@ class WhatsAppScript(msgspec.Struct, frozen=True):
     send: str = "ok"  # ok | refuse | http | hang | reset | limited | disconnected
     taken: bool = True  # hang, reset: the message was taken although the answer is lost
     http_status: int = 500
+    code: int = 0  # of a refusal and of a failure, in the provider's own numbers; 0: its usual one
+    times: int = 0  # > 0: only the first so many sends to a number meet this; then all is well
+    trouble: str = ""  # logged_out | banned: a send to this number brings it on the sender
+    back_after_s: float = 0.0  # when the sender is well again; 0: never
     acks: tuple[Ack, ...] = (Ack(0.15, "sent"), Ack(0.4, "delivered"))
     copies: int = 1  # of every webhook
     shuffled: bool = False  # webhooks leave in a random order, all at the time of the last
@@ -88,6 +93,10 @@ def _acks(*states: str, default_s: float = 0.4) -> Word:
 
 def _stat(stat: str, err: str) -> Word:
     return lambda value: {"stat": stat, "err": value.zfill(3) if value else err}
+
+
+def _trouble(trouble: str) -> Word:
+    return lambda value: {"trouble": trouble, "back_after_s": seconds(value) if value else 0.0}
 
 
 def _fixed(**changes: Any) -> Word:
@@ -116,13 +125,18 @@ WHATSAPP_WORDS: dict[str, Word] = {
     "sent_only": _acks("sent"),
     "never": _fixed(acks=()),
     "fails": _acks("sent", "failed"),
-    "refuses": _fixed(send="refuse"),
+    "fails_with": lambda value: {**_acks("sent", "failed")(""), "code": int(value)},
+    "fails_at_once": lambda value: {**_acks("failed")(""), "code": int(value or "0")},
+    "refuses": lambda value: {"send": "refuse", "code": int(value or "0")},
     "http": lambda value: {"send": "http", "http_status": int(value or "500")},
     "hang": _fixed(send="hang"),
     "reset": _fixed(send="reset"),
     "lost": _fixed(send="reset", taken=False),
     "disconnected": _fixed(send="disconnected"),
-    "429": _fixed(send="limited"),
+    "logged_out": _trouble("logged_out"),
+    "banned": _trouble("banned"),
+    "429": lambda value: {"send": "limited", "times": int(value or "0")},
+    "times": lambda value: {"times": int(value)},
     "twice": _fixed(copies=2),
     "shuffle": _fixed(shuffled=True),
     "early": _fixed(early=True),

@@ -1,7 +1,8 @@
-"""Webhooks as Evolution API sends them: signed on wish, repeated until they are taken.
+"""Webhooks as the WhatsApp providers send them: proven in each API's way, repeated until they are taken.
 
-Source: Evolution API 2.3, webhook controller: 10 attempts, 5 s growing twofold to 300 s, 20 % either way; 400, 401,
-403, 404 and 422 end the attempts. `jwt_key` among the webhook's headers makes each call carry an HS256 JWT of 10 min.
+Source of the usual way: Evolution API 2.3, webhook controller: 10 attempts, 5 s growing twofold to 300 s, 20 % either
+way; 400, 401, 403, 404 and 422 end the attempts. `jwt_key` among the webhook's headers makes each call carry an HS256
+JWT of 10 min.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
+import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -24,13 +26,25 @@ from twisted.web.http_headers import Headers
 
 from tools.clock import Clock, pause
 
-ATTEMPTS = 10
-FIRST_GAP_S, LAST_GAP_S = 5.0, 300.0
-GIVEN_UP = frozenset({400, 401, 403, 404, 422})
 JWT_LIFE_S = 600
 
 Post = Callable[[str, dict[str, str], bytes], "Deferred[int]"]
 """(url, headers, body) -> HTTP status; the Deferred fails when there was no answer."""
+
+
+class Retries(msgspec.Struct, frozen=True):
+    """How often a webhook is sent, with gaps that grow twofold; given_up: the answers that end the attempts."""
+
+    attempts: int = 10
+    first_gap_s: float = 5.0
+    last_gap_s: float = 300.0
+    given_up: frozenset[int] = frozenset({400, 401, 403, 404, 422})
+
+
+def bearer_jwt(key: str, now: float) -> dict[str, str]:
+    """The header of a call of Evolution's that is signed with `jwt_key`."""
+    claims = {"iat": int(now), "exp": int(now) + JWT_LIFE_S, "app": "evolution", "action": "webhook"}
+    return {"Authorization": "Bearer " + jwt_hs256(claims, key)}
 
 
 def jwt_hs256(claims: dict[str, Any], key: str) -> str:
@@ -66,13 +80,16 @@ class Webhooks:
         url: str = "",
         jwt_key: str = "",
         headers: dict[str, str] | None = None,
-        first_gap_s: float = FIRST_GAP_S,
+        first_gap_s: float | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
+        """first_gap_s: instead of what `retries` says, for those who cannot wait."""
         self.url = url
         self.headers = dict(headers or {})
         self.jwt_key = jwt_key
         self.answers: Counter[int] = Counter()
+        self.retries = Retries()
+        self.prove: Callable[[bytes], dict[str, str]] = self._jwt
         self._post = post
         self._clock = clock
         self._first_gap_s = first_gap_s
@@ -80,29 +97,54 @@ class Webhooks:
 
     async def send(self, event: dict[str, Any]) -> int:
         """Post an event until it is taken, refused for good, or given up; returns the last status, 0 without a URL."""
-        status, gap_s = 0, self._first_gap_s
-        for attempt in range(ATTEMPTS):
+        retries, body = self.retries, json.dumps(event).encode()
+        status, gap_s = 0, retries.first_gap_s if self._first_gap_s is None else self._first_gap_s
+        for attempt in range(retries.attempts):
             if not self.url:
                 return 0
             if attempt:
                 await pause(self._clock, gap_s * (0.8 + 0.4 * self._chance()))
-                gap_s = min(gap_s * 2, LAST_GAP_S)
+                gap_s = min(gap_s * 2, retries.last_gap_s)
             try:
-                status = await self._post(self.url, self._proof(), json.dumps(event).encode())
+                status = await self._post(self.url, self._headers(body), body)
             except Exception:  # refused, reset, timed out: all the same to the sender
                 status = 0
             self.answers[status] += 1
-            if 200 <= status < 300 or status in GIVEN_UP:
+            if 200 <= status < 300 or status in retries.given_up:
                 break
         return status
 
-    def _proof(self) -> dict[str, str]:
-        headers = {"Content-Type": "application/json", **self.headers}
-        if self.jwt_key:
-            now = int(self._clock.seconds())
-            claims = {"iat": now, "exp": now + JWT_LIFE_S, "app": "evolution", "action": "webhook"}
-            headers["Authorization"] = "Bearer " + jwt_hs256(claims, self.jwt_key)
-        return headers
+    def _headers(self, body: bytes) -> dict[str, str]:
+        return {"Content-Type": "application/json", **self.headers, **self.prove(body)}
+
+    def _jwt(self, body: bytes) -> dict[str, str]:
+        return bearer_jwt(self.jwt_key, self._clock.seconds()) if self.jwt_key else {}
+
+
+class _Collected(Drained):
+    """Keeps the body of an answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.octets = b""
+
+    def dataReceived(self, data: bytes) -> None:
+        self.octets += data
+
+
+def http_get(reactor: Any, timeout_s: float = 10.0) -> Callable[[str], Deferred[tuple[int, bytes]]]:
+    """A GET, as (HTTP status, body)."""
+    web: Any = client  # carries no types
+    agent = web.Agent(reactor, connectTimeout=timeout_s)
+
+    async def get(url: str) -> tuple[int, bytes]:
+        response = await agent.request(b"GET", url.encode()).addTimeout(timeout_s, reactor)
+        collected = _Collected()
+        response.deliverBody(collected)
+        await collected.done
+        return int(response.code), collected.octets
+
+    return lambda url: Deferred.fromCoroutine(get(url))
 
 
 def http_post(reactor: Any, timeout_s: float = 30.0) -> Post:

@@ -52,6 +52,7 @@ class FakeNode:
     async def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
         if headers.get("authorization") != "Bearer t0ken":
             return Reply(401, {"error": "no"})
+        path = path.partition("?")[0]
         match method, path:
             case "GET", "/admin/status":
                 return Reply(200, STATUS)

@@ -21,6 +21,14 @@ from tools.whatsapp_provider import Fault, Sent, WhatsAppProvider, broken, json_
 ACKS = {"sent": (1, "SERVER"), "delivered": (2, "DEVICE"), "read": (3, "READ"), "failed": (-1, "ERROR")}
 STATES = {"": "WORKING", "logged_out": "SCAN_QR_CODE", "banned": "FAILED"}
 OURS = "5511900000000@c.us"
+ENVIRONMENT = {
+    "version": "2026.7.1",
+    "engine": "GOWS",
+    "tier": "CORE",
+    "browser": "",
+    "platform": "linux/x86",
+    "worker": {"id": "lab"},
+}
 
 
 def error(status: int, message: str) -> Reply:
@@ -90,20 +98,7 @@ class WahaSimulator(WhatsAppProvider):
             sent.status = max(reply.status, 0)
             return reply
         sent.status = 201
-        return Reply(
-            201,
-            {
-                "id": f"true_{chat}_{sent.message_id}",
-                "timestamp": int(self.clock.seconds()),
-                "from": OURS,
-                "fromMe": True,
-                "to": chat,
-                "body": text,
-                "hasMedia": False,
-                "ack": 0,
-                "ackName": "PENDING",
-            },
-        )
+        return Reply(201, self._message(f"true_{chat}_{sent.message_id}", OURS, chat, text))
 
     def reaches(self, number: str) -> bool:
         """Only the very identity: another form of the number is taken, and lost."""
@@ -155,22 +150,28 @@ class WahaSimulator(WhatsAppProvider):
 
     def text_event(self, number: str, text: str, message_id: str) -> dict[str, Any]:
         chat = self._chat(number)
-        return self._envelope(
-            "message",
-            {
-                "id": f"false_{chat}_{message_id}",
-                "timestamp": int(self.clock.seconds()),
-                "from": chat,
-                "fromMe": False,
-                "to": OURS,
-                "body": text,
-                "hasMedia": False,
-            },
-        )
+        return self._envelope("message", self._message(f"false_{chat}_{message_id}", chat, OURS, text))
 
     def connection_event(self) -> dict[str, Any]:
         state = STATES[self.trouble]
         return self._envelope("session.status", {"name": self.settings.instance, "status": state, "statuses": []})
+
+    def _message(self, message_id: str, sender: str, to: str, text: str) -> dict[str, Any]:
+        ours = sender == OURS
+        return {
+            "id": message_id,
+            "timestamp": int(self.clock.seconds()),
+            "from": sender,
+            "fromMe": ours,
+            "source": "api" if ours else "app",
+            "to": to,
+            "participant": None,
+            "body": text,
+            "hasMedia": False,
+            "mediaUrl": None,
+            "ack": 0 if ours else 1,
+            "ackName": "PENDING" if ours else "SERVER",
+        }
 
     def _chat(self, number: str) -> str:
         return f"{self.people.identity(number) or usual_identity(number)}@c.us"
@@ -184,6 +185,6 @@ class WahaSimulator(WhatsAppProvider):
             "engine": "GOWS",
             "me": {"id": OURS, "pushName": "Laboratory"},
             "payload": payload,
-            "environment": {"version": "2026.7.1", "engine": "GOWS", "tier": "CORE"},
+            "environment": ENVIRONMENT,
             "metadata": {},
         }

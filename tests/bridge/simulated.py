@@ -11,10 +11,12 @@ import msgspec
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 
+from bridge.channel import WhatsAppChannel
 from bridge.provider import HttpOutcome, HttpRequest, HttpResponse, Unanswered
 from bridge.providers import provider_of
 from bridge.providers.cloud_api import CloudApi
 from config.schema import BridgeSettings
+from tests.bridge.fakes import FakeDelivery, FakeStore, Spawned, clock, message
 from tools.http_door import Reply
 from tools.scripts import WHATSAPP_WORDS, WhatsAppScript, read_script
 from tools.webhooks import Webhooks
@@ -118,3 +120,46 @@ def adapter_of(api: str) -> Any:
     adapter = provider_of(settings_of(api))
     assert not isinstance(adapter, CloudApi) or adapter.resold is (api == "360dialog")
     return adapter
+
+
+class Simulated:
+    """A started channel over a provider's simulator. `hooks`: the webhooks that came, each with its answer."""
+
+    def __init__(self, api: str, *, script: str = "", over: dict[str, Any] | None = None, **simulator: Any) -> None:
+        self.clock, self.delivery, self.spawned = clock(), FakeDelivery(), Spawned()
+        self.hooks: list[tuple[HttpRequest, HttpResponse]] = []
+        self.provider = simulator_of(api, self.clock, self._take, script=script, **simulator)
+        self.wire = Wire(self.provider, self.clock)
+        settings = settings_of(api, **{"health": {"min_acks": 0}, **(over or {})})
+        self.channel = WhatsAppChannel(
+            settings,
+            provider=provider_of(settings),
+            http=self.wire,
+            evidence=FakeStore(),
+            results=self.delivery,
+            mark=lambda _: None,
+            decode=lambda message: message.user_data.decode(),
+            clock=self.clock,
+            spawn=self.spawned,
+        )
+        self.spawned(self.channel.start(), "starting", self.channel.log)
+        self.flows(0.2)
+
+    async def _take(self, request: HttpRequest) -> HttpResponse:
+        answer = await self.channel.receive_webhook(request)
+        self.hooks.append((request, answer))
+        return answer
+
+    def flows(self, seconds: float = 5.0) -> None:
+        """Time passes."""
+        self.clock.pump([0.05] * int(seconds / 0.05))
+        self.spawned.check()
+
+    def does(self, work: Any) -> None:
+        """Something happens on the provider's side."""
+        self.spawned(work, "the provider", self.channel.log)
+        self.flows(1.0)
+
+    def send(self, number: str, id: str = "m1") -> None:
+        self.channel.send(message(id, number, TEXT))
+        self.flows()

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import hmac
 import json
-from pathlib import Path
 from typing import Any
 
 import jsonschema
 import msgspec
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,10 +31,10 @@ from gateway.messages.outcome import (
     TryLater,
     Uncertain,
 )
+from tests.bridge.documents import document, hold
 from tests.bridge.fakes import START, json_answer
 
 PERSON, WA_ID = "5531988887777", "553188887777"
-DOCUMENT = Path(__file__).resolve().parents[3] / "shared" / "specs" / "meta-business-messaging-api_v23.0.yaml"
 
 cloud = CloudApi(
     channel="zap",
@@ -65,23 +62,13 @@ BARE = TemplateText("oi", "pt_BR")
 # ------------------------------------------------------------------------------------------------------------ requests
 
 
-@functools.cache
 def components() -> Any:
-    if not DOCUMENT.exists():
-        pytest.skip(f"Meta's OpenAPI document is not beside this checkout: {DOCUMENT.name}")
-    found = yaml.load(DOCUMENT.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))["components"]
-    # The service takes a language without its policy, which has one value only; most examples leave it out.
-    found["schemas"]["LanguageObject"]["required"] = ["code"]
-    # Usernames (v24) hide the number; `played` is a status of voice messages.
-    found["schemas"]["Statuses"]["required"].remove("recipient_id")
-    found["schemas"]["Statuses"]["properties"]["status"]["enum"].append("played")
-    return found
+    return document("cloud_api")["components"]
 
 
 def check(value: object, schema: str) -> None:
     """Hold a value against a named schema of the document."""
-    document = {"$ref": f"#/components/schemas/{schema}", "components": components()}
-    jsonschema.Draft202012Validator(document).validate(value)
+    hold("cloud_api", value, {"$ref": f"#/components/schemas/{schema}"})
 
 
 @pytest.mark.parametrize("form", [FREE, DIRECT, NUMBERED, NAMED, BARE])

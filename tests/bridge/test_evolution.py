@@ -7,7 +7,6 @@ import hashlib
 import hmac
 import json
 import random
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -27,11 +26,11 @@ from gateway.messages.outcome import (
     TryLater,
     Uncertain,
 )
+from tests.bridge.documents import document
 from tests.bridge.fakes import START, json_answer
 
 ACTIVE, OTHER = "5531988887777", "5511999990000"
 JID = "553188887777@s.whatsapp.net"
-DOCUMENT = Path(__file__).resolve().parents[3] / "shared" / "specs" / "evolution-openapi-v2.json"
 
 evolution = Evolution(channel="zap", url="http://127.0.0.1:8080", api_key="k3y", instance="main")
 signed = Evolution(channel="zap", url="http://127.0.0.1:8080", api_key="k3y", instance="main", webhook_secret="hush")
@@ -41,9 +40,7 @@ signed = Evolution(channel="zap", url="http://127.0.0.1:8080", api_key="k3y", in
 
 
 def body_schema(path: str) -> Any:
-    if not DOCUMENT.exists():
-        pytest.skip(f"the provider's OpenAPI document is not beside this checkout: {DOCUMENT.name}")
-    operation = json.loads(DOCUMENT.read_text())["paths"][path]["post"]
+    operation = document("evolution")["paths"][path]["post"]
     return operation["requestBody"]["content"]["application/json"]["schema"]
 
 

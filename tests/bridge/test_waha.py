@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,13 +24,13 @@ from gateway.messages.outcome import (
     TryLater,
     Uncertain,
 )
+from tests.bridge.documents import document, hold
 from tests.bridge.fakes import START, json_answer
 
 ACTIVE = "5531988887777"
 CHAT = "553188887777@c.us"
 LID = "103899771998284@lid"
 OURS = "5511900000000@c.us"
-DOCUMENT = Path(__file__).resolve().parents[3] / "shared" / "specs" / "waha-openapi.json"
 
 waha = Waha(channel="zap", url="http://127.0.0.1:3000", api_key="k3y", session="default")
 signed = Waha(channel="zap", url="http://127.0.0.1:3000", api_key="k3y", session="default", webhook_secret="hush")
@@ -41,23 +39,12 @@ signed = Waha(channel="zap", url="http://127.0.0.1:3000", api_key="k3y", session
 # ------------------------------------------------------------------------------------------------------------ requests
 
 
-def document() -> Any:
-    if not DOCUMENT.exists():
-        pytest.skip(f"the provider's OpenAPI document is not beside this checkout: {DOCUMENT.name}")
-    return json.loads(DOCUMENT.read_text())
-
-
-def validate(value: object, schema: dict[str, Any]) -> None:
-    """schema: one of the document's, whose references point into the document."""
-    jsonschema.validate(value, {**schema, "components": document()["components"]})
-
-
 def test_a_send_is_what_the_published_document_asks_for() -> None:
     request = waha.send_request(CHAT, "Olá", "m1")
     assert request.json() == {"session": "default", "chatId": CHAT, "text": "Olá", "linkPreview": False}
     assert (request.method, request.url) == ("POST", "http://127.0.0.1:3000/api/sendText")
-    operation = document()["paths"]["/api/sendText"]["post"]
-    validate(request.json(), operation["requestBody"]["content"]["application/json"]["schema"])
+    operation = document("waha")["paths"]["/api/sendText"]["post"]
+    hold("waha", request.json(), operation["requestBody"]["content"]["application/json"]["schema"])
 
 
 def test_a_check_is_what_the_published_document_asks_for() -> None:
@@ -65,7 +52,7 @@ def test_a_check_is_what_the_published_document_asks_for() -> None:
     asked = urlsplit(request.url)
     assert (request.method, asked.path) == ("GET", "/api/contacts/check-exists")
     assert dict(parse_qsl(asked.query)) == {"phone": ACTIVE, "session": "default"}
-    parameters = document()["paths"][asked.path]["get"]["parameters"]
+    parameters = document("waha")["paths"][asked.path]["get"]["parameters"]
     assert {p["name"] for p in parameters if p["required"]} == {"phone", "session"}
     assert waha.check_numbers == 1
 
@@ -74,7 +61,7 @@ def test_the_state_and_a_hidden_number_are_asked_for_where_the_document_says() -
     [hidden] = read(inbound(**{"from": LID})).hidden
     paths = [urlsplit(request.url).path for request in (waha.state_request(), hidden.ask)]
     assert paths == ["/api/sessions/default", "/api/default/lids/103899771998284%40lid"]
-    known = document()["paths"]
+    known = document("waha")["paths"]
     assert "get" in known["/api/sessions/{session}"] and "get" in known["/api/{session}/lids/{lid}"]
 
 
@@ -307,8 +294,8 @@ def read(body: object) -> WebhookRead:
     [(ack(2), "WAMessageAckBody"), (inbound(), "WAMessage"), (status("WORKING"), "WASessionStatusBody")],
 )
 def test_the_webhooks_read_here_are_those_of_the_published_document(body: dict[str, Any], schema: str) -> None:
-    assert body["event"] in document()["webhooks"]
-    validate(body["payload"], {"$ref": f"#/components/schemas/{schema}"})
+    assert body["event"] in document("waha")["webhooks"]
+    hold("waha", body["payload"], {"$ref": f"#/components/schemas/{schema}"})
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -22,13 +21,13 @@ from gateway.messages.outcome import (
     TryLater,
     Uncertain,
 )
+from tests.bridge.documents import document
 from tests.bridge.fakes import START, json_answer
 
 ACTIVE = "5531988887777"
 CHAT = "553188887777@c.us"
 LID = "103899771998284@lid"
 OURS = "5511900000000@c.us"
-DOCUMENT = Path(__file__).resolve().parents[3] / "shared" / "specs" / "wppconnect-server-swagger.json"
 BASE = "http://127.0.0.1:21465/api/provedor"
 TOKEN = "$2b$10$abc_def-g"
 
@@ -40,9 +39,7 @@ guarded = Wppconnect(channel="zap", url="http://h", api_key=TOKEN, session="prov
 
 
 def operation(path: str, method: str) -> Any:
-    if not DOCUMENT.exists():
-        pytest.skip(f"the provider's Swagger document is not beside this checkout: {DOCUMENT.name}")
-    return json.loads(DOCUMENT.read_text())["paths"][path][method]
+    return document("wppconnect")["paths"][path][method]
 
 
 def test_a_send_is_what_the_published_document_asks_for() -> None:

@@ -198,9 +198,12 @@ class CloudApi(msgspec.Struct, frozen=True):
                 self._read_value(value, now, found)
             elif field == "message_template_status_update":
                 found.templates += _template_news(value)
+            elif field == "account_update":  # restricted, disabled, restored: the sender's state tells
+                found.unsure = True
         return WebhookRead(
             tuple(found.reports),
             tuple(found.inbound),
+            unsure=found.unsure,
             failures=tuple(found.failures),
             templates=tuple(found.templates),
             nameless=found.nameless,
@@ -234,6 +237,9 @@ class CloudApi(msgspec.Struct, frozen=True):
             return
         for status in _dicts(value.get("statuses")):
             self._read_status(status, now, found)
+        for error in _dicts(value.get("errors")):  # of the sender or its account, not of a message
+            if isinstance(code := error.get("code"), int):
+                found.failures.append(cloud_errors.result_of(code, _details(error)))
         contacts = list(_dicts(value.get("contacts")))
         for message in _dicts(value.get("messages")):
             words = text_in(message)
@@ -283,6 +289,7 @@ class _Found(msgspec.Struct):
     failures: list[AttemptResult] = []
     templates: list[TemplateNews] = []
     nameless: int = 0
+    unsure: bool = False
 
 
 def _template(form: TemplateText) -> dict[str, object]:

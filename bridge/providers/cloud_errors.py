@@ -16,6 +16,7 @@ from gateway.messages.outcome import AttemptResult, ChannelDown, NoAccount, Refu
 #   window_closed  a free text outside of the window: another form may go
 #   template       something is wrong with the template or how it is filled; template_paused: Meta put it aside
 #   configuration  somebody has to look at it
+#   unknown_code   in no row: over for this message, and counted by this reason
 #   later, throttled, pair_rate, unknown_error, bad_request   the same again after a while
 #   the others close the sender: unauthorized, logged_out and unknown_instance until its state is good again, blocked
 #   until one message got through, overloaded and maintenance for seconds
@@ -111,18 +112,19 @@ PAIR_S, UNKNOWN_S = 1.0, 2.0  # first pauses; each next one is four times as lon
 MOST_PAUSE_S = 256.0
 # Somebody must act: logged the first time.
 ALARMING = frozenset(
-    {"template", "template_paused", "direct_send_off", "configuration", "unauthorized", "logged_out",
+    {"template", "template_paused", "direct_send_off", "configuration", "unknown_code", "unauthorized", "logged_out",
      "unknown_instance", "blocked"}
 )  # fmt: skip
 
 _FOLLOWS = {code: follows for follows, codes in TABLE.items() for code in codes}
 _SAYS = {code: says for codes in TABLE.values() for code, says in codes.items()}
+_OTHERS = {"unknown_code": "in no table of ours"}
 _NAMES_TO = re.compile(r"""["'`(\[]to["'`)\]]|\bparam(?:eter)?:? to$|^to\b""", re.IGNORECASE)
 
 
 def result_of(code: int, details: str) -> AttemptResult:
     """The result of a send that met this error. An unknown code is the end for this message on this channel."""
-    text, follows = str(code), _FOLLOWS.get(code, "refused")
+    text, follows = str(code), _FOLLOWS.get(code, "unknown_code")
     if code not in _FOLLOWS:
         if 200 <= code <= 299:
             follows = "unauthorized"
@@ -164,6 +166,6 @@ def alarm(result: AttemptResult) -> str:
     """What somebody must look at after such a result, for the log; "" when nobody must."""
     match result:
         case Refused(reason=reason, code=code) | ChannelDown(reason=reason, code=code) if reason in ALARMING:
-            says = _SAYS.get(int(code), reason) if code.isascii() and code.isdigit() else reason
+            says = _SAYS.get(int(code), _OTHERS.get(reason, reason)) if code.isascii() and code.isdigit() else reason
             return f"error {code}: {says}"
     return ""

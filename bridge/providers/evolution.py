@@ -26,6 +26,7 @@ from bridge.provider import (
     last_segment,
     retry_after,
 )
+from bridge.providers import cloud_errors
 from bridge.providers.baileys import sender_of, text_in
 from bridge.providers.whatsapp_web import moment
 from gateway.messages.outcome import (
@@ -56,13 +57,14 @@ _STATUSES = {
 }
 _NUMBERED = ("ERROR", "PENDING", "SERVER_ACK", "DELIVERY_ACK", "READ", "PLAYED")  # Baileys' own 0 to 5
 _LOGGED_OUT = frozenset({401, 402, 403, 406})  # statusReason after which Evolution does not reconnect by itself
-_META_LATER = frozenset({1, 4, 80007, 130429, 131000, 131056})
-_META_NO_ACCOUNT = 131026
 _JID = re.compile(r"[0-9]{5,20}(?::[0-9]+)?@(?:s\.whatsapp\.net|c\.us|lid)", re.ASCII)
 
 
 class Evolution(msgspec.Struct, frozen=True):
-    """One instance of an Evolution server. webhook_secret: the `jwt_key` of its webhook; "" when it has none."""
+    """One instance of an Evolution server.
+
+    webhook_secret: the `jwt_key` of its webhook, or the bearer token among its headers; "" when it has neither.
+    """
 
     channel: str
     url: str
@@ -145,12 +147,9 @@ class Evolution(msgspec.Struct, frozen=True):
         match body:
             case {"key": {"id": str(remote_id)} as key} if remote_id:
                 return Accepted(last_segment(remote_id), _identity(key.get("remoteJid")))
-            case {"error": {"code": int(code)}}:  # WHATSAPP-BUSINESS: Meta's refusal under a 201
-                if code == _META_NO_ACCOUNT:
-                    return NoAccount("send", str(code))
-                if code in _META_LATER:
-                    return TryLater(2.0, "throttled" if code in (4, 130429, 131056) else "refused", str(code))
-                return Refused("refused", str(code), rejected=False)
+            case {"error": {"code": int(code), **error}}:  # WHATSAPP-BUSINESS: Meta's refusal under a 201
+                details = error.get("message")
+                return cloud_errors.result_of(code, details if isinstance(details, str) else "")
             case {"error": _}:
                 return Refused("refused", rejected=False)
         return Uncertain("unreadable_answer")
@@ -267,8 +266,11 @@ def _each(data: object) -> Iterator[dict[str, Any]]:
 
 
 def _wrong_token(authorization: str, secret: str, now: float) -> str:
-    """What is wrong with `Bearer` and an HS256 JWT (RFC 7519) made with `secret`; "" when nothing is."""
+    """What is wrong with `Bearer` and an HS256 JWT (RFC 7519) made with `secret`, or the secret itself where the server
+    is given the whole header; "" when nothing is."""
     scheme, _, token = authorization.partition(" ")
+    if scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode("utf-8", "replace"), secret.encode()):
+        return ""
     parts = token.strip().split(".")
     if scheme.lower() != "bearer" or len(parts) != 3 or not token.isascii():
         return "no token"

@@ -235,7 +235,8 @@ TEMPLATE, CONFIGURATION = refused("template"), refused("configuration")
 # Every row of Meta's list that concerns sending.
 MEANT: dict[AttemptResult, tuple[int, ...]] = {
     NoAccount("send"): (130403, 131021, 131026),
-    refused(): (130472, 131049, 131050, 131052, 131053, 131060, 132005, 132068, 132069, 137000, 138000, 999999),
+    refused(): (130472, 131049, 131050, 131052, 131053, 131060, 132005, 132068, 132069, 137000),
+    refused("unknown_code"): (138000, 999999),
     refused("window_closed"): (131047,),
     TEMPLATE: (131055, 131063, 132000, 132001, 132007, 132008, 132012, 134100, 134101, 134102),
     refused("template_paused"): (132015, 132016),
@@ -313,8 +314,9 @@ def test_later_means_longer_with_every_try(code: int, waits: list[Any]) -> None:
 
 def test_somebody_is_called_where_somebody_can_help() -> None:
     calls = {code for code, meant in ROWS if cloud.alarm(msgspec.structs.replace(meant, code=str(code)))}
-    assert {0, 190, 100, 132000, 132015, 131042, 131045, 139200, 33} <= calls
-    assert not calls & {131026, 131047, 131049, 130429, 131056, 131000, 2, 131057, 999999}
+    assert {0, 190, 100, 132000, 132015, 131042, 131045, 139200, 33, 999999} <= calls
+    assert not calls & {131026, 131047, 131049, 130429, 131056, 131000, 2, 131057}
+    assert "no table" in cloud.alarm(Refused("unknown_code", "999999"))
     assert "payment" in cloud.alarm(ChannelDown("blocked", "131042"))
     assert cloud.alarm(Accepted("x")) == ""
 
@@ -511,13 +513,28 @@ def test_other_senders_of_the_account_are_passed_over() -> None:
     assert cloud.read_webhook(signed(body), START) == WebhookRead()
 
 
+@pytest.mark.parametrize("field", ["account_update", "phone_number_quality_update", "account_alerts"])
+def test_news_of_the_account_are_a_reason_to_ask_for_the_senders_state(field: str) -> None:
+    body = {"entry": [{"changes": [{"field": field, "value": {"event": "DISABLED_UPDATE"}}]}]}
+    read = cloud.read_webhook(signed(json.dumps(body).encode()), START)
+    assert isinstance(read, WebhookRead)
+    assert read.unsure is (field == "account_update")
+    assert not (read.reports or read.inbound or read.failures)
+
+
+def test_an_error_of_the_whole_sender_comes_without_a_message() -> None:
+    read = hook(errors=[{"code": 131031, "title": "locked"}, {"code": 131049}, {"title": "no code"}, 7])
+    assert read.failures == (ChannelDown("blocked", "131031"), Refused("refused", "131049", rejected=False))
+    assert not read.reports
+
+
 def test_the_fate_of_templates_is_heard() -> None:
     values = [
         {"event": event, "message_template_name": "fatura", "message_template_language": "pt_BR"}
         for event in ("APPROVED", "PAUSED", "DISABLED", "FLAGGED")
     ]
     changes = [{"field": "message_template_status_update", "value": value} for value in values]
-    read = cloud.read_webhook(signed(envelope(*changes, {"field": "account_update", "value": {}})), START)
+    read = cloud.read_webhook(signed(envelope(*changes, {"field": "account_alerts", "value": {}})), START)
     assert read == WebhookRead(templates=tuple(TemplateNews("fatura", "pt_BR", ok) for ok in (True, False, False)))
 
 

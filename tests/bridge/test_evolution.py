@@ -234,12 +234,29 @@ TAKEN = {
             id="Meta: undeliverable",
         ),
         pytest.param(
-            json_answer(201, {"error": {"code": 130429}}), TryLater(2.0, "throttled", "130429"), id="Meta: rate"
+            json_answer(201, {"error": {"code": 130429}}),
+            TryLater(2.0, "throttled", "130429", counted=False),
+            id="Meta: rate",
         ),
         pytest.param(
             json_answer(201, {"error": {"code": 132001}}),
-            Refused("refused", "132001", rejected=False),
+            Refused("template", "132001", rejected=False),
             id="Meta: template",
+        ),
+        pytest.param(
+            json_answer(201, {"error": {"code": 131009, "message": "Parameter value is not valid: 'to'"}}),
+            NoAccount("send", "131009"),
+            id="Meta: a number that is none",
+        ),
+        pytest.param(
+            json_answer(201, {"error": {"code": 131031, "message": None}}),
+            ChannelDown("blocked", "131031"),
+            id="Meta: account locked",
+        ),
+        pytest.param(
+            json_answer(201, {"error": {"code": 999999}}),
+            Refused("unknown_code", "999999", rejected=False),
+            id="Meta: in no table",
         ),
         pytest.param(json_answer(201, {"error": "x"}), Refused("refused", rejected=False), id="Meta: no code"),
     ],
@@ -466,12 +483,23 @@ def test_a_token_made_with_the_key_is_believed() -> None:
     assert isinstance(found, WebhookRead) and len(found.reports) == 1
 
 
+@pytest.mark.parametrize("header", ["Bearer hush", "bearer  hush "])
+def test_the_secret_itself_is_believed_where_the_server_sends_it_as_its_header(header: str) -> None:
+    found = signed.read_webhook(hook(update("READ"), headers=(("Authorization", header),)), START)
+    assert isinstance(found, WebhookRead) and len(found.reports) == 1
+
+
 @pytest.mark.parametrize(
     "header",
     [
         None,
         "",
         "Bearer",
+        "hush",
+        "Basic hush",
+        "Bearer hus",
+        "Bearer hush.hush",
+        "Bearer \udc80",
         "Bearer x",
         "Bearer a.b.c",
         "Bearer ã.b.c",

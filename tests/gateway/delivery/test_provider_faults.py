@@ -17,7 +17,6 @@ ZAP = Row("DELIVERED", "zap", ("DELIVERED",), 1, 0)
 SMS = Row("DELIVERED", "operator", ("DELIVERED",), 1, 1)  # WhatsApp was tried, and the SMS brought it
 ONLY_SMS = Row("DELIVERED", "operator", ("DELIVERED",), 0, 1)  # nothing went over WhatsApp
 AGAIN = Row("DELIVERED", "zap", ("DELIVERED",), 2, 0)  # by WhatsApp, with the second try
-ASKABLE = tuple(api for api in APIS if api not in WITHOUT_LOOKUP)
 META = WITHOUT_LOOKUP
 
 # fault -> what becomes of it, and where that differs
@@ -123,6 +122,23 @@ async def test_a_sender_that_is_lost_mid_run_sends_everybody_to_the_operator(
     assert await house.row(first[0]) == ZAP
     assert await house.row(second[0]) == SMS
     assert [await house.row(one) for one in others] == [ONLY_SMS] * len(after)
+
+
+@pytest.mark.parametrize("api", [api for api in APIS if api != "360dialog"])  # of which nobody can ask anything
+@pytest.mark.parametrize("banned", [False, True])
+@pytest_twisted.ensureDeferred
+async def test_a_loss_that_is_only_told_moves_traffic_before_anything_is_sent(
+    store: Store, api: str, banned: bool
+) -> None:
+    house = await ProviderHouse(store, api).open()
+    house.spawned(house.provider.connect(False, banned=banned), "a loss", house.sender.log)
+    await house.flows(1.0)
+    assert not house.sender.up and house.sender.quarantined
+    number = number_of(1)
+    house.acts(number, "")
+    ids = await house.send(number)
+    await house.ends(*ids)
+    assert await house.row(ids[0]) == ONLY_SMS
 
 
 @pytest.mark.parametrize("api", APIS)

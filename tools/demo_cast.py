@@ -10,7 +10,7 @@ import msgspec
 from tools.people import person_of
 from tools.scripts import OPERATOR_WORDS, WHATSAPP_WORDS, OperatorScript, WhatsAppScript, read_script
 from tools.smsc_simulator import SmscSimulator
-from tools.whatsapp_simulator import EvolutionSimulator
+from tools.whatsapp_simulator import WhatsAppProvider
 
 PATIENCE_S = 3.0  # fallback_after of the demo's route
 
@@ -73,7 +73,7 @@ CAST: tuple[Part, ...] = (
 )  # fmt: skip
 
 
-def direct(provider: EvolutionSimulator, operator: SmscSimulator) -> None:
+def direct(provider: WhatsAppProvider, operator: SmscSimulator) -> None:
     """Tell the simulators who has an account and what goes wrong."""
     for part in CAST:
         person = person_of(_international(part.to))

@@ -24,7 +24,7 @@ from tools.http_door import site
 from tools.node import Node, NodeError
 from tools.smsc_simulator import SmscSettings, SmscSimulator
 from tools.webhooks import Webhooks, http_post
-from tools.whatsapp_simulator import EvolutionSettings, EvolutionSimulator
+from tools.whatsapp_simulator import EvolutionSettings, EvolutionSimulator, WhatsAppProvider
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PRICE, CURRENCY = "0.08", "BRL"
@@ -63,7 +63,7 @@ class Stage:
             SmscSettings(system_id="pombo", password=self._operator_password, name="OPERATOR", ids="hex"), reactor
         )
         webhooks = Webhooks(http_post(reactor), reactor, url=f"{self.node.url}/webhooks/zap", first_gap_s=0.5)
-        self.provider = EvolutionSimulator(EvolutionSettings(key=key), reactor, webhooks)
+        self.provider: WhatsAppProvider = EvolutionSimulator(EvolutionSettings(key=key), reactor, webhooks)
         self._key = key
         self._ports: list[Any] = []
         self._gateway: subprocess.Popen[bytes] | None = None

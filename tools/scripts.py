@@ -19,22 +19,31 @@ S = TypeVar("S")
 
 
 class Scripts(Generic[S]):
-    """Number pattern -> script."""
+    """Number pattern -> script. Numbers in full are found at once, however many there are."""
 
     def __init__(self, default: S) -> None:
         self.default = default
-        self._table: list[tuple[str, S]] = []
+        self._patterns: list[tuple[int, str, S]] = []  # with the turn each was set in
+        self._numbers: dict[str, tuple[int, S]] = {}
+        self._turns = 0
 
     def set(self, pattern: str, script: S) -> None:
         """From now on numbers that match `pattern` (shell wildcards) follow `script`."""
-        self._table.append((pattern, script))
+        self._turns += 1
+        if any(mark in pattern for mark in "*?["):
+            self._patterns.append((self._turns, pattern, script))
+        else:
+            self._numbers[pattern] = self._turns, script
 
     def of(self, number: str) -> S:
         """The script of a number."""
-        for pattern, script in reversed(self._table):
+        set_at, script = self._numbers.get(number, (0, self.default))
+        for turn, pattern, other in reversed(self._patterns):
+            if turn < set_at:
+                break
             if fnmatchcase(number, pattern):
-                return script
-        return self.default
+                return other
+        return script
 
 
 class OperatorScript(msgspec.Struct, frozen=True):

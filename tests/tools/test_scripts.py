@@ -40,6 +40,11 @@ def test_operator_words_make_a_script(words: str, expected: OperatorScript) -> N
         ("http:503", WhatsAppScript(send="http", http_status=503)),
         ("sent_only:1s+twice+early", WhatsAppScript(acks=(Ack(1.0, "sent"),), copies=2, early=True)),
         ("lost", WhatsAppScript(send="reset", taken=False)),
+        ("refuses:131056+times:2", WhatsAppScript(send="refuse", code=131056, times=2)),
+        ("fails_with:131026", WhatsAppScript(acks=(Ack(0.2, "sent"), Ack(0.4, "failed")), code=131026)),
+        ("fails_at_once", WhatsAppScript(acks=(Ack(0.4, "failed"),))),
+        ("banned:30s+times:1", WhatsAppScript(trouble="banned", back_after_s=30.0, times=1)),
+        ("429:3", WhatsAppScript(send="limited", times=3)),
         ("lookup_error", WhatsAppScript(lookup="error")),
     ],
 )
@@ -64,3 +69,7 @@ def test_the_last_pattern_that_matches_counts() -> None:
     scripts.set("5511*", "first")
     scripts.set("551199*", "second")
     assert [scripts.of(number) for number in ("551199000", "551188000", "552199000")] == ["second", "first", "none"]
+    scripts.set("551199000", "third")
+    assert [scripts.of(number) for number in ("551199000", "551199001")] == ["third", "second"]
+    scripts.set("*000", "fourth")
+    assert [scripts.of(number) for number in ("551199000", "551199001")] == ["fourth", "second"]

@@ -19,7 +19,7 @@ from tools.http_door import site
 from tools.node import Node, NodeError
 from tools.smsc_simulator import SmscSettings, SmscSimulator
 from tools.webhooks import Webhooks, http_post
-from tools.whatsapp_simulator import EvolutionSettings, EvolutionSimulator
+from tools.whatsapp_simulator import EvolutionSettings, EvolutionSimulator, WhatsAppProvider
 
 START_S = 20.0
 LOOK_S = 0.02
@@ -41,7 +41,7 @@ class Stage:
             smsc or SmscSettings(system_id="pombo", password=OPERATOR_PASSWORD, ids="hex"), reactor
         )
         webhooks = Webhooks(http_post(reactor), reactor, url=f"{self.node.url}/webhooks/zap", first_gap_s=0.2)
-        self.provider = EvolutionSimulator(whatsapp or EvolutionSettings(key=KEY), reactor, webhooks)
+        self.provider: WhatsAppProvider = EvolutionSimulator(whatsapp or EvolutionSettings(key=KEY), reactor, webhooks)
         self.billers: list[Biller] = []
         self._ports: dict[str, Any] = {}
         self.operator_port, self.provider_port = free_port(), free_port()

@@ -13,21 +13,22 @@ from twisted.internet import endpoints
 from twisted.internet.defer import Deferred
 
 from gateway.smpp.constants import CommandStatus
+from tools import whatsapp_options
 from tools.esme import Esme, EsmeSettings, Summary, percentile
 from tools.http_door import site
-from tools.scripts import OPERATOR_WORDS, WHATSAPP_WORDS, OperatorScript, WhatsAppScript, read_rule
+from tools.scripts import OPERATOR_WORDS, OperatorScript, read_rule
 from tools.smsc_simulator import ID_FORMS, SmscSettings, SmscSimulator, Submit
 from tools.terminal import Terminal, table
 from tools.units import fraction, per_second, seconds
 from tools.webhooks import Webhooks, http_get, http_post
-from tools.whatsapp_simulator import SIMULATORS, CloudApiSimulator, ProviderSettings, Sent
+from tools.whatsapp_simulator import CloudApiSimulator, Sent
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `pombo simulate`."""
     kinds = parser.add_subparsers(dest="simulator", required=True, metavar="smsc|whatsapp|esme")
     _smsc_arguments(kinds.add_parser("smsc", help="an operator's SMSC"))
-    _whatsapp_arguments(kinds.add_parser("whatsapp", help="a WhatsApp provider"))
+    whatsapp_options.add_arguments(kinds.add_parser("whatsapp", help="a WhatsApp provider"), os.environ)
     _esme_arguments(kinds.add_parser("esme", help="a billing system that submits"))
 
 
@@ -63,54 +64,6 @@ def _smsc_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--script", action="append", default=[], type=lambda text: read_rule(text, OPERATOR_WORDS, OperatorScript()),
         metavar="NUMBER=WORDS", help=f"faults per number, joined by +: {' '.join(OPERATOR_WORDS)}",
-    )  # fmt: skip
-    parser.add_argument("--quiet", action="store_true", help="print totals only")
-
-
-def _whatsapp_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--provider", choices=tuple(SIMULATORS), default="evolution", help="whose API it speaks (%(default)s)"
-    )
-    parser.add_argument(
-        "--listen", default="tcp:8080:interface=127.0.0.1", help="Twisted server endpoint (%(default)s)"
-    )
-    parser.add_argument("--key", default=os.environ.get("ZAP_KEY", ""), help="the API key (default: $ZAP_KEY)")
-    parser.add_argument(
-        "--instance", default="main", help="name of the instance or session, or the phone number id (%(default)s)"
-    )
-    parser.add_argument(
-        "--webhook", default="", metavar="URL", help="where events go, such as http://127.0.0.1:8081/webhooks/zap"
-    )
-    parser.add_argument(
-        "--webhook-secret",
-        "--jwt-key",
-        dest="webhook_secret",
-        default=None,
-        metavar="SECRET",
-        help="proves webhooks: an HMAC, a JWT or ?key=, as the API does (default: $ZAP_WEBHOOK_SECRET; cloud_api: "
-        "$ZAP_APP_SECRET)",
-    )
-    parser.add_argument(
-        "--verify-token",
-        default=os.environ.get("ZAP_VERIFY", ""),
-        metavar="TOKEN",
-        help="cloud_api: the webhook is asked for its challenge with it (default: $ZAP_VERIFY)",
-    )
-    parser.add_argument("--direct-send", action="store_true", help="cloud_api: Direct Send is enabled")
-    parser.add_argument(
-        "--account", action="append", default=[], metavar="NUMBER[=IDENTITY]", help="somebody with an account"
-    )
-    parser.add_argument("--no-account", action="append", default=[], metavar="NUMBER", help="somebody without one")
-    parser.add_argument(
-        "--share", type=fraction, default=0.5, help="of all other people, how many have an account (%(default)s)"
-    )
-    parser.add_argument("--answer-delay", type=seconds, default="50ms", metavar="T", help="of sends (%(default)s)")
-    parser.add_argument("--lookup-delay", type=seconds, default="30ms", metavar="T", help="of lookups (%(default)s)")
-    parser.add_argument("--rate", type=per_second, default=0.0, metavar="RATE", help="sends beyond it: HTTP 429")
-    parser.add_argument("--disconnected", action="store_true", help="the phone is logged out")
-    parser.add_argument(
-        "--script", action="append", default=[], type=lambda text: read_rule(text, WHATSAPP_WORDS, WhatsAppScript()),
-        metavar="NUMBER=WORDS", help=f"faults per person (13 digits), joined by +: {' '.join(WHATSAPP_WORDS)}",
     )  # fmt: skip
     parser.add_argument("--quiet", action="store_true", help="print totals only")
 
@@ -216,28 +169,7 @@ def run_whatsapp(options: argparse.Namespace, terminal: Terminal, reactor: Any) 
         )
 
     webhooks = Webhooks(http_post(reactor), reactor, url=options.webhook)
-    variable = "ZAP_APP_SECRET" if options.provider == "cloud_api" else "ZAP_WEBHOOK_SECRET"
-    secret = os.environ.get(variable, "") if options.webhook_secret is None else options.webhook_secret
-    settings = ProviderSettings(
-        key=options.key,
-        instance=options.instance,
-        answer_after_s=options.answer_delay,
-        lookup_after_s=options.lookup_delay,
-        rate=options.rate,
-        share=options.share,
-        webhook_secret=secret,
-        verify_token=options.verify_token,
-        direct_send=options.direct_send,
-    )
-    provider = SIMULATORS[options.provider](settings, reactor, webhooks, watch=told)
-    provider.connected = not options.disconnected
-    for account in options.account:
-        number, _, identity = account.partition("=")
-        provider.people.add(number, identity)
-    for number in options.no_account:
-        provider.people.remove(number)
-    for pattern, script in options.script:
-        provider.scripts.set(pattern, script)
+    provider = whatsapp_options.provider_of(options, os.environ, reactor, webhooks, told)
     if isinstance(provider, CloudApiSimulator) and options.webhook and options.verify_token:
         subscribed = Deferred.fromCoroutine(provider.subscribe(http_get(reactor)))
         subscribed.addCallback(lambda well: terminal.line(f"webhook's challenge: {'answered' if well else 'failed'}"))

@@ -38,6 +38,7 @@ TEXT = "Sua fatura vence amanha"
 SECRET, VERIFY = "w3bh00k-s3cret-of-this-run", "v3rify-of-this-run"
 WINDOW = 200
 LAST_S = 60.0 + PATIENCE_S  # for the last receipt
+LOOK_S, STOOD_S = 0.2, 1.0
 QUIET_S = 5.0  # after it, for receipts that should not come
 
 
@@ -55,13 +56,14 @@ class Billing(SessionProtocol):
         self.ids: dict[str, str] = {}  # number -> message_id
         self.refused: Counter[int] = Counter()
         self.receipts: dict[str, list[str]] = defaultdict(list)  # message_id -> stats
-        self.last_at = 0.0
+        self.began_at = self.last_at = 0.0  # of an answer or a receipt
 
     @property
     def answered(self) -> int:
         return len(self.ids) + sum(self.refused.values())
 
     def on_open(self) -> None:
+        self.began_at = self.now()
         self.session.request(self._bind, self.now())
 
     def on_event(self, event: Event) -> None:
@@ -74,6 +76,7 @@ class Billing(SessionProtocol):
                     self.refused[int(response.command_status)] += 1
                 elif isinstance(response, pdu.SubmitSmResp):
                     self.ids[number] = response.message_id
+                    self.last_at = self.now()
                 self._pump()
             case Unanswered(context=str()):
                 self.refused[-1] += 1
@@ -156,6 +159,7 @@ class MixedRun:
         self._stage.direct(self._cast)
         self._billing = Billing(reactor, self._stage.password, list(self._cast), options.rate)
         self._closed = False
+        self._stood_s = 0.0  # the longest time in which nobody here could do anything
         self.outcomes: list[Outcome] = []
 
     async def perform(self) -> int:
@@ -191,16 +195,18 @@ class MixedRun:
     async def _wait(self) -> None:
         """Until every receipt is here and nothing more comes, or patience ends."""
         billing, count, still_s = self._billing, self._options.count, 0.0
-        while still_s < LAST_S:
+        while still_s < LAST_S:  # without a receipt, a send or an answer
             if not self._stage.alive:
                 raise StageError(f"the gateway ended by itself\n{self._stage.log_tail()}")
             owed = len(billing.ids.keys()) - len(billing.receipts)
             moved_at = max(billing.last_at, self._stage.provider.sends[-1].at if self._stage.provider.sends else 0.0)
-            still_s = self._reactor.seconds() - moved_at if billing.answered == count else 0.0
+            still_s = self._reactor.seconds() - max(moved_at, billing.began_at)
             if billing.answered == count and owed <= 0 and still_s > QUIET_S:
                 return
             self._terminal.region([f"answered {billing.answered} of {count}, {owed} receipts owed"])
-            await pause(self._reactor, 0.2)
+            looked_at = self._reactor.seconds()
+            await pause(self._reactor, LOOK_S)
+            self._stood_s = max(self._stood_s, self._reactor.seconds() - looked_at - LOOK_S)
 
     async def _gather(self) -> list[Outcome]:
         """Everybody's end, from the node, the billing client, the operator and the provider."""
@@ -230,6 +236,8 @@ class MixedRun:
         hooks = ", ".join(f"{status or 'none'} {n}" for status, n in answers)
         rate = len(self.outcomes) / took_s
         self._terminal.line(f"{took_s:.1f} s with the last fallback, {rate:.0f} messages/s; webhooks answered: {hooks}")
+        if self._stood_s > STOOD_S:
+            self._terminal.line(f"this machine stood still for {self._stood_s:.1f} s: what came late says nothing")
         broken = broken_promises(self.outcomes, self._options.provider)
         for promise, outcomes in broken.items():
             faults = ", ".join(f"{fault} {n}" for fault, n in Counter(o.fate.fault for o in outcomes).most_common())

@@ -71,6 +71,8 @@ BODIES: dict[str, list[Any]] = {
                 "contacts": [{"wa_id": NUMBER, "user_id": "u"}]}),
         _cloud({"event": "APPROVED", "message_template_name": "fatura", "message_template_language": "pt_BR"},
                "message_template_status_update"),
+        _cloud({"errors": [_ERROR]}),
+        _cloud({"event": "DISABLED_UPDATE"}, "account_update"),
         {"messages": [{"id": "wamid.X", "message_status": "accepted"}]},
         {"error": {**_ERROR, "code": 130429}},
         {"status": "CONNECTED", "id": "1065"},

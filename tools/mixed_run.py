@@ -133,6 +133,7 @@ class MixedStage(Stage):
         if self.api == "cloud_api":
             template = {"name": "fatura", "language": "pt_BR", "match": "Sua fatura (?P<t>.*)", "body": ["{t}"]}
             found["bridge"][0]["templates"] = [template]
+            found["bridge"][0]["url"] += "/v25.0"
         found["smsc_client"][0] |= {"throughput": "1000/s", "window": 200}
         found["smpp_server"]["accounts"][0] |= {"throughput": "5000/s", "window": 500}
         found["routes"][0]["fallback_after"] = f"{PATIENCE_S:g}s"

@@ -40,6 +40,7 @@ async def over(api: str) -> Stage:
     if api == "cloud_api":
         del bridge["webhook_secret"], bridge["lookup"]
         template = {"name": "fatura", "language": "pt_BR", "match": "Sua fatura (?P<t>.*)", "body": ["{t}"]}
+        bridge["url"] += "/v25.0"
         bridge |= {"app_secret": SECRET, "verify_token": VERIFY, "templates": [template]}
     stage.settings["routes"][0]["fallback_after"] = "4s"
     return stage

@@ -20,6 +20,13 @@ local function is_for(record, digits)
   return false
 end
 
+-- How much a packed report says: of several that come before their message is known, the one that says most is parked.
+local SAYS = { sent = 1, failed = 2, delivered = 3, read = 4 }
+local function weight(packed)
+  local ok, report = pcall(cmsgpack.unpack, packed)
+  return ok and type(report) == 'table' and SAYS[report[3]] or 0
+end
+
 for i = 1, #items do
   local it = items[i]
   local found, other = false, false
@@ -50,7 +57,10 @@ for i = 1, #items do
     end
   end
   if not found and it[4] ~= '' then
-    redis.call('SET', it[4], it[7], 'EX', it[8])
+    local before = redis.call('GET', it[4])
+    if not before or weight(it[7]) >= weight(before) then
+      redis.call('SET', it[4], it[7], 'EX', it[8])
+    end
     redis.call('SET', 'parked', '1', 'EX', it[8])
     if it[5] ~= '' then
       redis.call('RPUSH', it[5], it[6])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from gateway.messages.outcome import Accepted, Report, Status, Uncertain
 from gateway.messages.states import State
 from gateway.store import keys
 from gateway.store.valkey import Store
-from tests.gateway.delivery.house import SMS_ONLY, House
+from tests.gateway.delivery.house import PATIENCE_S, SMS_ONLY, House
 from tests.gateway.samples import NUMBER
 
 
@@ -250,6 +251,44 @@ async def test_a_report_before_the_answer_that_names_it_waits_for_it(store: Stor
     await house.settle()
     assert await state(house, message_id) is State.DELIVERED
     assert await store.command("EXISTS", keys.parked("operator", "77")) == 0
+
+
+@pytest.mark.parametrize(
+    "early",
+    [
+        *itertools.permutations((Status.SENT, Status.DELIVERED, Status.READ)),
+        *itertools.permutations((Status.SENT, Status.DELIVERED)),
+        *itertools.permutations((Status.SENT, Status.FAILED, Status.DELIVERED)),
+        (Status.READ, Status.READ, Status.SENT, Status.SENT),
+    ],
+    ids=lambda early: "-".join(status.value for status in early),
+)
+@pytest_twisted.ensureDeferred
+async def test_of_several_early_reports_the_one_that_says_most_counts(store: Store, early: list[Status]) -> None:
+    house = await House(store).start()
+    message_id = await house.submit_one()
+    for status in early:
+        house.zap.report("zap-1", status)
+        await house.settle()
+    house.zap.accept("zap-1")
+    await house.settle()
+    await house.passes(2 * PATIENCE_S)
+    message = await house.read(message_id)
+    assert (message.state, message.decided_by) == (State.DELIVERED, "zap")
+    assert house.operator.taken == []
+
+
+@pytest.mark.parametrize("early", [(Status.SENT, Status.FAILED), (Status.FAILED, Status.SENT)])
+@pytest_twisted.ensureDeferred
+async def test_an_early_failure_is_not_forgotten_over_what_came_before_it(store: Store, early: list[Status]) -> None:
+    house = await House(store).start()
+    await house.submit_one()
+    for status in early:
+        house.zap.report("zap-1", status)
+        await house.settle()
+    house.zap.accept("zap-1")
+    await house.settle()
+    assert len(house.operator.taken) == 1, "the next channel at once"
 
 
 @pytest_twisted.ensureDeferred

@@ -42,7 +42,7 @@ async def over(api: str) -> Stage:
         template = {"name": "fatura", "language": "pt_BR", "match": "Sua fatura (?P<t>.*)", "body": ["{t}"]}
         bridge["url"] += "/v25.0"
         bridge |= {"app_secret": SECRET, "verify_token": VERIFY, "templates": [template]}
-    stage.settings["routes"][0]["fallback_after"] = "4s"
+    stage.settings["routes"][0]["fallback_after"] = "7s"
     return stage
 
 
@@ -60,7 +60,7 @@ async def test_a_provider_brings_what_it_can_and_the_operator_the_rest(api: str)
         biller = await stage.bind()
         answers: dict[str, Any] = {to: await biller.submit(to, TEXT) for to in (*PEOPLE, NOBODY)}
         assert {answer.status for answer in answers.values()} == {0}
-        await stage.until(lambda: len(biller.receipts) >= len(answers), "everybody's receipt is here", 20)
+        await stage.until(lambda: len(biller.receipts) >= len(answers), "everybody's receipt is here", 30)
         found = {to: [one.channel for one in biller.receipts_of(answers[to].message_id)] for to in answers}
         assert found == {**{to: [channel] for to, (_, channel, _) in PEOPLE.items()}, NOBODY: ["operator"]}
         assert {receipt.stat for receipt in biller.receipts} == {"DELIVRD"}

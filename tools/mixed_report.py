@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -27,6 +29,25 @@ class Outcome(msgspec.Struct):
     whatsapp: int = 0  # texts the provider took
     read: int = 0  # of these, how many reached the telephone
     sms: int = 0  # submits the operator took
+    story: str = ""  # its events, with the seconds since it was accepted
+
+    @property
+    def in_the_dark(self) -> bool:
+        """The gateway never had the answer of a send, or heard of its delivery when the next channel had it."""
+        return " unanswered: " in self.story or " late " in f"{self.story} "
+
+
+def story_of(events: Sequence[dict[str, Any]]) -> str:
+    """Events as the admin part tells them, in one line."""
+    moments = [datetime.fromisoformat(one["at"]) for one in events]
+    return ", ".join(
+        " ".join(
+            filter(
+                None, (f"{(at - moments[0]).total_seconds():.1f}s", one["event"], one.get("channel"), one.get("detail"))
+            )
+        )
+        for at, one in zip(moments, events, strict=True)
+    )
 
 
 def report(outcomes: Sequence[Outcome]) -> list[str]:
@@ -47,8 +68,15 @@ def _line(name: str, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
     return (name, *map(str, figures))
 
 
-def broken_promises(outcomes: Sequence[Outcome], api: str) -> dict[str, list[Outcome]]:
-    """What was promised -> the messages for which it was not kept."""
+def broken_promises(outcomes: Sequence[Outcome], api: str, *, stood_still: bool = False) -> dict[str, list[Outcome]]:
+    """What was promised -> the messages for which it was not kept.
+
+    stood_still: answers came late for a reason of their own, so that anybody may have been left in the dark.
+    """
+
+    def twice(outcome: Outcome) -> bool:
+        return twice_is_allowed(outcome.fate.fault, api) or (stood_still and outcome.in_the_dark)
+
     promises: dict[str, Callable[[Outcome], object]] = {
         "were not accepted": lambda o: not o.message_id,
         "are in no final state": lambda o: o.message_id and o.state not in FINAL,
@@ -56,11 +84,9 @@ def broken_promises(outcomes: Sequence[Outcome], api: str) -> dict[str, list[Out
         "have a receipt that says something else": lambda o: set(o.stats) - {FINAL.get(o.state, "")},
         "are delivered and reached nobody": lambda o: o.state == "delivered" and not o.read and not o.sms,
         "are undelivered and reached somebody by WhatsApp": lambda o: (
-            o.state in FINAL and o.state != "delivered" and o.read and not twice_is_allowed(o.fate.fault, api)
+            o.state in FINAL and o.state != "delivered" and o.read and not twice(o)
         ),
-        "were served twice": lambda o: (
-            (o.read > 1 or o.sms > 1 or (o.read and o.sms)) and not twice_is_allowed(o.fate.fault, api)
-        ),
+        "were served twice": lambda o: (o.read > 1 or o.sms > 1 or (o.read and o.sms)) and not twice(o),
         "were served more than twice": lambda o: o.read + o.sms > 2,
     }
     broken = {promise: [o for o in outcomes if is_broken(o)] for promise, is_broken in promises.items()}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import sys
 from collections import Counter, defaultdict
 from typing import Any
@@ -26,7 +27,7 @@ from gateway.smpp.session import Role, SessionSettings
 from tools.clock import pause
 from tools.demo_stage import Stage, StageError
 from tools.mixed_cast import PATIENCE_S, Fate, fates
-from tools.mixed_report import Outcome, broken_promises, report
+from tools.mixed_report import Outcome, broken_promises, report, story_of
 from tools.people import person_of
 from tools.scripts import OPERATOR_WORDS, WHATSAPP_WORDS, OperatorScript, WhatsAppScript, read_script
 from tools.session_protocol import SessionProtocol
@@ -39,7 +40,11 @@ SECRET, VERIFY = "w3bh00k-s3cret-of-this-run", "v3rify-of-this-run"
 WINDOW = 200
 LAST_S = 60.0 + PATIENCE_S  # for the last receipt
 LOOK_S, STOOD_S = 0.2, 1.0
+EXAMPLES = 3  # of a broken promise
 QUIET_S = 5.0  # after it, for receipts that should not come
+
+
+_FALLBACKS = re.compile(r'^pombo_fallback_total\{.*reason="(\w+)".*\} (\S+)', re.MULTILINE)
 
 
 class Billing(SessionProtocol):
@@ -176,7 +181,8 @@ class MixedRun:
             await self._wait()
             took_s = self._reactor.seconds() - began_at
             self.outcomes = await self._gather()
-            kept = self._report(took_s)
+            _, page = await deferToThread(self._stage.node.ask, "GET", "/metrics")
+            kept = self._report(took_s, str(page))
         except StageError as error:
             self._terminal.region([])
             self._terminal.line(self._terminal.paint(str(error), "red"))
@@ -224,11 +230,12 @@ class MixedRun:
                     state=found["state"] if found else "", channel=(found["channel"] or "") if found else "",
                     finals=sum(e["event"] == "receipt_queued" for e in found["events"]) if found else 0,
                     whatsapp=taken[person], read=self._stage.read[person], sms=sms[number],
+                    story=story_of(found["events"]) if found else "",
                 )
             )  # fmt: skip
         return outcomes
 
-    def _report(self, took_s: float) -> bool:
+    def _report(self, took_s: float, metrics: str) -> bool:
         """Print what became of whom, and every promise that was broken; True when none was."""
         self._terminal.region([])
         for line in report(self.outcomes):
@@ -237,13 +244,17 @@ class MixedRun:
         hooks = ", ".join(f"{status or 'none'} {n}" for status, n in answers)
         rate = len(self.outcomes) / took_s
         self._terminal.line(f"{took_s:.1f} s with the last fallback, {rate:.0f} messages/s; webhooks answered: {hooks}")
+        reasons = Counter({reason: int(float(n)) for reason, n in _FALLBACKS.findall(metrics)}).most_common()
+        self._terminal.line("fallbacks: " + ", ".join(f"{reason} {n}" for reason, n in reasons))
         if self._stood_s > STOOD_S:
             self._terminal.line(f"this machine stood still for {self._stood_s:.1f} s: what came late says nothing")
-        broken = broken_promises(self.outcomes, self._options.provider)
+        stood_still = self._stood_s > STOOD_S
+        broken = broken_promises(self.outcomes, self._options.provider, stood_still=stood_still)
         for promise, outcomes in broken.items():
             faults = ", ".join(f"{fault} {n}" for fault, n in Counter(o.fate.fault for o in outcomes).most_common())
             self._terminal.line(self._terminal.paint(f"{len(outcomes)} {promise} ({faults})", "red"))
-            self._terminal.line(f"  for example {', '.join(o.message_id or 'never accepted' for o in outcomes[:3])}")
+            for outcome in outcomes[:EXAMPLES]:
+                self._terminal.line(f"  {outcome.message_id or 'without an id'}: {outcome.story}")
         if not broken:
             self._terminal.line("every message ended once, with one receipt, and nobody was served twice out of turn")
         return not broken

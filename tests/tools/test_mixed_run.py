@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tools.mixed_cast import LATE, OPERATOR_SHARES, SHARES, TROUBLES, Fate, fates
-from tools.mixed_report import Outcome, broken_promises, report
+from tools.mixed_report import Outcome, broken_promises, report, story_of
 from tools.scripts import OPERATOR_WORDS, WHATSAPP_WORDS, OperatorScript, WhatsAppScript, read_script
 
 BY_ZAP = Outcome(
@@ -65,6 +65,21 @@ def test_twice_is_allowed_only_within_the_documented_window(fault: str, api: str
     assert ("were served twice" not in broken_promises([both], api)) is allowed
 
 
+@pytest.mark.parametrize(
+    ("story", "dark"),
+    [
+        ("0.0s accepted, 3.1s sent zap unanswered: timeout", True),
+        ("0.0s accepted, 15.0s fallback operator from zap: timeout, 18.0s late zap delivered", True),
+        ("0.0s accepted, 15.0s fallback operator from zap: timeout, 18.0s late zap", True),
+        ("0.0s accepted, 0.2s sent zap, 0.3s delivered zap", False),
+    ],
+)
+def test_a_machine_that_stood_still_excuses_only_who_was_left_in_the_dark(story: str, dark: bool) -> None:
+    both = changed(BY_ZAP, sms=1, story=story)
+    assert "were served twice" in broken_promises([both], "evolution")
+    assert ("were served twice" not in broken_promises([both], "evolution", stood_still=True)) is dark
+
+
 @pytest.mark.parametrize("api", ["evolution", "cloud_api"])
 def test_everybody_is_written_to_once_and_every_fault_occurs(api: str) -> None:
     cast = list(fates(5_000, api, random.Random(1)))
@@ -84,3 +99,15 @@ def test_the_report_has_a_line_for_each_fault_and_one_for_all() -> None:
     lines = report([BY_ZAP, BY_ZAP, BY_SMS, LOST])
     assert [line.split()[0] for line in lines] == ["fault", "delivered", "never", "refuses", "all"]
     assert lines[-1].split()[1:] == ["4", "2", "1", "1", "3", "2", "0"]
+
+
+def test_a_story_tells_what_happened_and_when() -> None:
+    events = [
+        {"at": "2026-11-26T00:07:53.900Z", "event": "accepted"},
+        {"at": "2026-11-26T00:07:54.000Z", "event": "lookup", "channel": "zap", "detail": "active (provider)"},
+        {"at": "2026-11-26T00:08:09.400Z", "event": "fallback", "channel": "operator", "detail": "from zap: timeout"},
+    ]
+    assert story_of(events) == (
+        "0.0s accepted, 0.1s lookup zap active (provider), 15.5s fallback operator from zap: timeout"
+    )
+    assert story_of([]) == ""

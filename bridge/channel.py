@@ -245,9 +245,11 @@ class WhatsAppChannel:
         for report in read.reports:
             self._health.answered(report.remote_id, now)
         for text in read.inbound:
-            self.memory.learn(same_person(text.msisdn), wrote(now if now - text.at < FRESH_S else text.at))
-        for failure in read.failures:
-            self._judge(failure, now)
+            self.memory.learn(same_person(text.msisdn), wrote(self._moment(text.at, now)))
+        failed = (report for report in read.reports if report.status is Status.FAILED)
+        for report, failure in zip(failed, read.failures, strict=False):
+            if now - report.at < FRESH_S:  # a copy of an old one says nothing of how the sender is now
+                self._judge(failure, now)
         for news in read.templates:
             self._forms.template_is(news.name, news.language, news.usable, now)
         if read.connection is False:
@@ -259,17 +261,25 @@ class WhatsAppChannel:
         if read.unsure:
             self._watch.probe()
 
-    def learn(self, msisdn: str, status: Status, no_account: bool, seconds: float, err: str = "") -> None:
-        """A report was matched to a message of ours, `seconds` after its send. err: the provider's code."""
-        person, now = same_person(msisdn), self._clock.seconds()
+    def learn(
+        self, msisdn: str, status: Status, no_account: bool, seconds: float, err: str = "", at: float = 0.0
+    ) -> None:
+        """A report was matched to a message of ours, `seconds` after its send. err: the provider's code. at: when that
+        happened, 0 for now; a copy that comes days later says nothing of today."""
+        person, at = same_person(msisdn), self._moment(at, self._clock.seconds())
         if status in (Status.DELIVERED, Status.READ):
-            self.memory.learn(person, delivered(now))
+            self.memory.learn(person, delivered(at))
         elif status is Status.FAILED:
             window = self._official is not None and err == WINDOW_CLOSED
-            self.memory.learn(person, self._absent(now) if no_account else closed(now) if window else failed(now))
+            self.memory.learn(person, self._absent(at) if no_account else closed(at) if window else failed(at))
 
-    def _absent(self, now: float) -> Change:
-        return missed(now) if self._official is not None else absent(now)
+    @staticmethod
+    def _moment(at: float, now: float) -> float:
+        """When something happened that a webhook tells of."""
+        return at if 0.0 < at <= now - FRESH_S else now
+
+    def _absent(self, at: float) -> Change:
+        return missed(at) if self._official is not None else absent(at)
 
     # ---------------------------------------------------------------------------------------------------- one attempt
 

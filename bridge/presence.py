@@ -79,26 +79,32 @@ def found(identity: str, now: float) -> Change:
     return lambda known: msgspec.structs.replace(known, yes_at=now, identity=identity or known.identity)
 
 
-def absent(now: float) -> Change:
-    """A lookup, a send or a failed report said no: the identity is not to be trusted any more either."""
-    return lambda known: msgspec.structs.replace(known, no_at=now, identity="")
+def absent(at: float) -> Change:
+    """A lookup, a send or a failed report said no: the identity is not to be trusted any more either, unless something
+    younger than that word has proved it."""
+
+    def change(known: Evidence) -> Evidence:
+        proven = max(known.yes_at, known.delivered_at) > at
+        return msgspec.structs.replace(known, no_at=max(known.no_at, at), identity=known.identity if proven else "")
+
+    return change
 
 
-def missed(now: float) -> Change:
+def missed(at: float) -> Change:
     """A send failed for want of an account, and nobody can be asked."""
-    return lambda known: msgspec.structs.replace(known, missed_at=now)
+    return lambda known: msgspec.structs.replace(known, missed_at=max(known.missed_at, at))
 
 
 def sent(identity: str, now: float) -> Change:
     return lambda known: msgspec.structs.replace(known, sent_at=now, identity=identity or known.identity)
 
 
-def delivered(now: float) -> Change:
-    return lambda known: msgspec.structs.replace(known, delivered_at=now)
+def delivered(at: float) -> Change:
+    return lambda known: msgspec.structs.replace(known, delivered_at=max(known.delivered_at, at))
 
 
-def failed(now: float) -> Change:
-    return lambda known: msgspec.structs.replace(known, failed_at=now)
+def failed(at: float) -> Change:
+    return lambda known: msgspec.structs.replace(known, failed_at=max(known.failed_at, at))
 
 
 def wrote(at: float) -> Change:
@@ -106,9 +112,9 @@ def wrote(at: float) -> Change:
     return lambda known: msgspec.structs.replace(known, inbound_at=max(known.inbound_at, at))
 
 
-def closed(now: float) -> Change:
+def closed(at: float) -> Change:
     """The official service refused a free text: until the person writes again."""
-    return lambda known: msgspec.structs.replace(known, closed_at=now)
+    return lambda known: msgspec.structs.replace(known, closed_at=max(known.closed_at, at))
 
 
 def window_open(evidence: Evidence, now: float) -> bool:

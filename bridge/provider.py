@@ -115,7 +115,8 @@ class WebhookRead(msgspec.Struct, frozen=True):
     unsure: the sender's connection broke in a way that may heal: its state should be asked for.
     answer: what is answered instead of a plain 200 (a challenge), when nothing has to be kept.
     hidden: texts whose senders have to be asked for first.
-    failures: what the failed reports would have been as results of their sends: they may concern the whole sender.
+    failures: what the failed reports would have been as results of their sends, in their order: they may concern the
+        whole sender.
     nameless: how many texts were left out, because nobody can know whom they are from.
     """
 

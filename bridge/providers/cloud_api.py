@@ -267,7 +267,8 @@ class CloudApi(msgspec.Struct, frozen=True):
         if status is None or not isinstance(remote_id, str) or not remote_id:
             return
         message_id = ours if isinstance(ours, str) and len(ours) < 200 else ""
-        report = Report(self.channel, remote_id, status, at=now, message_id=message_id)
+        at = moment(entry.get("timestamp"), now)
+        report = Report(self.channel, remote_id, status, at=at, message_id=message_id)
         if status is Status.FAILED:
             code, details = _first_error(entry)
             result = cloud_errors.result_of(code, details) if code is not None else Refused("refused", rejected=False)

@@ -393,6 +393,7 @@ def test_a_failure_for_want_of_an_account_is_a_no() -> None:
 
 
 def test_a_provider_that_takes_and_never_acknowledges_gets_twenty_messages() -> None:
+    """R21."""
     room = Room()
     room.burst(30)
     room.turn(0.5)
@@ -417,6 +418,7 @@ def test_the_first_acknowledgement_lets_the_waiting_ones_go() -> None:
 
 
 def test_after_the_quarantine_one_acknowledged_message_opens_the_channel() -> None:
+    """R21."""
     room = Room()
     room.burst(20)
     for _ in range(7):

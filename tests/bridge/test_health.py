@@ -55,6 +55,7 @@ def send(health: Health, count: int, now: float = 0.0, answered: int = 0, prefix
 def test_silence_is_judged_from_twenty_sends_or_one_window(
     window: float, sends: int, answered: int, after: float, closed: bool
 ) -> None:
+    """R21."""
     health = sender(window=window)
     send(health, sends, answered=answered)
     run(health, after)

@@ -154,6 +154,7 @@ def test_a_late_answer_is_unknown_but_learned() -> None:
     ],
 )
 def test_errors_are_unknown_and_teach_nothing(outcome: HttpOutcome) -> None:
+    """R18."""
     room = Room()
     room.http.answers[CHECK] = outcome
     assert room.found() == Finding(Presence.UNKNOWN, "provider")
@@ -204,3 +205,27 @@ def test_questions_nobody_waits_for_are_not_asked() -> None:
     room.http.answer_next(CHECK, HttpResponse(500))
     room.clock.pump([0, 0, 1.0])
     assert len(room.asked) == 4
+
+
+@pytest.mark.parametrize("answers", [True, False], ids=["answered", "refused"])
+def test_fifty_thousand_new_numbers_in_a_minute_cost_no_more_than_the_budget(answers: bool) -> None:
+    """R18: whoever is not asked about, or whose question was refused, is unknown and never without an account."""
+    room = Room(budget=2.0)  # 120 a minute
+    if not answers:
+        room.http.answers[CHECK] = json_answer(500, {"status": 500, "response": {"message": "429: rate-overlimit"}})
+    findings: list[Deferred[Finding]] = []
+    asked_at: list[float] = []
+    for second in range(60):
+        findings += [room.find(f"55119{second * 834 + n:08d}") for n in range(834)]
+        room.clock.pump([0, 0, 0, 1.0])
+        asked_at += [room.clock.seconds()] * (sum(map(len, room.asked)) - len(asked_at))
+    room.clock.pump([1.0] * 70)
+    room.spawned.check()
+    assert len(findings) == 50_040
+    assert len(asked_at) == 120, "all of the budget, and no more"
+    seen = [finding.result.presence for finding in findings if isinstance(finding.result, Finding)]
+    assert len(seen) == len(findings), "nobody waits for ever"
+    assert seen.count(Presence.INACTIVE) == 0
+    assert seen.count(Presence.ACTIVE) == (120 if answers else 0)
+    assert room.store.values.keys() <= {f"55119{n:08d}" for n in range(60 * 834)}
+    assert len(room.store.values) == (120 if answers else 0), "errors teach nothing"

@@ -89,12 +89,14 @@ EVIDENCE = st.builds(
 
 @given(EVIDENCE)
 def test_a_young_delivery_is_never_overruled(evidence: Evidence) -> None:
+    """R19."""
     proven = msgspec.structs.replace(evidence, delivered_at=ago(29.9))
     assert presence_of(proven, NOW, ACTIVE_FOR, INACTIVE_FOR) is Presence.ACTIVE
 
 
 @given(EVIDENCE)
 def test_inactive_needs_an_explicit_and_young_no(evidence: Evidence) -> None:
+    """R18, R19: never by itself, and not for ever."""
     if presence_of(evidence, NOW, ACTIVE_FOR, INACTIVE_FOR) is Presence.INACTIVE:
         assert NOW - evidence.no_at < INACTIVE_FOR
         assert evidence.no_at > max(evidence.yes_at, evidence.delivered_at, evidence.inbound_at)
@@ -102,6 +104,7 @@ def test_inactive_needs_an_explicit_and_young_no(evidence: Evidence) -> None:
 
 @given(EVIDENCE)
 def test_an_acknowledgement_after_a_no_makes_active(evidence: Evidence) -> None:
+    """R19."""
     for change in (presence.delivered(NOW), presence.wrote(NOW), presence.found("x@c.us", NOW + 1)):
         assert presence_of(change(evidence), NOW + 1, ACTIVE_FOR, INACTIVE_FOR) is Presence.ACTIVE
 
@@ -217,6 +220,7 @@ def test_only_so_many_people_stay_in_memory() -> None:
     st.lists(st.tuples(st.floats(min_value=0, max_value=30), st.integers(min_value=1, max_value=50)), max_size=60),
 )
 def test_no_minute_ever_holds_more_than_a_minutes_budget(rate: float, asked: list[tuple[float, int]]) -> None:
+    """R18."""
     budget, now, taken = Budget(rate), NOW, []
     for gap, wanted in asked:
         now += gap

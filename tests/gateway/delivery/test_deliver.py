@@ -131,6 +131,7 @@ async def test_a_failure_of_whatsapp_is_an_sms_at_once(store: Store, result: Att
 
 @pytest_twisted.ensureDeferred
 async def test_a_failed_status_ten_times_in_parallel_is_one_sms(store: Store) -> None:
+    """R23."""
     house = await House(store).start()
     message_id = await by_whatsapp(house)
     told = [house.zap.report("zap-1", Status.FAILED, err="131026") for _ in range(10)]
@@ -146,6 +147,7 @@ async def test_a_failed_status_ten_times_in_parallel_is_one_sms(store: Store) ->
 
 @pytest_twisted.ensureDeferred
 async def test_ten_failed_statuses_in_one_webhook_are_one_sms(store: Store) -> None:
+    """R23."""
     house = await House(store).start()
     message_id = await by_whatsapp(house)
     told: list[bool] = []

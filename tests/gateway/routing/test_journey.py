@@ -242,6 +242,7 @@ STORIES = [
 
 @given(st.data())
 def test_shuffled_duplicated_and_early_statuses_end_like_the_run_in_order(data: st.DataObject) -> None:
+    """R24, the pure half."""
     plan, success, story = data.draw(st.sampled_from(STORIES))
 
     def fresh() -> Message:

@@ -10,6 +10,7 @@ import pytest
 import pytest_twisted
 
 from gateway.messages.message import Attempted, Message
+from gateway.messages.outcome import Report, Status
 from gateway.messages.states import State
 from gateway.store import keys, records
 from gateway.store.valkey import Store
@@ -233,6 +234,31 @@ async def test_a_report_that_names_nobody_is_parked_for_a_while(store: Store) ->
     assert 0 < await store.command("TTL", parked) <= 600
     assert await store.command("LRANGE", stray, "0", "-1") == [b"77"]
     assert 0 < await store.command("TTL", stray) <= 600
+
+
+@pytest.mark.parametrize(
+    ("statuses", "kept"),
+    [
+        ((Status.DELIVERED, Status.SENT), Status.DELIVERED),
+        ((Status.SENT, Status.DELIVERED), Status.DELIVERED),
+        ((Status.READ, Status.DELIVERED, Status.SENT), Status.READ),
+        ((Status.FAILED, Status.SENT), Status.FAILED),
+        ((Status.FAILED, Status.DELIVERED), Status.DELIVERED),
+        ((Status.SENT, Status.SENT), Status.SENT),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_of_several_early_reports_the_one_that_decides_waits(
+    store: Store, statuses: tuple[Status, ...], kept: Status
+) -> None:
+    """R24."""
+    for status in statuses:
+        report = Report("operator", "77", status, dest=NUMBER, at=START)
+        item = (*asked("77", park=True)[:6], records.octets(msgspec.msgpack.encode(report)), 600)
+        assert await find(store, item) == [None]
+    parked = await store.command("GET", keys.parked("operator", "77"))
+    assert msgspec.msgpack.decode(parked, type=Report).status is kept
+    assert 0 < await store.command("TTL", keys.parked("operator", "77")) <= 600
 
 
 @pytest_twisted.ensureDeferred

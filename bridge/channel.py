@@ -43,7 +43,8 @@ from bridge.provider import (
     Unanswered,
     WebhookRead,
 )
-from bridge.templates import WINDOW_CLOSED, Form, FreeText
+from bridge.shapes import shape_of
+from bridge.templates import WINDOW_CLOSED, Form, FreeText, TemplateText
 from bridge.watch import Watch
 from bridge.webhooks import Webhooks
 from gateway.delivery.pacing import Pacer
@@ -75,6 +76,9 @@ FRESH_S = 60.0  # the time a text carries is in whole seconds and of another clo
 # First and longest pauses of a sender that the service refuses for the moment, in seconds.
 PAIR_S, BURST_S = 6.0, 60.0  # one message to a person in so long; others of a burst got through this short ago
 OVERLOADED_S, MAINTENANCE_S, LONGEST_BLOCK_S = (5.0, 30.0), (60.0, 120.0), 3600.0
+
+
+Count = Callable[..., None]
 
 
 class Results(Protocol):
@@ -117,8 +121,12 @@ class WhatsAppChannel:
         clock: Clock,
         spawn: Spawn,
         country: str = "BR",
+        count: Count = lambda *_: None,
+        unmatched: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
-        """decode: the text of a message, None when it is none. spawn: gateway.background.spawn."""
+        """decode: the text of a message, None when it is none. spawn: gateway.background.spawn. count: of
+        gateway.metrics. unmatched(channel, shape): one more text that no template stands for."""
+        self._count, self._unmatched = count, unmatched
         self.name, self.price = settings.name, str(settings.price)
         self.settings, self.country = settings, country
         self._provider, self._http, self._results = provider, http, results
@@ -319,7 +327,11 @@ class WhatsAppChannel:
         dies_at = message.expires_at
         if message.attempts and message.plan[-1:] != (self.name,):
             dies_at = min(dies_at, message.attempts[-1].started_at + message.fallback_after)
-        return self._forms.form_of(job.text, window_open=window_open, ttl=dies_at - now, now=now)
+        form = self._forms.form_of(job.text, window_open=window_open, ttl=dies_at - now, now=now)
+        if not isinstance(form, (FreeText, TemplateText)) and self._forms.unmatched(job.text):
+            self._count("pombo_unmatched", self.name)
+            self._unmatched(self.name, shape_of(job.text))
+        return form
 
     def _pump(self) -> None:
         """Write what is ready, as fast as rate, concurrency and health allow."""
@@ -430,6 +442,7 @@ class WhatsAppChannel:
         health = self._health
         match result:
             case TryLater(reason="throttled"):
+                self._count("pombo_throttled", self.name)
                 self._slow_down(now)
             case ChannelDown(reason="logged_out" | "unauthorized" | "unknown_instance"):
                 health.logged_out(now)

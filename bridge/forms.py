@@ -35,6 +35,10 @@ class Forms:
         """None: there is no way to say it; the next channel."""
         return choose(text, self._usable(now), window_open=window_open, direct_send=self.direct_send, ttl=ttl)
 
+    def unmatched(self, text: str) -> bool:
+        """Is this a text that no template stands for, be it put aside or not?"""
+        return not any(template.pattern.fullmatch(text) for template in self._templates)
+
     def _usable(self, now: float) -> Iterator[Template]:
         for template in self._templates:
             if self._aside.get((template.name, template.language), 0.0) <= now:

@@ -31,6 +31,8 @@ COUNTERS = {
     "pombo_cost": ("what the channels charged, in the configured currency", ("channel",)),
     "pombo_saved": ("price of the segments that were not sent, less the WhatsApp price", ()),
     "pombo_throttled": ("answers of a channel that asked us to slow down", ("channel",)),
+    "pombo_unmatched": ("texts that no template of a channel stands for", ("channel",)),
+    "pombo_unknown_errors": ("error codes of a provider that are in no table of ours", ("channel",)),
     "pombo_auth_failures": ("refused binds", ("reason",)),
     "pombo_background_failures": ("errors in work that nobody awaited", ()),
 }

@@ -52,6 +52,7 @@ from gateway.store import keys
 from gateway.store.embedded import EmbeddedServer, embedded_of
 from gateway.store.evidence import Evidence
 from gateway.store.ledger import Ledger
+from gateway.store.unmatched import Unmatched
 from gateway.store.valkey import Keep, Store
 from gateway.store.wirelog import WireLog
 from gateway.web.admin import NodeAdmin
@@ -151,6 +152,7 @@ class Node(Service):
         )
         self._http = HttpClient(reactor)
         self._evidence = Evidence(self.store, later)
+        self._unmatched = Unmatched(self.store, reactor.callLater)
         self.intake.use(routes_of(config))
         self._pages = Pages(
             self.metrics, self._admin(), token=_secret(config.http.admin_token), ready=self.why_not_ready,
@@ -171,7 +173,7 @@ class Node(Service):
             overview=self._overview_box, channels=self.delivery.channels, accounts=self._accounts,  # type: ignore[arg-type]
             binds=self.bound.status, country=lambda: self._config.country,
             default_validity=lambda: self._config.smpp_server.default_validity, clock=self._reactor.seconds,
-            reload=self.reload,
+            reload=self.reload, shapes=self._unmatched,
         )  # fmt: skip
 
     def _spawn(self, work: Any, what: str, logger: Logger = log) -> object:
@@ -218,7 +220,7 @@ class Node(Service):
         return WhatsAppChannel(
             settings, provider=provider_of(settings), http=self._http, evidence=self._evidence, results=self.hub,
             mark=self._wirelog.mark, decode=text_of, clock=self._reactor, spawn=self.background.spawn,
-            country=self._config.country,
+            country=self._config.country, count=self.metrics.count, unmatched=self._unmatched.note,
         )  # fmt: skip
 
     def _add_channel(self, settings: SmscSettings | BridgeSettings) -> Channel:

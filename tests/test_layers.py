@@ -50,7 +50,7 @@ MAY: dict[str, set[str]] = {
     },
     "gateway.web": {
         "twisted", "gateway.smpp", "gateway.messages", "gateway.delivery", "gateway.store", "gateway.metrics",
-        "bridge.provider", "config.schema", "config.units",
+        "bridge.provider", "bridge.shapes", "config.schema", "config.units",
     },
     "gateway.background": {"twisted"},
     "gateway.descriptors": set(),
@@ -66,6 +66,8 @@ MAY: dict[str, set[str]] = {
     "bridge.provider": {"msgspec", "gateway.messages", "bridge.templates"},
     "bridge.providers": {"msgspec", "bridge.provider", "bridge.templates", "gateway.messages", "config.schema"},
     "bridge.templates": {"msgspec"},
+    "bridge.shapes": {"msgspec", "bridge.templates", "bridge.words"},
+    "bridge.words": set(),
     # settings
     "config": {"msgspec", "pydantic"},
     "config.document": {"yaml", "config.fields", "config.references"},
@@ -95,8 +97,8 @@ OF_THE_REACTOR = REACTOR_ITSELF | {"twisted.internet.threads.deferToThread"}
 
 # Bytes, clocks, chance and files come to these as arguments.
 PURE = ("gateway.smpp", "gateway.messages", "gateway.routing", "gateway.delivery.pacing", "bridge.forms",
-        "bridge.health", "bridge.provider", "bridge.providers", "bridge.templates",
-        "smsc_client.slowdown", "smsc_client.answers", "smsc_client.backoff")  # fmt: skip
+        "bridge.health", "bridge.provider", "bridge.providers", "bridge.templates", "smsc_client.slowdown",
+        "smsc_client.answers", "smsc_client.backoff", "bridge.shapes", "bridge.words")  # fmt: skip
 NOT_PURE = {"asyncio", "io", "logging", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading"}
 CLOCKS = {("time", "time"), ("time", "monotonic"), ("time", "sleep"), ("datetime", "now"), ("datetime", "utcnow")}
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from tools import journey
+from tools import drafts, journey
 from tools.node import DEFAULT_CONFIG, Node, NodeError, config_path, store_settings
 from tools.terminal import Terminal, table
 from tools.units import age, since
@@ -45,6 +45,9 @@ def parser() -> argparse.ArgumentParser:
     add("status", status, "print binds, channels, queues and pending receipts").add_argument(
         "--json", action="store_true"
     )
+    one = add("unmatched", unmatched, "print the shapes of texts that no template stands for, each with a draft")
+    one.add_argument("--limit", type=int, default=10, help="how many, commonest first (%(default)s)")
+    one.add_argument("--json", action="store_true")
     one = add("send", send, "send one message through the whole path and wait for its final state")
     one.add_argument("--account", required=True, metavar="A")
     one.add_argument("--to", required=True, metavar="N")
@@ -227,6 +230,20 @@ def status_lines(found: dict[str, Any], terminal: Terminal, now: float) -> list[
         )
     lines += table(("CHANNEL", "KIND", "STATE", "BINDS", "QUEUE", "OLDEST", "IN FLIGHT"), rows, frozenset({3, 4, 5, 6}))
     return lines
+
+
+def unmatched(options: argparse.Namespace, terminal: Terminal) -> int:
+    """`pombo unmatched`: 0 also when there is nothing to show."""
+    found = Node.find(os.environ).unmatched(options.limit)
+    if options.json:
+        print(json.dumps(found, ensure_ascii=False, indent=2))
+        return 0
+    if not found:
+        terminal.line("every text that a template was needed for had one")
+    for place, one in enumerate(found):
+        for line in (*([""] if place else []), *drafts.lines(one, terminal)):
+            terminal.line(line)
+    return 0
 
 
 def send(options: argparse.Namespace, terminal: Terminal) -> int:

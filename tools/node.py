@@ -120,6 +120,11 @@ class Node:
         found: dict[str, Any] = self._expect("GET", "/admin/status")
         return found
 
+    def unmatched(self, limit: int = 10) -> list[dict[str, Any]]:
+        """GET /admin/unmatched: shapes of texts without a template, commonest first."""
+        found: list[dict[str, Any]] = self._expect("GET", "/admin/unmatched", params={"limit": limit})["unmatched"]
+        return found
+
     def message(self, message_id: str) -> dict[str, Any] | None:
         """One message with its events, or None when the node does not know it."""
         path = f"/admin/messages/{quote(message_id, safe='')}"

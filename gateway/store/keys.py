@@ -17,6 +17,7 @@ r:{account}                 stream  receipts and replies waiting for a bind     
 t:{msisdn}                  list    who wrote to this number, newest first      30 days
 p:{person}                  string  a channel's evidence, see bridge/presence.py given by the writer
 mo:{channel}:{remote_id}    string  an inbound text that was taken              1 day
+shapes:{channel}            zset    shape of a text without a template -> count 90 days after the last, 1000 shapes
 dup:{account}:{digest}      string  id of the message that had this text first  the account's dedupe
 nodes                       integer incarnations given out                      for ever
 numbers                     integer the last one taken for short message ids    for ever
@@ -85,6 +86,10 @@ def writers(msisdn: str) -> str:
 
 def person(key: str) -> str:
     return f"p:{key}"
+
+
+def shapes(channel: str) -> str:
+    return f"shapes:{channel}"
 
 
 def repeated(account: str, digest: str) -> str:

@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 from config import store_url
 from gateway.store.embedded import EmbeddedServer, StoreUnavailable
 
-SCRIPTS = ("commit", "lease", "due", "exact", "find", "answered", "receive", "keep", "revoke", "overview")
+SCRIPTS = ("commit", "lease", "due", "exact", "find", "answered", "receive", "keep", "revoke", "overview", "shapes")
 STALL_S = 3.0  # without an answer for so long, the store counts as not writable
 CONNECT_S = 5.0
 STOP_S = 5.0

@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.internet import defer
 
+from bridge.shapes import draft_of
 from config.schema import AccountSettings
 from config.units import duration
 from gateway.delivery.clockwork import Overview
@@ -19,6 +20,7 @@ from gateway.messages.ids import kept_hex, told
 from gateway.messages.message import Message, Priority
 from gateway.smpp import charset, segments
 from gateway.store import keys, records
+from gateway.store.unmatched import Unmatched
 from gateway.store.valkey import Keep, Store, StoreAway
 from gateway.web.pages import Refusal
 
@@ -33,12 +35,12 @@ class NodeAdmin:
         channels: Mapping[str, Channel], accounts: Callable[[], Mapping[str, AccountSettings]],
         binds: Callable[[], Mapping[str, list[dict[str, str]]]], country: Callable[[], str],
         default_validity: Callable[[], float], clock: Callable[[], float],
-        reload: Callable[[], tuple[list[str], list[str]]],
+        reload: Callable[[], tuple[list[str], list[str]]], shapes: Unmatched,
     ) -> None:  # fmt: skip
         self._node, self._store, self._intake, self._operations = node, store, intake, operations
         self._overview, self._channels, self._accounts, self._binds = overview, channels, accounts, binds
         self._country, self._default_validity, self.reload = country, default_validity, reload
-        self._clock = clock
+        self._clock, self._shapes = clock, shapes
 
     def status(self) -> dict[str, Any]:
         binds, seen, now = self._binds(), self._overview, self._clock()
@@ -66,6 +68,15 @@ class NodeAdmin:
                 for name, channel in self._channels.items()
             ],
         }
+
+    async def unmatched(self, limit: int) -> list[dict[str, Any]]:
+        """Shapes of the texts that no template stands for, commonest first, each with what would take them."""
+        names = [name for name, channel in self._channels.items() if channel.kind == "whatsapp"]
+        try:
+            found = await self._shapes.commonest(names, limit)
+        except StoreAway as error:
+            raise Refusal(503, f"the store is away: {error}") from None
+        return [_drafted(channel, shape, count) for channel, shape, count in found]
 
     # -- messages
 
@@ -172,6 +183,14 @@ class NodeAdmin:
         except ValueError:
             raise Refusal(422, "validity: a duration such as 30m") from None
         return min(given, longest)
+
+
+def _drafted(channel: str, shape: str, count: int) -> dict[str, Any]:
+    draft = draft_of(shape)
+    template = {"name": draft.name, "language": "pt_BR", "category": "UTILITY", "body": draft.body,
+                "samples": list(draft.samples)}  # fmt: skip
+    return {"channel": channel, "count": count, "shape": shape, "template": template, "rule": draft.rule(),
+            "doubts": list(draft.doubts)}  # fmt: skip
 
 
 def describe(message: Message, events: list[records.Event]) -> dict[str, Any]:

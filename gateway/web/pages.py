@@ -25,6 +25,7 @@ ALLOWED = {  # pages and the methods they take, for whoever uses another
     ("metrics",): "GET",
     ("webhooks",): "GET, POST",
     ("admin", "status"): "GET",
+    ("admin", "unmatched"): "GET",
     ("admin", "reload"): "POST",
     ("admin", "messages"): "GET, POST",
 }
@@ -47,6 +48,8 @@ class Admin(Protocol):
     async def message(self, message_id: str) -> dict[str, Any] | None: ...
 
     async def messages(self, number: str, limit: int) -> list[dict[str, Any]]: ...
+
+    async def unmatched(self, limit: int) -> list[dict[str, Any]]: ...
 
     async def submit(self, order: Mapping[str, Any]) -> str: ...
 
@@ -89,6 +92,9 @@ class Pages:
         match (method, *path):
             case ("GET", "admin", "status"):
                 return _json(request, 200, self._admin.status())
+            case ("GET", "admin", "unmatched"):
+                limit = _limit(request)
+                return _json(request, 200, {"unmatched": await self._admin.unmatched(limit)})
             case ("GET", "admin", "messages"):
                 return await self._messages(request)
             case ("POST", "admin", "messages"):
@@ -143,10 +149,7 @@ class Pages:
         number = _argument(request, "number")
         if not number:
             raise Refusal(422, "give ?number=, in any form")
-        limit = _argument(request, "limit") or "50"
-        if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= LONGEST_LIST:
-            raise Refusal(422, f"limit is a number from 1 to {LONGEST_LIST}")
-        return _json(request, 200, {"messages": await self._admin.messages(number, int(limit))})
+        return _json(request, 200, {"messages": await self._admin.messages(number, _limit(request))})
 
     async def _submit(self, request: Request) -> bytes:
         try:
@@ -200,6 +203,13 @@ def _body(request: Request, most: int) -> bytes:
 def _argument(request: Request, name: str) -> str:
     values: list[bytes] = request.args.get(name.encode(), [])
     return values[0].decode("utf-8", "replace").strip() if values else ""
+
+
+def _limit(request: Request) -> int:
+    limit = _argument(request, "limit") or "50"
+    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= LONGEST_LIST:
+        raise Refusal(422, f"limit is a number from 1 to {LONGEST_LIST}")
+    return int(limit)
 
 
 def _json(request: Request, status: int, value: object) -> bytes:

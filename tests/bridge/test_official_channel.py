@@ -70,6 +70,7 @@ class Room:
     def __init__(self, **over: Any) -> None:
         self.clock, self.http, self.store = clock(), FakeHttp(), FakeStore()
         self.spawned, self.delivery, self.marks = Spawned(), FakeDelivery(), list[str]()
+        self.counted, self.shapes = list[tuple[str, ...]](), list[tuple[str, str]]()
         self.ids = (f"wamid.{n}" for n in itertools.count())
         self.http.answers = {SEND: self.take, STATE: CONNECTED}
         configured = settings(**over)
@@ -83,6 +84,8 @@ class Room:
             decode=lambda one: one.user_data.decode(),
             clock=self.clock,
             spawn=self.spawned,
+            count=lambda name, *labels: self.counted.append((name, *labels)),
+            unmatched=lambda channel, shape: self.shapes.append((channel, shape)),
         )
         Deferred.fromCoroutine(self.channel.start())
         self.turn()
@@ -176,6 +179,27 @@ def test_what_has_no_form_takes_the_next_channel_at_once() -> None:
     room.send(message(text="qualquer coisa"))
     assert room.result() == Refused("no_template", rejected=False)
     assert room.http.to(SEND) == [] and room.marks == []
+
+
+@pytest.mark.parametrize("direct_send", [False, True])
+def test_what_no_template_stands_for_is_counted_and_its_shape_kept(direct_send: bool) -> None:
+    room = Room(direct_send=direct_send)
+    room.send(message(text="Ola Ana, seu pedido 123 saiu"), message("m2"))
+    assert room.shapes == [("zap", "Ola {nome}, seu pedido {numero} saiu")]
+    assert room.counted == [("pombo_unmatched", "zap")]
+    room.person_writes()
+    room.send(message("m3", text="Ola Ana, seu pedido 123 saiu"))
+    assert len(room.shapes) == 1, "within the window no template is needed"
+
+
+def test_a_text_whose_template_is_put_aside_is_not_unmatched() -> None:
+    room = Room()
+    room.http.answers[SEND] = error(132015)
+    room.send(message(), message("m2", people(1)[0]))
+    assert room.result("m2") == Refused("no_template", rejected=False) or room.kinds == ["template", "template"]
+    room.send(message("m3", people(2)[1]))
+    assert room.result("m3") == Refused("no_template", rejected=False)
+    assert room.shapes == [] and ("pombo_unmatched", "zap") not in room.counted
 
 
 def test_direct_send_lives_as_long_as_the_route_has_patience() -> None:

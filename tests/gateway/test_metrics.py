@@ -20,6 +20,8 @@ COUNTERS = {
     "pombo_cost": {"channel"},
     "pombo_saved": set[str](),
     "pombo_throttled": {"channel"},
+    "pombo_unmatched": {"channel"},
+    "pombo_unknown_errors": {"channel"},
     "pombo_auth_failures": {"reason"},
 }
 GAUGES = {

@@ -41,6 +41,14 @@ STATUS = {
 }  # fmt: skip
 
 
+UNMATCHED = {
+    "channel": "official", "count": 812, "shape": "Ola {nome},\nsua fatura vence {data}", "doubts": ["put words there"],
+    "template": {"name": "fatura_vence", "language": "pt_BR", "category": "UTILITY", "samples": ["Ana", "10/12/2026"],
+                 "body": "Ola {{1}},\nsua fatura vence {{2}}"},
+    "rule": "- name: fatura_vence\n  language: pt_BR",
+}  # fmt: skip
+
+
 class FakeNode:
     """Answers the admin paths; a sent message is delivered at the third look, or ends as `ends`."""
 
@@ -48,6 +56,7 @@ class FakeNode:
         self.orders: list[dict[str, Any]] = []
         self.looks = 0
         self.ends = "delivered"
+        self.shapes = 1
 
     async def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
         if headers.get("authorization") != "Bearer t0ken":
@@ -56,6 +65,8 @@ class FakeNode:
         match method, path:
             case "GET", "/admin/status":
                 return Reply(200, STATUS)
+            case "GET", "/admin/unmatched":
+                return Reply(200, {"unmatched": [UNMATCHED] * self.shapes})
             case "GET", "/admin/messages":
                 return Reply(200, {"messages": [MESSAGE, {**MESSAGE, "id": "m0"}]})
             case "POST", "/admin/messages":
@@ -282,3 +293,26 @@ def test_status_lines_need_no_terminal() -> None:
     paint: Callable[[], Terminal] = lambda: Terminal(io.StringIO(), {})  # noqa: E731
     lines = cli.status_lines(STATUS, paint(), now=1_763_719_200.0)
     assert lines[0] == "node gw1" and not any("\x1b" in line for line in lines)
+
+
+@pytest_twisted.ensureDeferred
+async def test_unmatched_shows_each_shape_with_its_draft(node: FakeNode, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await pombo("unmatched") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "812 times on official",
+        "  Ola {nome},",
+        "  sua fatura vence {data}",
+        "  template fatura_vence, pt_BR, utility:",
+        "    Ola {{1}},",
+        "    sua fatura vence {{2}}",
+        "    samples: Ana | 10/12/2026",
+        "  mind: put words there",
+        "  rule, under templates: of the channel, once the template is approved:",
+        "    - name: fatura_vence",
+        "      language: pt_BR",
+    ]
+    assert await pombo("unmatched", "--json", "--limit", "3") == 0
+    assert json.loads(capsys.readouterr().out) == [UNMATCHED]
+    node.shapes = 0
+    assert await pombo("unmatched") == 0
+    assert "had one" in capsys.readouterr().out

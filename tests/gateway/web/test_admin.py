@@ -13,6 +13,8 @@ from twisted.internet.defer import ensureDeferred
 from config.schema import AccountSettings
 from gateway.messages.message import Priority
 from gateway.messages.outcome import Status
+from gateway.store import keys
+from gateway.store.unmatched import GATHERED_S, KEPT_S, MOST_GATHERED, MOST_SHAPES, Unmatched
 from gateway.store.valkey import Store
 from gateway.web.admin import LONGEST_TEXT, NodeAdmin
 from gateway.web.pages import Refusal
@@ -41,6 +43,7 @@ def admin_of(house: House) -> NodeAdmin:
         default_validity=lambda: 86400.0,
         reload=lambda: ([], []),
         clock=house.tick,
+        shapes=Unmatched(house.store, house.clock.callLater),
     )
 
 
@@ -184,3 +187,39 @@ async def test_the_status_tells_binds_queues_and_what_waits(store: Store) -> Non
     assert set(zap) == {"name", "kind", "up", "binds", "queue", "oldest_seconds", "inflight", "quarantined"}
     assert (zap["name"], zap["kind"], zap["up"], zap["queue"], zap["inflight"]) == ("zap", "whatsapp", True, 2, 1)
     assert (operator["kind"], operator["up"], operator["queue"], operator["oldest_seconds"]) == ("smsc", False, 0, 0)
+
+
+@pytest_twisted.ensureDeferred
+async def test_shapes_are_counted_in_the_store_and_shown_with_a_draft(store: Store) -> None:
+    house = await House(store).start()
+    admin = admin_of(house)
+    shapes = Unmatched(store, house.clock.callLater)
+    for _ in range(3):
+        shapes.note("zap", "Ola {nome}, sua fatura vence {data}.")
+    shapes.note("zap", "Seu pedido saiu.")
+    await house.passes(GATHERED_S)
+    shapes.note("zap", "Seu pedido saiu.")
+    await house.passes(GATHERED_S)
+    first, second = await asked(house, admin.unmatched(10))
+    assert (first["channel"], first["count"], second["count"]) == ("zap", 3, 2)
+    assert first["template"]["body"] == "Ola {{1}}, sua fatura vence {{2}}." and first["doubts"] == []
+    assert first["rule"].startswith("- name: fatura_vence\n")
+    assert await asked(house, admin.unmatched(1)) == [first]
+    ttl = await store.command("TTL", keys.shapes("zap"))
+    assert KEPT_S - 60 < ttl <= KEPT_S
+
+
+@pytest_twisted.ensureDeferred
+async def test_only_so_many_shapes_are_kept_and_the_commonest_stay(store: Store) -> None:
+    house = await House(store).start()
+    shapes = Unmatched(store, house.clock.callLater)
+    for place in range(MOST_SHAPES + MOST_GATHERED):
+        if place % MOST_GATHERED == 0:
+            await house.passes(GATHERED_S)
+            shapes.note("zap", "common")
+        shapes.note("zap", f"rare {place}")
+    for _ in range(50):
+        shapes.note("zap", "one more than may gather")
+    await house.passes(GATHERED_S)
+    assert await store.command("ZCARD", keys.shapes("zap")) == MOST_SHAPES
+    assert (await shapes.commonest(["zap"], 1)) == [("zap", "common", 3)]

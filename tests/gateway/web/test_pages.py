@@ -23,6 +23,7 @@ ADMIN = [
     ("GET", "/admin/messages?number=11987654321"),
     ("POST", "/admin/messages"),
     ("POST", "/admin/reload"),
+    ("GET", "/admin/unmatched"),
 ]
 
 
@@ -42,6 +43,10 @@ class Desk:
     async def messages(self, number: str, limit: int) -> list[dict[str, Any]]:
         self.asked.append((number, limit))
         return [{"id": "m1"}]
+
+    async def unmatched(self, limit: int) -> list[dict[str, Any]]:
+        self.asked.append(limit)
+        return [{"shape": "Ola {nome}"}]
 
     async def submit(self, order: Mapping[str, Any]) -> str:
         if "to" not in order:
@@ -233,3 +238,13 @@ def test_webhooks_need_no_token_but_their_own_proof() -> None:
     stage = Stage(host="10.0.0.5")
     stage.answer.callback(HttpResponse(401))
     assert stage.browser.post("/webhooks/zap", b"{}").status == 401
+
+
+def test_shapes_without_a_template_are_shown_to_whoever_has_the_token() -> None:
+    stage = Stage()
+    assert stage.browser.get("/admin/unmatched?limit=3", headers=BEARER).json == {
+        "unmatched": [{"shape": "Ola {nome}"}]
+    }
+    assert stage.desk.asked == [3]
+    assert stage.browser.get("/admin/unmatched?limit=0", headers=BEARER).status == 422
+    assert stage.browser.post("/admin/unmatched", headers=BEARER).status == 405

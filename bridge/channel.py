@@ -444,6 +444,8 @@ class WhatsAppChannel:
             case TryLater(reason="throttled"):
                 self._count("pombo_throttled", self.name)
                 self._slow_down(now)
+            case Refused(reason="unknown_code"):
+                self._count("pombo_unknown_errors", self.name)
             case ChannelDown(reason="logged_out" | "unauthorized" | "unknown_instance"):
                 health.logged_out(now)
             case ChannelDown(reason="blocked"):

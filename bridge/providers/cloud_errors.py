@@ -108,6 +108,31 @@ TABLE: dict[str, dict[int, str]] = {
     },
 }
 
+# The class of each of these and what it closes, from small to large: message, pair (this sender and this person),
+# template, sender, account, provider. A class: P permanent for this number, S over for this message here, R again after
+# a while, D down, C somebody has to mend something.
+MEANS: dict[str, tuple[str, str]] = {
+    "no_account": ("P", "pair"),
+    "refused": ("S", "message"),
+    "unknown_code": ("S", "message"),
+    "window_closed": ("S", "pair"),
+    "template": ("C", "template"),
+    "template_paused": ("CD", "template"),
+    "direct_send_off": ("C", "account"),
+    "configuration": ("C", "message"),
+    "later": ("R", "message"),
+    "throttled": ("R", "sender"),
+    "pair_rate": ("R", "pair"),
+    "unknown_error": ("R", "message"),
+    "bad_request": ("R", "message"),
+    "overloaded": ("D", "provider"),
+    "maintenance": ("D", "sender"),
+    "unauthorized": ("CD", "account"),
+    "logged_out": ("CD", "sender"),
+    "unknown_instance": ("CD", "sender"),
+    "blocked": ("CD", "account"),
+}
+
 PAIR_S, UNKNOWN_S = 1.0, 2.0  # first pauses; each next one is four times as long
 MOST_PAUSE_S = 256.0
 # Somebody must act: logged the first time.
@@ -130,6 +155,8 @@ def result_of(code: int, details: str) -> AttemptResult:
             follows = "unauthorized"
         elif 2_388_000 <= code <= 2_388_999:
             follows = "configuration"
+        elif 138_000 <= code <= 138_999:  # calls
+            follows = "refused"
     elif code == 100 and "direct send" in details.lower():
         follows = "direct_send_off"
     elif code == 131009 and _NAMES_TO.search(details):

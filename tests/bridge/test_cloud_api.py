@@ -235,8 +235,8 @@ TEMPLATE, CONFIGURATION = refused("template"), refused("configuration")
 # Every row of Meta's list that concerns sending.
 MEANT: dict[AttemptResult, tuple[int, ...]] = {
     NoAccount("send"): (130403, 131021, 131026),
-    refused(): (130472, 131049, 131050, 131052, 131053, 131060, 132005, 132068, 132069, 137000),
-    refused("unknown_code"): (138000, 999999),
+    refused(): (130472, 131049, 131050, 131052, 131053, 131060, 132005, 132068, 132069, 137000, 138000, 138999),
+    refused("unknown_code"): (999999, 5),
     refused("window_closed"): (131047,),
     TEMPLATE: (131055, 131063, 132000, 132001, 132007, 132008, 132012, 134100, 134101, 134102),
     refused("template_paused"): (132015, 132016),
@@ -275,6 +275,51 @@ def test_every_error_means_the_same_at_once_and_as_a_status(code: int, meant: At
 
 def test_the_table_of_errors_has_no_row_that_is_not_tested() -> None:
     assert {code for codes in cloud_errors.TABLE.values() for code in codes} <= {code for code, _ in ROWS}
+
+
+# What the reference of the error codes says of each: P permanent for the number, S over for this message, R retry, D
+# down, C configuration. Those that are raised only outside of sending are S here: the message is over, and no more.
+CLASSES = {
+    "P": (130403, 131021, 131026),
+    "S": (130472, 131047, 131049, 131050, 131052, 131053, 131060, 132005, 132068, 132069, 137000, 999999),
+    "R": (1, 4, 80007, 130429, 131000, 131056),
+    "D": (2, 131016, 131057, 133004),
+    "C": (
+        *(100, 130497, 131008, 131009, 131030, 131051, 131055, 131062, 131063, 132000, 132001, 132007, 132008, 132012),
+        *(132018, 132021, 133000, 133005, 133006, 133007, 133008, 133009, 133015, 133016, 134011, 134100, 134101),
+        *(134102, 135000, 139200, 2388299, 2494100),
+    ),
+    # Down, and somebody has to be told.
+    "CD": (
+        *(0, 3, 10, 33, 190, 200, 299, 368, 131005, 131031, 131037, 131042, 131045, 131048, 131064, 132015, 132016),
+        133010,
+    ),
+}
+RESULT_OF_CLASS: dict[str, tuple[type, ...]] = {
+    "P": (NoAccount,), "S": (Refused,), "C": (Refused,), "R": (TryLater,), "D": (ChannelDown,),
+    "CD": (ChannelDown, Refused),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("letters", "code"), [(name, code) for name, codes in CLASSES.items() for code in codes])
+def test_every_error_has_the_class_the_reference_gives_it(letters: str, code: int) -> None:
+    result = cloud_errors.result_of(code, "")
+    follows = "no_account" if isinstance(result, NoAccount) else getattr(result, "reason", "")
+    assert cloud_errors.MEANS[follows][0] == letters
+    assert isinstance(result, RESULT_OF_CLASS[letters])
+    assert bool(cloud_errors.alarm(result)) is ("C" in letters or code == 999999)
+
+
+def test_every_class_has_its_scope_and_one_templates_fault_closes_no_sender() -> None:
+    assert set(cloud_errors.MEANS) == set(cloud_errors.TABLE) | {"unknown_code"}
+    scopes = {scope for _, scope in cloud_errors.MEANS.values()}
+    assert scopes == {"message", "pair", "template", "sender", "account", "provider"}
+    for follows, (_, scope) in cloud_errors.MEANS.items():
+        for code in cloud_errors.TABLE.get(follows, ()):
+            closes = isinstance(cloud_errors.result_of(code, ""), ChannelDown)
+            assert closes is (
+                scope in ("sender", "account", "provider") and follows not in ("throttled", "direct_send_off")
+            )
 
 
 @pytest.mark.parametrize(

@@ -453,6 +453,22 @@ def test_what_is_held_for_its_quality_says_nothing_of_the_sender() -> None:
     assert room.channel.up and not room.channel.quarantined
 
 
+@pytest.mark.parametrize("how", ["at once", "as a status"])
+def test_a_code_that_no_table_has_takes_the_next_channel_and_is_counted(how: str) -> None:
+    room = Room()
+    if how == "at once":
+        room.http.answers[SEND] = error(131999)
+    room.send(message())
+    if how == "at once":
+        assert room.result() == Refused("unknown_code", "131999", rejected=False)
+    else:
+        room.status("wamid.0", "failed", 131999)
+        (report,) = room.delivery.reports
+        assert (report.status, report.no_account, report.again_s) == (Status.FAILED, False, -1.0)
+    assert room.counted == [("pombo_unknown_errors", "zap")]
+    assert room.channel.up
+
+
 def test_an_alarm_is_logged_once() -> None:
     room = Room()
     room.http.answers[SEND] = error(132001)

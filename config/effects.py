@@ -80,6 +80,17 @@ def without_effect(config: Config) -> list[str]:
     ]
 
 
+def without_fallback(config: Config) -> list[str]:
+    """One sentence for every route over WhatsApp alone that does not say that this is meant."""
+    whatsapp = {bridge.name for bridge in config.bridge}
+    return [
+        f"routes[{index}]: {route.name} has WhatsApp only: whoever has no account gets nothing; add an operator's "
+        "channel, or say that this is meant with fallback: none"
+        for index, route in enumerate(config.routes)
+        if route.fallback != "none" and whatsapp.issuperset(route.channels)
+    ]
+
+
 def _places(config: Config) -> Iterator[tuple[str, Settings, tuple[Row, ...]]]:
     yield "", config, TOP
     for index, account in enumerate(config.smpp_server.accounts):

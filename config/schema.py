@@ -241,6 +241,7 @@ class RouteSettings(Settings):
     when: WhenSettings | None = None
     channels: Annotated[tuple[Name, ...], OneOrMore, Field(min_length=1)]
     fallback_after: Duration | None = None
+    fallback: Literal["sms", "none"] = "sms"  # none: it is meant that nothing comes after WhatsApp
     success: Literal["delivered", "sent"] = "delivered"
     priority: Literal["high", "normal", "low"] = "normal"
 

@@ -20,7 +20,7 @@ from bridge.channel import WhatsAppChannel
 from bridge.http import HttpClient
 from bridge.provider import HttpRequest
 from bridge.providers import provider_of
-from config.effects import without_effect
+from config.effects import without_effect, without_fallback
 from config.load import ConfigErrors, load
 from config.schema import AccountSettings, BridgeSettings, Config, SmscSettings
 from gateway import descriptors
@@ -253,7 +253,7 @@ class Node(Service):
     async def _start(self) -> None:
         self._build()
         config = self._config
-        for sentence in without_effect(config):
+        for sentence in (*without_effect(config), *without_fallback(config)):
             log.warn("{sentence}", sentence=sentence)
         await self._listen_http()
         directory = Path(config.store.directory)

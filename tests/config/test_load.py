@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from config.check import check
 from config.countries import COUNTRIES
-from config.effects import without_effect
+from config.effects import without_effect, without_fallback
 from config.load import ConfigErrors, load
 
 BASE = """\
@@ -423,6 +423,13 @@ BROKEN: list[tuple[str, str | bytes, int, str, str]] = [
         "never reached, because default (line 17)",
     ),
     (
+        "a fallback that leads nowhere",
+        at("[zap, operator]", "[zap]"),
+        18,
+        "routes[0].channels",
+        "no operator to fall back to",
+    ),
+    (
         "cloud_api without app_secret",
         at("    app_secret: hunter2secret\n", "", CLOUD),
         2,
@@ -743,3 +750,31 @@ def test_loading_leaves_twisted_alone(tmp_path: Path) -> None:
     script = "import sys; from config.load import load; load(sys.argv[1], {}); print('twisted.internet' in sys.modules)"
     run = [sys.executable, "-c", script, str(written(tmp_path, BASE))]
     assert subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("route", "errors", "warnings"),
+    [
+        ("channels: [zap], fallback_after: 10m", 1, 0),
+        ("channels: [zap, zap2], fallback_after: 10m", 1, 0),
+        ("channels: [zap, zap2], fallback_after: 10m, fallback: none", 0, 0),
+        ("channels: [zap], fallback_after: 10m, fallback: none", 0, 0),
+        ("channels: [zap]", 0, 1),
+        ("channels: [zap], fallback: none", 0, 0),
+        ("channels: [operator], fallback_after: 10m", 0, 0),
+        ("channels: [operator, zap], fallback_after: 10m", 0, 0),
+        ("channels: [zap, operator], fallback_after: 10m", 0, 0),
+    ],
+)
+def test_a_route_whose_fallback_leads_nowhere_has_to_say_so(
+    tmp_path: Path, route: str, errors: int, warnings: int
+) -> None:
+    """R23."""
+    before = BASE[: BASE.index("  - name: default")]
+    second = "bridge:\n  - {name: zap2, provider: waha, url: 'http://h', api_key: k, instance: i}\n"
+    text = before.replace("bridge:\n", second) + f"  - {{name: default, {route}}}\n"
+    path = written(tmp_path, text)
+    found = check(path, {})
+    assert [error.split(": ")[1] for error in found] == ["routes[0].channels"] * errors
+    if not errors:
+        assert len(without_fallback(load(path, {}))) == warnings

@@ -208,10 +208,12 @@ class WhatsAppChannel:
         if not self.up:
             return self._end(job, ChannelDown(self._health.reason))
         text = self._decode(message)
-        if text is None or not text or len(text) > MOST_CHARS:
+        if text == "" and message.template and self._official is not None:
+            pass  # the template says it all
+        elif text is None or not text or len(text) > MOST_CHARS:
             return self._end(job, Refused("not_text", rejected=False))
         # Half a surrogate pair cannot be written as UTF-8.
-        job.text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        job.text = (text or "").encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         if self._health.state is State.TRIAL:
             self._health.trial_taken(self._clock.seconds())
             self._state_changed()
@@ -324,6 +326,8 @@ class WhatsAppChannel:
     def _form_of(self, job: _Job, window_open: bool) -> Form | None:
         """In which form a text may go; a Direct Send dies when the next channel's time has come."""
         message, now = job.message, self._clock.seconds()
+        if message.template:
+            return self._forms.named(message.template[0], message.template[1:], now)
         dies_at = message.expires_at
         if message.attempts and message.plan[-1:] != (self.name,):
             dies_at = min(dies_at, message.attempts[-1].started_at + message.fallback_after)

@@ -5,7 +5,7 @@ Scopes stay apart: whatever is wrong with one template closes neither the others
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from bridge.templates import DirectText, Form, Template, TemplateText, choose
@@ -25,7 +25,8 @@ class Forms:
 
     def __init__(self, settings: BridgeSettings) -> None:
         self._templates = tuple(
-            Template(one.name, one.language, one.compiled(), one.body, one.ttl or 0.0) for one in settings.templates
+            Template(one.name, one.language, one.compiled(), one.body, one.ttl or 0.0, one.text or "")
+            for one in settings.templates
         )
         self.direct_send = settings.direct_send
         self._aside: dict[Key, float] = {}  # until when
@@ -37,7 +38,14 @@ class Forms:
 
     def unmatched(self, text: str) -> bool:
         """Is this a text that no template stands for, be it put aside or not?"""
-        return not any(template.pattern.fullmatch(text) for template in self._templates)
+        return not any(one.pattern is not None and one.pattern.fullmatch(text) for one in self._templates)
+
+    def named(self, name: str, values: Sequence[str], now: float) -> Form | None:
+        """The template of this name with these parameters; None when there is none that may be used and takes them."""
+        for template in self._usable(now):
+            if template.name == name and (form := template.named(values)) is not None:
+                return form
+        return None
 
     def _usable(self, now: float) -> Iterator[Template]:
         for template in self._templates:

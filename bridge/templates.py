@@ -7,10 +7,12 @@ Sources: Cloud API, "Template messages", "Customer service windows", "Time-to-li
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from string import Formatter
 
 import msgspec
+
+from gateway.messages.directive import rendered
 
 WINDOW_S = 24 * 3600.0  # after a person wrote to us any text may go to them
 EARLY_S = 300.0  # our clock and Meta's need not agree
@@ -53,24 +55,39 @@ Form = FreeText | TemplateText | DirectText
 
 
 class Template(msgspec.Struct, frozen=True):
-    """One entry of `templates`. pattern: for fullmatch. body: texts with {group}, in order or by parameter name."""
+    """One entry of `templates`. pattern: for fullmatch, None where it is only sent by name. body: texts with {group},
+    in order or by parameter name. text: what was approved, with {{1}} or {{name}}, "" where nobody told."""
 
     name: str
     language: str
-    pattern: re.Pattern[str]
+    pattern: re.Pattern[str] | None
     body: tuple[str, ...] | Mapping[str, str] = ()
     ttl: float = 0.0
+    text: str = ""
 
     def fill(self, text: str) -> TemplateText | None:
         """The template with its parameters taken from a text; None where it does not match, or cannot hold it."""
-        found = self.pattern.fullmatch(text)
+        found = self.pattern.fullmatch(text) if self.pattern is not None else None
         if found is None:
             return None
         groups = found.groupdict(default="")
         named = self.body.items() if isinstance(self.body, Mapping) else (("", entry) for entry in self.body)
-        parameters = tuple((name, clean(_filled(entry, groups))) for name, entry in named)
-        # Of the length with the words around them this much is known: it is no less.
-        if sum(len(value) for _, value in parameters) > MOST_RENDERED:
+        return self._with(tuple((name, clean(_filled(entry, groups))) for name, entry in named))
+
+    def named(self, values: Sequence[str]) -> TemplateText | None:
+        """The template with these parameters, in the order of its body; None where it does not take so many, or cannot
+        hold them. A template without a match and a body takes any number."""
+        if (self.pattern is not None or self.body) and len(values) != len(self.body):
+            return None
+        names = list(self.body) if isinstance(self.body, Mapping) else [""] * len(values)
+        return self._with(tuple((name, clean(value)) for name, value in zip(names, values, strict=True)))
+
+    def _with(self, parameters: tuple[tuple[str, str], ...]) -> TemplateText | None:
+        # Without the text around them this much is known of the length: it is no less.
+        length = sum(len(value) for _, value in parameters)
+        if self.text:
+            length = len(rendered(self.text, parameters))
+        if length > MOST_RENDERED:
             return None
         return TemplateText(self.name, self.language, parameters, self.ttl)
 

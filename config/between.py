@@ -127,6 +127,7 @@ def _template(document: Document, path: Path, template: dict[str, Any]) -> None:
     """Every named group of `match` is used in `body`, and every parameter of `body` is a named group."""
     match, body = template.get("match"), template.get("body", [])
     texts = list(body.values()) if isinstance(body, dict) else body
+    _template_text(document, path, template.get("text"), body)
     if not isinstance(match, str) or not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         return
     try:
@@ -147,6 +148,17 @@ def _template(document: Document, path: Path, template: dict[str, Any]) -> None:
         document.error((*path, "body"), f"uses {{{name}}}, which is no named group of match{hint}")
     for name in sorted(groups - used):
         document.error((*path, "body"), f"does not use the group {name} of match; write {{{name}}} or unname the group")
+
+
+def _template_text(document: Document, path: Path, text: Any, body: Any) -> None:
+    """The places in the approved text are the parameters that `body` gives."""
+    if not isinstance(text, str) or not isinstance(body, (list, dict)) or not body:
+        return
+    places = set(re.findall(r"\{\{\s*(\w+)\s*\}\}", text))
+    given = set(body) if isinstance(body, dict) else {str(number) for number in range(1, len(body) + 1)}
+    if places != given:
+        what = f"has the places {_names(places)}, and body gives {_names(given)}; write the template as it was approved"
+        document.error((*path, "text"), what)
 
 
 def _names(names: set[str]) -> str:

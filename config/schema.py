@@ -54,6 +54,9 @@ Day = Annotated[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], Lower]
 Currency = Annotated[str, text(r"[A-Z]{3}", "write the three capital letters of ISO 4217, such as BRL")]
 Language = Annotated[str, text(r"[a-z]{2,3}(_[A-Za-z]{2,4})?", "write a language code such as pt_BR")]
 Quirk = Annotated[str, BeforeValidator(quirks.named)]
+TemplateName = Annotated[
+    str, text(r"[a-z0-9_]{1,512}", "write the name of the approved template: small letters, digits, _")
+]
 Octet = Annotated[int, whole(0, 255)]
 Listeners = Annotated[tuple[ListenEndpoint, ...], OneOrMore, Field(min_length=1)]
 
@@ -94,6 +97,7 @@ class AccountSettings(Settings):
     dedupe: DurationOrZero = 0.0
     quirks: Annotated[tuple[Quirk, ...], OneOrMore] = ()
     time_zone: TimeZone | None = None  # of dates without a zone; None: this machine's
+    template_directive: Flag = False  # may it begin a text with template= and param= lines?
 
 
 class SmppServerSettings(Settings):
@@ -169,15 +173,16 @@ class HealthSettings(Settings):
 class TemplateSettings(Settings):
     """An approved template: the regular expression that finds its text, and the parameters taken from it."""
 
-    name: Annotated[str, text(r"[a-z0-9_]{1,512}", "write the name of the approved template: small letters, digits, _")]
+    name: TemplateName
     language: Language
-    match: Regex
+    match: Regex | None = None  # absent: sent only to accounts that name it, see template_directive
     body: Body = ()
     ttl: Duration | None = None
+    text: Text | None = None  # as approved, with {{1}} or {{name}}
 
-    def compiled(self) -> re.Pattern[str]:
+    def compiled(self) -> re.Pattern[str] | None:
         """The expression as it is used: with fullmatch, '.' matching line breaks."""
-        return re.compile(self.match, re.DOTALL)
+        return re.compile(self.match, re.DOTALL) if self.match is not None else None
 
 
 def of_360dialog(url: str) -> bool:

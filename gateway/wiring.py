@@ -27,6 +27,7 @@ from gateway import descriptors
 from gateway.background import Background
 from gateway.delivery.clockwork import Clockwork
 from gateway.delivery.deliver import Delivery
+from gateway.delivery.directives import Directives
 from gateway.delivery.dispatch import Dispatcher
 from gateway.delivery.inbound import Replies
 from gateway.delivery.intake import Intake
@@ -48,6 +49,7 @@ from gateway.server.dialect import dialect_of
 from gateway.server.factory import MAX_CONNECTIONS, SmppServer, threads_of
 from gateway.server.outbind import Outbind, connector
 from gateway.smpp import charset, segments
+from gateway.smpp.retext import retext
 from gateway.store import keys
 from gateway.store.embedded import EmbeddedServer, embedded_of
 from gateway.store.evidence import Evidence
@@ -128,6 +130,10 @@ class Node(Service):
             max_messages=config.store.max_messages, revoke=self._revoke,
         )  # fmt: skip
         self.intake.dedupe = dedupe_of(config)
+        self.directives = Directives(
+            text_of=text_of, choose=charset.choose, retext=retext_of, count=segments_of, is_whatsapp=self._is_whatsapp
+        )
+        self._direct(config)
         replacing = Replacing(self.store, self.intake, self.delivery, clock, reactor.callLater)
         self.replies = Replies(
             self.store, self.receipts, lambda number: self._normalize(number) or number, self._encode, self._owners,
@@ -162,6 +168,18 @@ class Node(Service):
         self.clockwork: Clockwork | None = None
         self._wirelog: WireLog | None = None
         self.metrics.gauges(self._gauges)
+
+    def _is_whatsapp(self, name: str) -> bool:
+        channel = self.delivery.channels.get(name)
+        return channel is not None and channel.kind == "whatsapp"
+
+    def _direct(self, config: Config) -> None:
+        """Who may name a template in a text; nobody, and nothing is looked at."""
+        accounts = frozenset(a.system_id for a in config.smpp_server.accounts if a.template_directive)
+        self.directives.accounts = accounts
+        self.directives.texts = {t.name: t.text for b in config.bridge for t in b.templates if t.text}
+        for desk in (self.intake, self.joining, self.operations):
+            desk.directives = self.directives if accounts else None
 
     def _later(self, call: Callable[[], None]) -> Any:
         return self._reactor.callLater(0, call)
@@ -369,6 +387,7 @@ class Node(Service):
             self.intake.dedupe = dedupe_of(new)
             self.intake.numbering.use(short_ids_of(new))
             changed.append("smpp_server")
+        self._direct(new)
         before, after = _channels_of(old), _channels_of(new)
         for name in [*before, *(n for n in after if n not in before)]:
             if before.get(name) != after.get(name):
@@ -513,6 +532,15 @@ def text_of(message: Message) -> str | None:
     if not _is_readable(message):
         return None
     return segments.text_of(message.esm_class, message.data_coding, message.user_data, message.alphabet)
+
+
+def retext_of(message: Message, text: str) -> bytes:
+    """A message's user data with another text; UnicodeEncodeError where its coding does not hold it."""
+    return retext(message.esm_class, message.data_coding, message.user_data, text, message.alphabet)
+
+
+def segments_of(message: Message) -> int:
+    return segments.count_segments(message.user_data, message.data_coding, message.esm_class, message.alphabet)
 
 
 def is_text(message: Message) -> bool:

@@ -65,7 +65,7 @@ MAY: dict[str, set[str]] = {
     "bridge.http": {"twisted", "zope", "bridge.provider"},
     "bridge.provider": {"msgspec", "gateway.messages", "bridge.templates"},
     "bridge.providers": {"msgspec", "bridge.provider", "bridge.templates", "gateway.messages", "config.schema"},
-    "bridge.templates": {"msgspec"},
+    "bridge.templates": {"msgspec", "gateway.messages.directive"},
     "bridge.shapes": {"msgspec", "bridge.templates", "bridge.words"},
     "bridge.words": set(),
     # settings

@@ -9,6 +9,7 @@ from typing import Protocol
 from twisted.logger import Logger
 
 from gateway.delivery.deliver import Delivery
+from gateway.delivery.directives import Directives
 from gateway.delivery.dispatch import Dispatcher
 from gateway.delivery.numbering import Numbering
 from gateway.delivery.repeats import compared, key_of
@@ -93,6 +94,7 @@ class Intake:
         self._plans: dict[str, tuple[tuple[str, ...], bool]] = {}
         self.numbering = Numbering(store)
         self.dedupe: Mapping[str, float] = {}  # account -> seconds, of those that want no text twice
+        self.directives: Directives | None = None  # where an account may name a template in its texts
         self.unfinished = 0  # messages in the store that are not final, as last seen
         self.stopping = False
         self._accepting: dict[str, _Accepting] = {}
@@ -181,12 +183,17 @@ class Intake:
 
     def _set_out(self, message: Message, now: float) -> bool:
         """Give a message its route; False when none takes it."""
+        directives, came = self.directives, None
+        if directives is not None and message.part is None and message.account in directives.accounts:
+            came = directives.apply(message)
         route = find_route(self.routes, message, now, self._text_of)
         if route is None:
             return False
         plan, sms_only = self._plans.get(route.name) or self._plan_of(route)
         if not sms_only:
             plan = self._plan(plan, message)
+        if came is not None and directives is not None:
+            plan = directives.without_sms(message, plan, came)
         if not plan:
             return False
         message.accepted_at = now

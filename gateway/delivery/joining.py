@@ -16,6 +16,7 @@ from twisted.internet import defer
 from twisted.logger import Logger
 
 from gateway.delivery.deliver import Again, Delivery
+from gateway.delivery.directives import Directives
 from gateway.messages.message import Attempt, Attempted, Message
 from gateway.messages.outcome import Report
 from gateway.messages.states import INTERMEDIATE, State
@@ -42,6 +43,7 @@ class Joining:
         """join: the text of parts in order. spawn: runs a coroutine that nobody awaits."""
         self._store, self._delivery, self._clock = store, delivery, clock
         self._join, self._spawn = join, spawn
+        self.directives: Directives | None = None  # where an account may name a template in its texts
         self._joining: set[str] = set()  # sets whose text is on its way into the store
 
     def arrived(self, message: Message, members: Sequence[bytes]) -> None:
@@ -102,6 +104,8 @@ class Joining:
             attempts=[],
             trace=[],
         )
+        if self.directives is not None and text.account in self.directives.accounts:
+            self.directives.apply_joined(text, text.user_data.decode("utf-16-be", "surrogatepass"), messages)
         turn = Turn(text, now)
         turn.step("joined", "", f"{len(ordered)} parts")
         done = f"{key}:done"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from twisted.internet import defer
 
 from gateway.delivery.deliver import Delivery
+from gateway.delivery.directives import Directives
 from gateway.messages.ids import numbered
 from gateway.messages.message import Attempted, Message
 from gateway.messages.outcome import QueryAnswer
@@ -34,6 +35,7 @@ class Operations:
         self, store: Store, delivery: Delivery, clock: Callable[[], float], normalize: Callable[[str], str | None]
     ) -> None:
         self._store, self._delivery, self._clock, self._normalize = store, delivery, clock, normalize
+        self.directives: Directives | None = None  # where an account may name a template in its texts
 
     async def read(self, message_id: str) -> Message | None:
         """One message; None when there is none of that id."""
@@ -136,6 +138,11 @@ class Operations:
         message.user_data, message.registered_delivery = user_data, registered_delivery
         message.in_payload, message.esm_class = False, message.esm_class & ~0x40
         message.segments = count_segments(user_data, message.data_coding, message.esm_class, message.alphabet)
+        message.template = ()
+        if self.directives is not None and message.account in self.directives.accounts:
+            came = self.directives.apply(message)
+            if came is not None:
+                message.plan = self.directives.without_sms(message, message.plan, came)
         if schedule_at is not None:
             message.schedule_at = schedule_at
             if schedule_at > now:  # out of its queue, where its entry is stale from now on

@@ -112,6 +112,7 @@ class Message(msgspec.Struct, array_like=True, gc=False):
     rev: int = 0  # of the record this was read from; 0: not stored yet
     in_hand: bool = False  # a channel has it; nobody else may take it
     asking: tuple[str, ...] = ()  # of a joined text: ids of the parts that asked for an intermediate notification
+    template: tuple[str, ...] = ()  # that its ESME named, and its parameters; see directive.py
 
     @property
     def final(self) -> bool:

@@ -79,7 +79,7 @@ def _fail(attempt: Attempt, reason: str, code: str, end: State) -> None:
 def close(message: Message, state: State, err: int, channel: str, now: float) -> None:
     """The message is final. Its text is not needed any more and goes."""
     message.state, message.err, message.decided_by, message.final_at = state, err, channel, now
-    message.user_data, message.in_hand = b"", False
+    message.user_data, message.template, message.in_hand = b"", (), False
     if message.tlvs:
         message.tlvs = tuple(one for one in message.tlvs if one[0] == 0x0204)
 

@@ -778,3 +778,20 @@ def test_a_route_whose_fallback_leads_nowhere_has_to_say_so(
     assert [error.split(": ")[1] for error in found] == ["routes[0].channels"] * errors
     if not errors:
         assert len(without_fallback(load(path, {}))) == warnings
+
+
+@pytest.mark.parametrize(
+    ("text", "body", "right"),
+    [
+        ("Ola {{1}}, {{2}}.", "['{a}', '{b}']", True),
+        ("Ola {{1}}.", "['{a}', '{b}']", False),
+        ("Ola {{1}}, {{3}}.", "['{a}', '{b}']", False),
+        ("Ola {{ nome }}.", "{nome: '{a}'}", True),
+        ("Ola {{nome}}.", "{outro: '{a}'}", False),
+        ("Ola.", "[]", True),
+    ],
+)
+def test_an_approved_text_has_the_places_that_body_fills(tmp_path: Path, text: str, body: str, right: bool) -> None:
+    entry = f"      - {{name: x, language: pt_BR, text: '{text}', body: {body}}}\n"
+    errors = check(written(tmp_path, f"{CLOUD}    templates:\n{entry}"), {})
+    assert [error.split(": ")[1] for error in errors] == ([] if right else ["bridge[0].templates[0].text"])

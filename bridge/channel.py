@@ -14,6 +14,7 @@ import msgspec
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from bridge.allowance import Allowance
 from bridge.clock import Clock, Spawn, Timer
 from bridge.forms import Forms
 from bridge.health import Health, State
@@ -101,6 +102,10 @@ class _Job(msgspec.Struct, eq=False):
     written: bool = False
     over: bool = False
 
+    def alone(self, channel: str) -> bool:
+        """Is there no other channel after this one?"""
+        return self.message.plan[-1:] == (channel,)
+
 
 class WhatsAppChannel:
     """One sender. Everything runs in the reactor's thread; results leave once per turn of its loop."""
@@ -135,6 +140,7 @@ class WhatsAppChannel:
         self._alarms: set[str] = set()
         self._mark, self._decode, self._clock, self._spawn = mark, decode, clock, spawn
         now, lookup, health = clock.seconds(), settings.lookup, settings.health
+        self._allowance = Allowance(settings, evidence, clock)
         self.memory = PresenceMemory(
             evidence,
             clock=clock,
@@ -153,6 +159,8 @@ class WhatsAppChannel:
             deadline=lookup.deadline,
             budget=lookup.budget,
             timeout=settings.timeout,
+            day=self._allowance.lookups,
+            used=self._allowance.keep,
         )
         # Where nobody may ask, "unknown" is everybody: then the send itself is the question.
         self._send_unknown = lookup.when_unknown == "send" or (provider.check_numbers > 0 and not lookup.enabled)
@@ -220,6 +228,7 @@ class WhatsAppChannel:
         self._go(self._prepare(job), "looking up a recipient")
 
     async def start(self) -> None:
+        await self._allowance.recall()
         self._running, self._stopping = True, False
         self._state_changed()
         self._watch.start()
@@ -295,6 +304,8 @@ class WhatsAppChannel:
 
     async def _prepare(self, job: _Job) -> None:
         """Find the recipient's identity, or why there is no point in sending; then wait for the moment."""
+        if self._allowance.used_up:
+            return self._end(job, self._allowance.refusal(job.alone(self.name)))
         try:
             finding = await self._lookup.find(job.message.msisdn)
         except Exception:
@@ -320,8 +331,19 @@ class WhatsAppChannel:
             job.form = self._form_of(job, window_open(known, self._clock.seconds()))
             if job.form is None:
                 return self._end(job, Refused("no_template", rejected=False))
-        self._ready.append(job)
-        self._pump()
+        wait = self._allowance.wait(same_person(job.message.msisdn))
+        if isinstance(wait, TryLater):
+            return self._end(job, wait)
+        if wait > 0:
+            self._clock.callLater(wait, self._make_ready, job)
+        else:
+            self._make_ready(job)
+        return None
+
+    def _make_ready(self, job: _Job) -> None:
+        if not job.over:
+            self._ready.append(job)
+            self._pump()
 
     def _form_of(self, job: _Job, window_open: bool) -> Form | None:
         """In which form a text may go; a Direct Send dies when the next channel's time has come."""
@@ -354,7 +376,11 @@ class WhatsAppChannel:
             if job.message.final:  # it ended while it waited here
                 self._end(job, Unwritten("over"))
                 continue
+            if self._allowance.used_up:
+                self._end(job, self._allowance.refusal(job.alone(self.name)))
+                continue
             self._pacer.take(1, now)
+            self._allowance.use(1)
             job.written = True
             self._written += 1
             self._flush_soon()
@@ -385,6 +411,8 @@ class WhatsAppChannel:
         except Exception:
             self.log.failure("a send on {channel} broke", channel=self.name)
         self._written -= 1
+        if not isinstance(result, (Accepted, Uncertain)):
+            self._allowance.use(-1)
         counts: AttemptResult | None = result
         if self._official is not None and job.form is not None:
             counts = self._as_it_counts(self._official, job, job.form, result)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from bridge.clock import Clock, Spawn, Timer
+from bridge.limits import Quota
 from bridge.presence import Budget, Evidence, Presence, PresenceMemory, absent, found
 from bridge.provider import Account, Http, HttpResponse, Provider
 from gateway.messages.address import same_person
@@ -53,8 +54,12 @@ class Lookup:
         deadline: float,
         budget: float,
         timeout: float,
+        day: Quota | None = None,
+        used: Callable[[], None] = lambda: None,
     ) -> None:
-        """deadline, timeout: seconds, of a message's wait and of a call. budget: numbers per second."""
+        """deadline, timeout: seconds, of a message's wait and of a call. budget: numbers per second. day: numbers a
+        day; used: called when it has changed."""
+        self._day, self._used = day or Quota(None), used
         self._memory, self._provider, self._http = memory, provider, http
         self._clock, self._spawn = clock, spawn
         self._deadline, self._timeout = deadline, timeout
@@ -79,7 +84,7 @@ class Lookup:
             return Finding(presence, "cache", evidence.identity)
         question = self._questions.get(person)
         if question is None:
-            if self._unasked() >= self._budget.left(began):
+            if self._unasked() >= min(self._budget.left(began), self._day.left(began)):
                 return Finding(Presence.UNKNOWN, "cache", evidence.identity)
             question = self._questions[person] = _Question(msisdn, began, [])
         answer: Deferred[Presence] = Deferred()
@@ -119,12 +124,15 @@ class Lookup:
                 patience = waiting[0].asked_at + PATIENCE_S - now
                 if patience > 0:
                     return self._wake(patience)
-            batch = waiting[: min(most, max(0, self._budget.left(now)))]
+            batch = waiting[: int(min(most, max(0, self._budget.left(now)), self._day.left(now)))]
             if not batch:  # the budget went to others since they were let in
                 for question in waiting:
                     self._answer(question, None)
                 return
             self._budget.take(len(batch), now)
+            if self._day.limited:
+                self._day.take(len(batch), now)
+                self._used()
             for question in batch:
                 question.in_call = True
             self._calls += 1

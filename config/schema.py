@@ -157,9 +157,18 @@ class LookupSettings(Settings):
     enabled: Flag = True
     deadline: Duration = 2.0
     budget: Rate = 1.0  # numbers per second
+    day: Annotated[int, whole(1, 100_000_000)] | None = None  # numbers
     active_for: Duration = 30 * DAY
     inactive_for: Duration = DAY
     when_unknown: Literal["skip", "send"] = "skip"  # absent on cloud_api: send
+
+
+class LimitSettings(Settings):
+    """What a sender may do beyond its throughput. None and empty: no limit."""
+
+    day: Annotated[int, whole(1, 100_000_000)] | None = None  # sends
+    warm_up: tuple[Annotated[int, whole(1, 100_000_000)], ...] = ()  # sends on the first days, in order
+    person: Duration | None = None  # seconds between two messages to one person
 
 
 class HealthSettings(Settings):
@@ -207,6 +216,7 @@ class BridgeSettings(Settings):
     price: Money = Decimal("0.00")  # per delivered message
     lookup: LookupSettings = LookupSettings()
     health: HealthSettings = HealthSettings()
+    limits: LimitSettings = LimitSettings()
     templates: tuple[TemplateSettings, ...] = ()
 
     @property

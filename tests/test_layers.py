@@ -98,7 +98,7 @@ OF_THE_REACTOR = REACTOR_ITSELF | {"twisted.internet.threads.deferToThread"}
 # Bytes, clocks, chance and files come to these as arguments.
 PURE = ("gateway.smpp", "gateway.messages", "gateway.routing", "gateway.delivery.pacing", "bridge.forms",
         "bridge.health", "bridge.provider", "bridge.providers", "bridge.templates", "smsc_client.slowdown",
-        "smsc_client.answers", "smsc_client.backoff", "bridge.shapes", "bridge.words")  # fmt: skip
+        "smsc_client.answers", "smsc_client.backoff", "bridge.shapes", "bridge.words", "bridge.limits")  # fmt: skip
 NOT_PURE = {"asyncio", "io", "logging", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading"}
 CLOCKS = {("time", "time"), ("time", "monotonic"), ("time", "sleep"), ("datetime", "now"), ("datetime", "utcnow")}
 

@@ -56,15 +56,15 @@ def settings(**over: Any) -> BridgeSettings:
         "health": {"window": "60s", "quarantine": "5m"},
     }  # fmt: skip
     for key, value in over.items():
-        values[key] = {**values[key], **value} if isinstance(value, dict) else value
+        values[key] = {**values.get(key, {}), **value} if isinstance(value, dict) else value
     return BridgeSettings.model_validate(values)
 
 
 class Room:
     """A started channel. Every number has an account, every send is taken."""
 
-    def __init__(self, **over: Any) -> None:
-        self.clock, self.http, self.store = clock(), FakeHttp(), FakeStore()
+    def __init__(self, store: FakeStore | None = None, **over: Any) -> None:
+        self.clock, self.http, self.store = clock(), FakeHttp(), store or FakeStore()
         self.spawned, self.delivery, self.marks = Spawned(), FakeDelivery(), list[str]()
         self.ids = (f"3EB0{n:04d}" for n in itertools.count())
         self.accounts: set[str] | None = None
@@ -573,3 +573,73 @@ def test_every_message_comes_back_exactly_once() -> None:
     room.turn(5.0)
     back = [one.id for batch in room.delivery.batches for one, _ in batch]
     assert len(back) == len(set(back)) == given > 20
+
+
+# ------------------------------------------------------------------------------------------------------------ limits
+
+
+def test_past_its_daily_cap_a_sender_gives_to_the_next_channel_and_a_restart_changes_nothing() -> None:
+    """R22."""
+    room = Room(limits={"day": 3}, health={"min_acks": 0})
+    room.burst(5)
+    room.turn(1.0)
+    sent = [id for id, result in room.delivery.results.items() if isinstance(result, Accepted)]
+    assert len(sent) == 3 and len(room.http.to(SEND)) == 3
+    assert [room.result(f"b{n}") for n in (3, 4)] == [Refused("daily_cap", rejected=False)] * 2
+    again = Room(limits={"day": 3}, health={"min_acks": 0}, store=room.store)
+    again.send(message("m9", people(9)[8]))
+    assert again.result("m9") == Refused("daily_cap", rejected=False) and again.http.to(CHECK) == []
+    again.turn(25 * 3600.0)
+    again.send(message("m10", people(9)[8]))
+    assert again.result("m10") == Accepted("3EB00000", people(9)[8] + "@s.whatsapp.net")
+
+
+def test_the_last_channel_waits_for_the_next_day() -> None:
+    room = Room(limits={"day": 1})
+    one = message("m2", people(2)[1])
+    one.plan = ("zap",)
+    room.send(message(), one)
+    result = room.result("m2")
+    assert isinstance(result, TryLater) and (result.reason, result.counted) == ("daily_cap", False)
+    assert 0 < result.after_s <= 86_400
+
+
+def test_a_send_that_nobody_took_is_not_counted() -> None:
+    room = Room(limits={"day": 1})
+    room.http.answers[SEND] = json_answer(400, {"response": {"message": ["Error"]}})
+    room.send(message())
+    room.http.answers[SEND] = room.take
+    room.send(message("m2"), message("m3"))
+    assert isinstance(room.result("m2"), Accepted) and room.result("m3") == Refused("daily_cap", rejected=False)
+
+
+def test_a_new_sender_warms_up() -> None:
+    """R22."""
+    room = Room(limits={"warm_up": [2, 4]}, health={"min_acks": 0})
+    for day, most in enumerate((2, 4, 9)):
+        room.send(*(message(f"d{day}-{n}", number) for n, number in enumerate(people(9))))
+        room.turn(1.0)
+        taken = [room.result(f"d{day}-{n}") for n in range(9)]
+        assert sum(isinstance(one, Accepted) for one in taken) == most
+        room.clock.advance(86_400.0)
+        room.turn(1.0)
+
+
+def test_messages_to_one_person_keep_their_distance() -> None:
+    room = Room(limits={"person": "6s"})
+    room.send(*(message(f"m{n}") for n in range(4)), message("other", people(1)[0]))
+    assert set(room.delivery.results) == {"m0", "other", "m2", "m3"}
+    assert [room.result(f"m{n}") for n in (2, 3)] == [TryLater(12.0, "pair_rate", counted=False)] * 2
+    room.turn(5.9)
+    assert "m1" not in room.delivery.results
+    room.turn(0.2)
+    assert isinstance(room.result("m1"), Accepted)
+
+
+def test_a_message_that_keeps_its_distance_goes_back_when_the_sender_goes_down() -> None:
+    room = Room(limits={"person": "6s"})
+    room.send(message("m0"), message("m1"))
+    room.hook("connection.update", {"instance": "main", "state": "close", "statusReason": 401})
+    assert room.result("m1") == ChannelDown("logged_out")
+    room.turn(7.0)
+    assert len(room.http.to(SEND)) == 1 and room.channel.inflight == 0

@@ -7,6 +7,7 @@ import json
 import pytest
 from twisted.internet.defer import Deferred
 
+from bridge.limits import Quota
 from bridge.lookup import Finding, Lookup
 from bridge.presence import Evidence, Presence, PresenceMemory, delivered, pack
 from bridge.provider import HttpOutcome, HttpRequest, HttpResponse, NotWritten, Unanswered
@@ -229,3 +230,17 @@ def test_fifty_thousand_new_numbers_in_a_minute_cost_no_more_than_the_budget(ans
     assert seen.count(Presence.ACTIVE) == (120 if answers else 0)
     assert room.store.values.keys() <= {f"55119{n:08d}" for n in range(60 * 834)}
     assert len(room.store.values) == (120 if answers else 0), "errors teach nothing"
+
+
+def test_a_day_has_its_number_of_lookups_too() -> None:
+    """R18."""
+    room = Room(budget=100.0)
+    used: list[float] = []
+    room.lookup._day, room.lookup._used = Quota(70), lambda: used.append(room.lookup._day.left(room.clock.seconds()))
+    findings = [room.find(number) for number in people(100)]
+    for _ in range(20):
+        room.clock.pump([0, 0, 0, 0.5])
+    room.spawned.check()
+    seen = [finding.result.presence for finding in findings if isinstance(finding.result, Finding)]
+    assert (len(seen), seen.count(Presence.ACTIVE), seen.count(Presence.UNKNOWN)) == (100, 70, 30)
+    assert sum(map(len, room.asked)) == 70 and used[-1] == 0

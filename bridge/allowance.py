@@ -1,0 +1,76 @@
+"""A sender's limits beside its rate, kept over restarts: what was used today, and since when the sender is in use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.logger import Logger
+
+from bridge import limits
+from bridge.clock import Clock
+from bridge.limits import Gaps, Quota
+from bridge.presence import EvidencePort
+from gateway.messages.outcome import AttemptResult, Refused, TryLater
+
+if TYPE_CHECKING:
+    from config.schema import BridgeSettings
+
+LONGEST_GAP_S = 10.0  # a message that has to wait longer for its person waits outside
+
+
+class Allowance:
+    """Sends and lookups a day, and the gap between messages to one person."""
+
+    log = Logger()
+
+    def __init__(self, settings: BridgeSettings, evidence: EvidencePort, clock: Clock) -> None:
+        self._channel, self._evidence, self._clock = settings.name, evidence, clock
+        self._sends = Quota(settings.limits.day, settings.limits.warm_up)
+        self.lookups = Quota(settings.lookup.day)
+        self._gaps = Gaps(settings.limits.person) if settings.limits.person else None
+
+    @property
+    def used_up(self) -> bool:
+        """May nothing more be sent today?"""
+        return self._sends.limited and self._sends.left(self._clock.seconds()) < 1
+
+    def refusal(self, alone: bool) -> AttemptResult:
+        """Of a message that comes too late today: the next channel, and where there is none (alone) the next day."""
+        if alone:
+            return TryLater(Quota.seconds_left(self._clock.seconds()), "daily_cap", counted=False)
+        return Refused("daily_cap", rejected=False)
+
+    def use(self, count: int) -> None:
+        """Sends that are being made; a negative count gives back what was not taken."""
+        if self._sends.limited:
+            self._sends.take(count, self._clock.seconds())
+            self.keep()
+
+    def wait(self, person: str) -> float | TryLater:
+        """Seconds until the next message may go to this person; or that it has to come again then."""
+        if self._gaps is None:
+            return 0.0
+        seconds = self._gaps.wait(person, self._clock.seconds(), LONGEST_GAP_S)
+        return seconds if seconds <= LONGEST_GAP_S else TryLater(seconds, "pair_rate", counted=False)
+
+    def _tallies(self) -> dict[str, Quota]:
+        every = {f"{self._channel}:#sends": self._sends, f"{self._channel}:#lookups": self.lookups}
+        return {key: quota for key, quota in every.items() if quota.limited}
+
+    def keep(self) -> None:
+        """Write down what was used."""
+        for key, quota in self._tallies().items():
+            self._evidence.write(key, limits.pack(quota.tally), limits.KEPT_S)
+
+    async def recall(self) -> None:
+        """Read what was used before this process began."""
+        known = self._tallies()
+        if not known:
+            return
+        try:
+            values = await self._evidence.read(list(known))
+        except Exception:
+            self.log.failure("what {channel} used today is not known", channel=self._channel)
+            return
+        for quota, value in zip(known.values(), values, strict=True):
+            quota.tally = limits.unpack(value)

@@ -1,0 +1,99 @@
+"""What one sender may do beyond its rate: so many a day, fewer while it is new, and no more than one message to a
+person in some seconds. Pure: told the time, in seconds since the epoch.
+
+A sender that starts cold traffic at full speed gets banned; Meta lets one message to one person through every 6 s.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+
+import msgspec
+
+KEPT_S = 400 * 86_400.0  # how long a sender is not new any more
+
+
+class Tally(msgspec.Struct, array_like=True, frozen=True):
+    """What outlives the process. Days as ordinals of the local calendar, 0: none yet."""
+
+    first_day: int = 0
+    day: int = 0
+    used: int = 0
+
+
+class Quota:
+    """So many a day. warm_up: of the first days, counted from the first use, in order; after them, and without it,
+    `day`; None: as many as one likes."""
+
+    def __init__(self, day: int | None, warm_up: Sequence[int] = ()) -> None:
+        self._day, self._warm_up = day, tuple(warm_up)
+        self.tally = Tally()
+        self.limited = day is not None or bool(warm_up)
+
+    def left(self, now: float) -> float:
+        """How many more today; infinity without a limit."""
+        if not self.limited:
+            return math.inf
+        today = _ordinal(now)
+        first = self.tally.first_day or today
+        most = self._day if self._day is not None else math.inf
+        if today - first < len(self._warm_up):
+            most = min(most, self._warm_up[max(0, today - first)])
+        return max(0.0, most - (self.tally.used if self.tally.day == today else 0))
+
+    def take(self, count: int, now: float) -> None:
+        """Count a use; a negative one gives it back."""
+        today = _ordinal(now)
+        used = self.tally.used if self.tally.day == today else 0
+        self.tally = Tally(self.tally.first_day or today, today, max(0, used + count))
+
+    @staticmethod
+    def seconds_left(now: float) -> float:
+        """Until the next day begins."""
+        midnight = datetime.combine(date.fromtimestamp(now) + timedelta(days=1), datetime.min.time())
+        return max(1.0, midnight.timestamp() - now)
+
+
+class Gaps:
+    """No more than one message to one person in so many seconds."""
+
+    def __init__(self, gap: float) -> None:
+        self._gap = gap
+        self._free_at: OrderedDict[str, float] = OrderedDict()  # the person's next moment
+
+    def wait(self, person: str, now: float, most: float) -> float:
+        """How long the next message to this person has to wait, at most so long: then its moment is taken. Longer: it
+        is not, and the message has to come again."""
+        while self._free_at:
+            first = next(iter(self._free_at))
+            if self._free_at[first] > now:
+                break
+            del self._free_at[first]
+        at = max(now, self._free_at.get(person, now))
+        if at - now <= most:
+            self._free_at[person] = at + self._gap
+            self._free_at.move_to_end(person)
+        return at - now
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Tally)
+
+
+def pack(tally: Tally) -> bytes:
+    return _encoder.encode(tally)
+
+
+def unpack(value: bytes | None) -> Tally:
+    """A kept tally; empty for none, and for one that cannot be read."""
+    try:
+        return _decoder.decode(value) if value else Tally()
+    except (msgspec.DecodeError, ValueError):
+        return Tally()
+
+
+def _ordinal(now: float) -> int:
+    return date.fromtimestamp(now).toordinal()

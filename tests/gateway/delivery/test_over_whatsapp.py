@@ -30,6 +30,30 @@ async def submit_to(house: ZapHouse, *msisdns: str, **fields: Any) -> list[str]:
 
 
 @pytest_twisted.ensureDeferred
+async def test_no_answer_waits_for_a_lookup(store: Store) -> None:
+    """R5: accepted while the provider has answered no question at all, and time stands still."""
+    house = await ZapHouse(store, provider={**EVOLUTION, "health": {"min_acks": 0}}).start()
+    house.http.answers["whatsappNumbers"] = None
+    house.unanswered = 10_000  # lookups under way are not waited for here
+    began = house.clock.seconds()
+    answers = house.submit_at_once(*(house.message(msisdn=one, dest=one) for one in numbers(500)))
+    await house.settle()
+    assert [status for status, _ in answers] == [0] * 500 and house.clock.seconds() == began
+    assert house.http.waiting and house.sent == []
+    house.unanswered = 0
+    house.http.answers["whatsappNumbers"] = house.accounts
+    while house.http.waiting:
+        asked = house.http.to("whatsappNumbers")[-len(house.http.waiting)]
+        house.http.answer_next("whatsappNumbers", house.accounts(asked))
+        for _ in range(4):
+            house.clock.advance(0)
+    await house.passes(1.0)
+    await house.passes(2.0)
+    taken = len(house.sent) + len(house.operator.taken)
+    assert taken == 500, "and all of them went on when it answered"
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_provider_that_takes_everything_and_acknowledges_nothing_costs_twenty_messages_their_patience(
     store: Store,
 ) -> None:

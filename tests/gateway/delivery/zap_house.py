@@ -52,7 +52,7 @@ class ZapHouse(House):
         self._ids = itertools.count()
         self._unanswered: list[tuple[Deferred[HttpOutcome], HttpOutcome]] = []
         self.http.answers = {
-            "whatsappNumbers": self._check,
+            "whatsappNumbers": self.accounts,
             "sendText": self._take,
             "connectionState": json_answer(200, {"instance": {"instanceName": "main", "state": "open"}}),
             "/1065/messages": self._take,
@@ -92,7 +92,7 @@ class ZapHouse(House):
         self.unanswered = len(self._unanswered)
         return await waiting
 
-    def _check(self, request: HttpRequest) -> HttpOutcome:
+    def accounts(self, request: HttpRequest) -> HttpOutcome:
         numbers = json.loads(request.body)["numbers"]
         found = [(number, self.identity(number)) for number in numbers]
         return json_answer(200, [{"jid": jid or "", "exists": jid is not None, "number": n} for n, jid in found])

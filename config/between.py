@@ -193,14 +193,6 @@ def _route_channels(document: Document, path: Path, route: dict[str, Any], chann
             document.error((*path, "channels", *index), f"{shown(name)} is listed twice; keep the first")
         elif channels is not None and name not in channels:
             _dangling(document, (*path, "channels", *index), name, channels, "channel")
-    whatsapp = [item.get("name") for _, item in _items(document.values, "bridge")]
-    once = {name for _, name in names}
-    waits = _given(document, path, route, "fallback_after") and len(once) == len(names) > 0
-    if waits and route.get("fallback") != "none" and all(name in whatsapp for name in once):
-        what = (
-            "has no operator to fall back to: add an operator's channel, or say that this is meant with fallback: none"
-        )
-        document.error((*path, "channels"), what, document.key_line((*path, "channels")))
     if len(names) > 1 and not _given(document, path, route, "fallback_after"):
         what = "is missing; a route with more than one channel needs it: write fallback_after: 10m"
         document.error((*path, "fallback_after"), what, document.key_line(path))

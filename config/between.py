@@ -26,6 +26,18 @@ def between(document: Document) -> None:
     _routes(document, values, accounts, channels)
     _replies(document, values, accounts, channels)
     _listeners(document, values)
+    _store(document, values)
+
+
+def _store(document: Document, values: Any) -> None:
+    store = values.get("store") if isinstance(values, dict) else None
+    if not isinstance(store, dict) or not isinstance(store.get("replicas"), int) or store["replicas"] <= 0:
+        return
+    if store.get("url", "embedded") == "embedded" and not _given(document, ("store",), {}, "url"):
+        path = ("store", "replicas")
+        document.error(
+            path, "the embedded store has no replicas; leave it out, or name an own store", document.key_line(path)
+        )
 
 
 def _items(values: Any, *keys: str) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -73,6 +73,7 @@ class StoreSettings(Settings):
     url: StoreAddress = Field(default="embedded", repr=False)  # may carry a password; see config.store_url
     directory: Text = "var/store"
     fsync: Literal["always", "everysec"] = "always"
+    replicas: Annotated[int, whole(0, 10)] = 0  # that must have a change before it counts as kept; WAIT of the store
     retention: Duration = 48 * HOUR
     events: Annotated[int, whole(1_000, 1_000_000_000)] = 1_000_000
     max_messages: Annotated[int, whole(1, 1_000_000_000)] = 2_000_000

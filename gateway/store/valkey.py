@@ -23,12 +23,15 @@ from twisted.python.failure import Failure
 
 from config import store_url
 from gateway.store.embedded import EmbeddedServer, StoreUnavailable
+from gateway.store.sentinel import NoMaster, find_master
 
 SCRIPTS = ("commit", "lease", "due", "exact", "find", "answered", "receive", "keep", "revoke", "overview", "shapes")
 STALL_S = 3.0  # without an answer for so long, the store counts as not writable
 CONNECT_S = 5.0
 STOP_S = 5.0
 SHUTDOWN_S = 3.0
+WATCH_S = 3.0  # how often the sentinels are asked whether the master is still the same
+REPLICATE_MS = 1000  # one WAIT for replicas; it is repeated until enough of them have it
 BACKOFF_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
 WANTED = msgspec.msgpack.encode(dict.fromkeys(("XADD", "PART", "REMOTE", "GETDEL", "LPOP"), True))  # see commit.lua
 REFUSALS = {  # error words with which a server refuses writes for now
@@ -40,6 +43,8 @@ REFUSALS = {  # error words with which a server refuses writes for now
     "MASTERDOWN": "a replica without its master",
     "NOREPLICAS": "has too few replicas",
 }
+# Calls whose answer lets something happen outside: with store.replicas they count once so many replicas have them.
+REPLICATED = frozenset({"commit", "lease", "receive", "tend", "INCR", "INCRBY"})
 log = Logger("store")
 
 
@@ -55,11 +60,15 @@ class Keep(IntEnum):
     ALWAYS = 2
 
 
-class _Call:
-    __slots__ = ("args", "deferred", "keep", "sent_at")
+class NotTheMaster(Exception):
+    """The server that was the master is none now, or not any more."""
 
-    def __init__(self, args: tuple[Any, ...], keep: Keep) -> None:
-        self.args, self.keep = args, keep
+
+class _Call:
+    __slots__ = ("args", "deferred", "keep", "replicated", "sent_at")
+
+    def __init__(self, args: tuple[Any, ...], keep: Keep, replicated: bool = False) -> None:
+        self.args, self.keep, self.replicated = args, keep, replicated
         self.deferred: defer.Deferred[Any] = defer.Deferred()
         self.sent_at = 0.0
 
@@ -109,8 +118,15 @@ class _Protocol(txredisapi.RedisProtocol):
 class Store:
     """A link that mends itself. Not writable while it is away, while it stalls, and while the store refuses writes."""
 
-    def __init__(self, url: str, reactor: Any, *, embedded: EmbeddedServer | None, node: str) -> None:
-        self._url, self._reactor, self._embedded, self._node = url, reactor, embedded, node
+    def __init__(
+        self, url: str, reactor: Any, *, embedded: EmbeddedServer | None, node: str, replicas: int = 0
+    ) -> None:
+        """replicas: how many must have a change before it counts as kept."""
+        self._place = store_url.parse(url)
+        self._watched = self._place.kind == "sentinel"
+        self._replicas, self._master = replicas, ("", 0)
+        self._watching = self._too_few = False
+        self._reactor, self._embedded, self._node = reactor, embedded, node
         self._shas: dict[str, str] = {}
         self._texts = {
             name: (Path(__file__).parent / "scripts" / f"{name}.lua").read_text(encoding="utf-8") for name in SCRIPTS
@@ -121,6 +137,7 @@ class Store:
         self._tries = 0
         self._refusal = "not connected yet"
         self._beat: task.LoopingCall | None = None
+        self._watch: task.LoopingCall | None = None
         self.on_back: Callable[[], None] = lambda: None  # called after every new link but the first
 
     # -- state
@@ -133,7 +150,8 @@ class Store:
         if self._pending:
             waited = self._reactor.seconds() - self._pending[0].sent_at
             if waited > STALL_S:
-                return f"no answer for {waited:.0f} s"
+                too_few = f": fewer than {self._replicas} replicas have it" if self._too_few else ""
+                return f"no answer for {waited:.0f} s{too_few}"
         return self._refusal
 
     @property
@@ -161,12 +179,17 @@ class Store:
         self._beat = task.LoopingCall(self._heartbeat)
         self._beat.clock = self._reactor
         self._beat.start(1.0, now=False)
+        if self._watched:
+            self._watch = task.LoopingCall(self._look_for_the_master)
+            self._watch.clock = self._reactor
+            self._watch.start(WATCH_S, now=False)
 
     async def stop(self) -> None:
         """Close the link; an embedded server is shut down with it, its data on disk."""
         self._stopping = True
-        if self._beat is not None and self._beat.running:
-            self._beat.stop()
+        for loop in (self._beat, self._watch):
+            if loop is not None and loop.running:
+                loop.stop()
         link, self._link = self._link, None
         if link is not None:
             gone = link.whenDisconnected()
@@ -192,6 +215,8 @@ class Store:
             how = self._embedded.ensure()
             if how not in ("running", "waiting"):
                 log.info("embedded store {how}", how=how)
+        if self._watched:
+            self._master = await find_master(self._place, self._reactor)
         endpoint, password, dbid, username = self._endpoint()
         link = _Protocol(password, dbid, username, lambda: self._link_lost(link))
         factory = protocol.Factory.forProtocol(lambda: link)
@@ -201,13 +226,15 @@ class Store:
             ready = link.whenConnected()
             ready.addTimeout(CONNECT_S, self._reactor)
             await ready
+            if self._watched and (await link.execute_command("ROLE"))[0] != b"master":
+                raise NotTheMaster
             for name, text in self._texts.items():  # a server that still reads its files refuses this, and we try again
                 answer = await link.execute_command("SCRIPT", "LOAD", text)
                 self._shas[name] = answer.decode()
         except Exception:
             link.transport.loseConnection()
             raise
-        self._link, self._tries, self._refusal = link, 0, ""
+        self._link, self._tries, self._refusal, self._too_few = link, 0, "", False
         waiting, self._pending = self._pending, deque()
         for call in waiting:
             self._write(call)
@@ -216,15 +243,11 @@ class Store:
         if self._embedded is not None:
             path = self._embedded.socket
             return endpoints.UNIXClientEndpoint(self._reactor, path, timeout=CONNECT_S), None, None, None
-        url = store_url.parse(self._url)
-        if url.kind == "sentinel":
-            raise StoreUnavailable(
-                "store.url: sentinel:// is not built yet; use embedded, redis://, rediss:// or unix://"
-            )
+        url = self._place
         if url.kind == "unix":
             point: Any = endpoints.UNIXClientEndpoint(self._reactor, url.path, timeout=CONNECT_S)
         else:
-            host, port = url.hosts[0]
+            host, port = self._master if self._watched else url.hosts[0]
             point = endpoints.HostnameEndpoint(self._reactor, host, port, timeout=CONNECT_S)
             if url.tls:
                 point = endpoints.wrapClientTLS(ssl.optionsForClientTLS(host), point)
@@ -250,6 +273,25 @@ class Store:
             log.info("store is back")
             self.on_back()
 
+    def _look_for_the_master(self) -> None:
+        """A master that lost its machine or its network closes no connection: only the sentinels know of its end."""
+        if self._link is not None and not self._watching:
+            self._watching = True
+            defer.ensureDeferred(self._leave_an_old_master(self._link)).addErrback(
+                lambda failure: log.failure("the sentinels could not be asked", failure=failure)
+            )
+
+    async def _leave_an_old_master(self, link: _Protocol) -> None:
+        try:
+            master = await find_master(self._place, self._reactor)
+        except NoMaster:
+            return  # they are away: as long as the master answers, that is no reason to leave it
+        finally:
+            self._watching = False
+        if master != self._master and self._link is link:
+            log.warn("the sentinels name another master; leaving the old one")
+            link.transport.abortConnection()
+
     def _heartbeat(self) -> None:
         """One small write a second: a full disk or memory shows before a customer's message meets it."""
         self.command("SET", f"alive:{self._node}", str(int(self._reactor.seconds())), "EX", "30").addErrback(
@@ -260,11 +302,11 @@ class Store:
 
     def call(self, script: str, *args: str | bytes, keep: Keep = Keep.ALWAYS) -> defer.Deferred[Any]:
         """Run a script of SCRIPTS."""
-        return self._submit(_Call(("EVALSHA", script, "0", *args), keep))
+        return self._submit(_Call(("EVALSHA", script, "0", *args), keep, self._replicas > 0 and script in REPLICATED))
 
     def command(self, *args: str | bytes, keep: Keep = Keep.NO) -> defer.Deferred[Any]:
         """One plain command, for what is rare."""
-        return self._submit(_Call(args, keep))
+        return self._submit(_Call(args, keep, self._replicas > 0 and args[0] in REPLICATED))
 
     def _submit(self, call: _Call) -> defer.Deferred[Any]:
         if self._link is None and not call.keep:
@@ -283,8 +325,37 @@ class Store:
         if args[0] == "EVALSHA":
             args = ("EVALSHA", self._shas[args[1]], *args[2:])
         answered = link.execute_command(*args)
+        if call.replicated:
+            answered = self._when_replicated(link, answered)
         link.write_now()
         answered.addCallbacks(self._answered, self._failed, callbackArgs=(call,), errbackArgs=(call,))
+
+    def _when_replicated(self, link: _Protocol, answered: defer.Deferred[Any]) -> defer.Deferred[Any]:
+        """The same answer, once enough replicas have what it tells of. While they have not, nothing goes on: the store
+        does not count as writable then, and the ESME that waits is refused in time."""
+        wait = ("WAIT", str(self._replicas), str(REPLICATE_MS))
+        asked = link.execute_command(*wait)
+
+        def enough(count: int, answer: Any) -> Any:
+            self._too_few = count < self._replicas
+            if not self._too_few:
+                return answer
+            return link.execute_command(*wait).addCallbacks(enough, no_master, callbackArgs=(answer,))
+
+        def no_master(failure: Failure) -> Any:
+            if failure.check(txredisapi.ResponseError):  # it has become a replica meanwhile
+                link.transport.loseConnection()
+                raise StoreAway("the master changed")
+            return failure
+
+        def wait_for_them(answer: Any) -> Any:
+            return asked.addCallbacks(enough, no_master, callbackArgs=(answer,))
+
+        def not_done(failure: Failure) -> Failure:
+            asked.addErrback(lambda _: None)
+            return failure
+
+        return answered.addCallbacks(wait_for_them, not_done)
 
     def _answered(self, answer: Any, call: _Call) -> None:
         self._forget(call)
@@ -304,6 +375,8 @@ class Store:
                 return
             else:
                 self._refusal = _reason(error)
+                if self._watched and "READONLY" in text and self._link is not None:
+                    self._link.transport.loseConnection()  # the sentinels know who is the master now
             if call.keep is Keep.ALWAYS and not self._stopping:
                 self._reactor.callLater(0.5, self._write, call)
             else:
@@ -330,7 +403,11 @@ def _refuses_writes(text: str) -> bool:
 
 def _reason(error: BaseException) -> str:
     """A short reason without data: server errors may quote arguments."""
+    if isinstance(error, NotTheMaster):
+        return "what the sentinels name as the master is a replica"
     text = str(error)
+    if isinstance(error, NoMaster):
+        return text
     for word, meaning in {**REFUSALS, "NOAUTH": "wants a password", "WRONGPASS": "refuses the password"}.items():
         if word in text:
             return meaning

@@ -8,14 +8,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 import pytest_twisted
 import txredisapi
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, DeferredList, ensureDeferred
 from twisted.internet.task import deferLater
 
-from gateway.store.embedded import EmbeddedServer, StoreUnavailable
+from gateway.store.embedded import EmbeddedServer
 from gateway.store.ledger import Ledger
 from gateway.store.turn import Answers, Turn
 from gateway.store.valkey import Keep, Store, StoreAway
@@ -232,13 +231,6 @@ async def test_a_stop_ends_what_is_still_kept(tmp_path: Path) -> None:
     ended = DeferredList([outcome(one) for one in waiting])
     await store.stop()
     assert [type(value) for _, value in await ended] == [StoreAway, StoreAway]
-
-
-@pytest_twisted.ensureDeferred
-async def test_a_scheme_that_is_not_built_is_named(tmp_path: Path) -> None:
-    store = Store("sentinel://h1:26379/pombo", reactor, embedded=None, node="gw1")
-    with pytest.raises(StoreUnavailable, match="sentinel:// is not built yet"):
-        await store.start()
 
 
 @pytest_twisted.ensureDeferred

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import random
@@ -32,11 +33,13 @@ from gateway.delivery.dispatch import Dispatcher
 from gateway.delivery.inbound import Replies
 from gateway.delivery.intake import Intake
 from gateway.delivery.joining import Joining
+from gateway.delivery.membership import Membership
 from gateway.delivery.operations import Operations
 from gateway.delivery.ports import Channel
 from gateway.delivery.receipts import ReceiptDesk
 from gateway.delivery.replacing import Replacing
 from gateway.delivery.reports import Reports
+from gateway.delivery.takeover import Takeover
 from gateway.listening import Listeners
 from gateway.messages.address import parse_destination
 from gateway.messages.ids import Ids
@@ -55,7 +58,7 @@ from gateway.store.embedded import EmbeddedServer, embedded_of
 from gateway.store.evidence import Evidence
 from gateway.store.ledger import Ledger
 from gateway.store.unmatched import Unmatched
-from gateway.store.valkey import Keep, Store
+from gateway.store.valkey import Keep, Store, StoreAway
 from gateway.store.wirelog import WireLog
 from gateway.web.admin import NodeAdmin
 from gateway.web.pages import Pages
@@ -155,9 +158,7 @@ class Node(Service):
             spawn=lambda work: self._spawn(work, "an ESME's request"), in_thread=threads_of(reactor),
         )  # fmt: skip
         self.server.most_connections = min(MAX_CONNECTIONS, descriptors.raise_limit() - descriptors.OF_OUR_OWN)
-        self._outbind = Outbind(
-            self.server, reactor, lambda: self._overview_box.pending, random.random, connector(reactor)
-        )
+        self._outbind = Outbind(self.server, reactor, self._waiting_for_a_bind, random.random, connector(reactor))
         self._http = HttpClient(reactor)
         self._evidence = Evidence(self.store, later)
         self._unmatched = Unmatched(self.store, reactor.callLater)
@@ -168,6 +169,7 @@ class Node(Service):
         )  # fmt: skip
         self._http_listeners = Listeners()
         self.clockwork: Clockwork | None = None
+        self.membership: Membership | None = None
         self._wirelog: WireLog | None = None
         self.metrics.gauges(self._gauges)
 
@@ -234,6 +236,8 @@ class Node(Service):
                 settings, results=self.hub, mark=self._wirelog.mark, reactor=self._reactor, metrics=self.metrics,
                 random=random.random,
             )  # fmt: skip
+            if self._embedded is None:
+                operator.take_share(0.0)  # until the other nodes, if any, are known
             return operator
         if settings.provider == "evolution":  # its licence asks that administrators are told
             log.info("bridge {name}: uses the Evolution API", name=settings.name)
@@ -285,13 +289,26 @@ class Node(Service):
         self._wirelog = WireLog(directory / f"wire-{config.node}")
         for settings in _channels_of(config).values():
             self._add_channel(settings)
+        concerned = lambda: set[str]().union(*(ledger.concerned for ledger in self._ledgers))  # noqa: E731
         resending = {s.name for s in config.smsc_client if s.unanswered == "resend"}
         self.clockwork = Clockwork(
             store=self.store, delivery=self.delivery, joining=self.joining, intake=self.intake, reactor=self._reactor,
             was_written=self._wirelog.was_written, resends=resending.__contains__,
             accounts=lambda: list(self._accounts()),
-            concerned=lambda: set[str]().union(*(ledger.concerned for ledger in self._ledgers)),
+            concerned=concerned,
         )  # fmt: skip
+        takeover = Takeover(
+            store=self.store, node=config.node, delivery=self.delivery, was_written=self._wirelog.was_written,
+            resends=resending.__contains__, concerned=concerned, spawn=self._spawn,
+        )  # fmt: skip
+        self.membership = Membership(
+            store=self.store, node=config.node, instance=int(incarnation), reactor=self._reactor,
+            delivery=self.delivery, desk=self.receipts, takeover=takeover, accounts=lambda: list(self._accounts()),
+            alone=self._embedded is not None, ousted=self._ousted,
+        )  # fmt: skip
+        if self._embedded is None:
+            self.receipts.leases = self.membership
+        await self.membership.join()
         self._overview_box.overview = self.clockwork.overview
         await self.clockwork.recover()
         self.store.on_back = self._store_back
@@ -299,12 +316,22 @@ class Node(Service):
             await channel.start()
             self.delivery.dispatchers[name].start()
         self.clockwork.start()
+        self.membership.start()
         await self.server.start(self._reactor)
         self._outbind.start()
         if hasattr(signal, "SIGHUP") and self._reactor is _global_reactor():
             signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._reload_by_signal))
         _quieten_gc()
         log.info("ready: node {node}", node=config.node)
+
+    def _ousted(self) -> None:
+        self._reactor.callLater(0, self._reactor.stop)
+
+    def _waiting_for_a_bind(self) -> Mapping[str, int]:
+        """Receipts and replies by account, without those that another node writes."""
+        pending: Mapping[str, int] = self._overview_box.pending
+        elsewhere = self.membership.held_elsewhere if self.membership is not None else frozenset()
+        return {name: n for name, n in pending.items() if name not in elsewhere} if elsewhere else pending
 
     async def _listen_http(self) -> None:
         site = _QuietSite(self._pages.resource())
@@ -339,6 +366,9 @@ class Node(Service):
         await self._settled()
         if self.clockwork is not None:
             self.clockwork.stop()
+        if self.membership is not None:
+            with contextlib.suppress(StoreAway):
+                await self.membership.leave()
         await self._http_listeners.close()
         await defer.maybeDeferred(self._http.close)
         await self.store.stop()

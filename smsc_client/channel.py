@@ -135,6 +135,18 @@ class SmscChannel:
         """Submits per second that the operator seems to allow, at most `throughput`."""
         return self._outflow.slowdown.rate
 
+    @property
+    def throughput(self) -> float:
+        """Segments per second that are allowed to all nodes together."""
+        return self.settings.throughput
+
+    def take_share(self, share: float) -> None:
+        """Of `throughput`, this node's part from now on. See gateway.delivery.membership."""
+        before = self._outflow.share
+        self._outflow.take_share(share)
+        if share > before and self.up:
+            self._woken()
+
     def source_of(self, message: Message) -> str:
         """The source address the operator sees."""
         return message.source if self.settings.source is None else self.settings.source

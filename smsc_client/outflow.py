@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from twisted.logger import Logger
@@ -48,6 +49,7 @@ class Outflow:
         self._prepaid: Message | None = None
         self._timer: Timer | None = None
         self.slowdown = Slowdown(settings.throughput)
+        self.share = math.inf  # segments per second that this node may write, of several that share the rate
         self.configure(settings)
 
     def configure(self, settings: SmscSettings) -> None:
@@ -56,19 +58,29 @@ class Outflow:
         self._outbound = Outbound(settings, self._references)
         if self.slowdown.configured != settings.throughput:
             self.slowdown = Slowdown(settings.throughput)
-            self._pacer.set_rate(settings.throughput)
+            self._set_rate()
+
+    def take_share(self, share: float) -> None:
+        """Write no more than this from now on, whatever is configured; 0: nothing."""
+        if share != self.share:
+            self.share = share
+            self._set_rate()
+
+    def _set_rate(self) -> None:
+        if self.share > 0:
+            self._pacer.set_rate(min(self.slowdown.rate, self.share))
 
     def capacity(self) -> int:
         """How many segments may be taken into hand: what fits the windows and the rate of the next 50 ms."""
         now = self._clock.seconds()
-        if now < self.slowdown.paused_until:
+        if now < self.slowdown.paused_until or self.share <= 0:
             return 0
         free = 0
         for link in self._links:
             free += link.free
         if free <= 0:
             return 0
-        due = self._pacer.available(now) + max(1, int(self.slowdown.rate * AHEAD_S))
+        due = self._pacer.available(now) + max(1, int(self._pacer.rate * AHEAD_S))
         return max(0, min(free, due) - len(self._hand))
 
     def slow_down(self, link: Link, sequence_number: int, now: float, *, mildly: bool = False) -> None:
@@ -78,19 +90,21 @@ class Outflow:
             return
         for one in self._links:
             one.slow_sequence = one.last_sequence
+        if self.share < self.slowdown.rate:
+            self.slowdown.rate = self.share  # it was no faster than that
         if mildly:
             self.slowdown.congested(now)
         else:
             self.slowdown.throttled(now)
-        self._pacer.set_rate(self.slowdown.rate)
+        self._set_rate()
 
     def drain(self, now: float) -> None:
         """Write what may be written now, flush every link, and set the timer for the rest."""
         slowdown, hand = self.slowdown, self._hand
         if now >= slowdown.due:
             slowdown.update(now)
-            self._pacer.set_rate(slowdown.rate)
-        links = [link for link in self._links if link.free > 0]
+            self._set_rate()
+        links = [link for link in self._links if link.free > 0] if self.share > 0 else []
         if links and now >= slowdown.paused_until and (hand.first or hand.ready):
             self._write(links, self._pacer.available(now), now)
         for link in self._links:
@@ -165,7 +179,7 @@ class Outflow:
         if now < self.slowdown.paused_until:
             at = self.slowdown.paused_until
         elif len(self._hand) or self._pacer.available(now) <= 0:
-            at = self._pacer.next_at(now, max(1, int(self.slowdown.rate * BATCH_S)))
+            at = self._pacer.next_at(now, max(1, int(self._pacer.rate * BATCH_S)))
         else:
             return
         if self._timer is not None:

@@ -26,6 +26,7 @@ from gateway.store.ledger import STATE_NAMES, Ledger
 from gateway.store.turn import NEVER, Answers, Turn
 
 USER_MESSAGE_REFERENCE = 0x0204
+TAKEN_OVER = "the node died before the answer"  # why an attempt is uncertain
 MOST_RECENT = 8192  # messages whose report need not be looked up in the store; a stale one loses against its revision
 OF_A_CHANNEL = frozenset({"lookup", "sent", "retry", "failed"})  # steps that stay true when the message has ended
 Again = Callable[[Message | None], None] | None  # when somebody else was faster; see store.ledger.Change
@@ -73,9 +74,11 @@ class Delivery:
         self.settling: dict[str, list[Callable[[], None]]] = {}  # msisdn -> what waits until its message's id is kept
         self.strangers: dict[tuple[str, str], list[str]] = {}  # channel, msisdn -> ids in reports that named nobody
         self._noted: dict[str, list[tuple[float, str, str, str]]] = {}  # steps of messages in a channel's hands
+        self.elsewhere: Mapping[str, ChannelFacts] = {}  # channels that only other nodes have
 
     def facts(self) -> Mapping[str, ChannelFacts]:
-        return {name: ChannelFacts(channel.kind, channel.up) for name, channel in self.channels.items()}
+        here = {name: ChannelFacts(channel.kind, channel.up) for name, channel in self.channels.items()}
+        return {**self.elsewhere, **here} if self.elsewhere else here
 
     # -- results of attempts
 
@@ -138,10 +141,30 @@ class Delivery:
         """Somebody changed or ended the message meanwhile (expired, cancelled), or a report that was faster than the
         answer moved it to the next channel; what the channel did stays true."""
         resolved = fresh is not None and isinstance(result, Unwritten) and not fresh.in_hand
+        if resolved and fresh.attempts and fresh.attempts[-1].reason == TAKEN_OVER:  # type: ignore[union-attr]
+            resolved = False  # this node was taken for dead, and knows better
         if fresh is None or fresh.final or len(fresh.attempts) != ordinal or resolved:
             self._note_after_end(turn, fresh)
         else:
             self._resolve(fresh, result, turn.now, facts)
+
+    def left_behind(self, channel: str, kind: str, hand_key: str, message: Message, result: AttemptResult) -> None:
+        """A message in the hands of a dead node, or of a channel that is no more: Uncertain or Unwritten. Nothing
+        happens when somebody else was faster; a hand that is not empty is looked at again."""
+        turn, facts = Turn(message, self.clock()), self.facts()
+        turn.out_of = hand_key
+        for event, of, detail in journey.resolve(message, result, turn.now, alone=message.plan[-1:] == (channel,)):
+            turn.events.append((turn.now, event, of, detail))
+        if isinstance(result, Uncertain):
+            turn.count("pombo_unanswered", channel)
+            if kind == "smsc":
+                self._hold(turn, channel)
+        elif channel in facts:
+            entry = f"{message.id} {len(message.attempts)}"
+            turn.commands.append(("LPUSH", keys.queue(channel, message.priority), entry))
+            if (dispatcher := self.dispatchers.get(channel)) is not None:
+                turn.then(lambda _: dispatcher.something_waits())
+        self.follow(turn, facts, None)
 
     def _remember(self, turn: Turn, channel: str, remote_id: str, by_sms: bool) -> None:
         """From now on reports find the message; those that came before were parked."""

@@ -59,6 +59,10 @@ class _Accepting(Turn):
     def tell(self, answers: Answers) -> None:
         self.intake._kept(self, answers)
 
+    def overtaken(self, fresh: Message | None) -> None:
+        if fresh is not None:
+            self.intake._kept_elsewhere(self)
+
     def not_kept(self) -> bool:
         self.intake._not_kept(self)
         return True
@@ -316,6 +320,16 @@ class Intake:
             self._delivery.dispatchers[message.attempts[0].channel].something_waits()
         elif answers and answers[-1]:
             self._parts.arrived(message, answers[-1])
+
+    def _kept_elsewhere(self, turn: _Accepting) -> None:
+        """It was kept, the answer was lost with the link, and another node went on with it before we asked again."""
+        if turn.taker is not None:
+            turn.taker.release(turn.message.segments)
+            turn.taker = None
+        if not turn.gone:
+            del self._accepting[turn.message.id]
+            self._metrics.count("pombo_submitted", turn.message.account)
+            turn.answer(OK, told(turn.message.id))
 
     def _repeated(self, turn: _Accepting, first: str) -> None:
         """The account sent this text before: that message's id is the answer, and nothing is kept."""

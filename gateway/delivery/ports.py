@@ -68,6 +68,9 @@ class Esmes(Protocol):
     def receivers(self, account: str) -> int:
         """How many deliver_sm may be written to this account's receiving binds now (free windows, summed)."""
 
+    def receiving(self, account: str) -> bool:
+        """Is a session bound that may get deliver_sm, even if its window is full?"""
+
     def deliver(self, account: str, items: Iterator[tuple[Receipt | Mo, Callable[[int | None], None]]]) -> int:
         """Write deliver_sm to receiving binds of the account: items in order, each with its `done`, as long as there is
         a bind with a free window. How many; no more are taken from the iterator.

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.logger import Logger
 
@@ -37,6 +37,15 @@ def _place(entry: Entry) -> tuple[int, int]:
     return int(at), int(number)
 
 
+class Leases(Protocol):
+    """Which accounts' receipts are this node's to write, among several: gateway.delivery.membership."""
+
+    def holds(self, account: str) -> bool: ...
+
+    def want(self) -> None:
+        """Ask soon for the accounts that have a receiver here."""
+
+
 class Pump:
     """The stream of one account."""
 
@@ -46,16 +55,17 @@ class Pump:
         self._back: list[Entry] = []  # to be sent again
         self._cursor = b"0"  # the last entry that came into memory
         self._more = True  # the stream may hold entries behind the cursor
-        self._reading = False
+        self._reading = self._missed = False  # missed: something was written while the stream was being read
         self._out = 0
+        self.closed = False  # another node has written these receipts since: nothing more comes of this one
         self._tries: dict[bytes, int] = {}
         self._resting = 0  # entries the ESME has refused for now
         self._soon = False
 
     def added(self, entry: bytes | None, item: Receipt | Mo) -> None:
         """An entry was written to the stream just now; None: its place is not known, read it from there."""
-        if entry is None or self._more or len(self._ready) >= AT_MOST_IN_MEMORY:
-            self._more = True
+        if entry is None or self._more or self._desk.leases is not None or len(self._ready) >= AT_MOST_IN_MEMORY:
+            self._more = self._missed = True  # with other nodes, too: they write to the stream as well
         else:
             self._cursor = entry
             self._ready.append((entry, item))
@@ -64,6 +74,9 @@ class Pump:
 
     def pump(self) -> None:
         """Write what the binds can take."""
+        leases = self._desk.leases
+        if self.closed or (leases is not None and not leases.holds(self.account)):
+            return
         if self._back:
             self._put_back()
         if self._resting >= AT_MOST_RESTING:  # it refuses everything: it need not be asked faster
@@ -92,7 +105,7 @@ class Pump:
         self._ready.extendleft(sorted(back, key=_place, reverse=True))
 
     def _read(self) -> None:
-        self._reading = True
+        self._reading, self._missed = True, False
         start = b"(" + self._cursor if self._cursor != b"0" else b"-"
         self._desk.store.command(
             "XRANGE", keys.receipts(self.account), start, "+", "COUNT", str(READ_AT_ONCE), keep=Keep.OVER_LINKS
@@ -100,7 +113,7 @@ class Pump:
 
     def _have_read(self, rows: list[Any]) -> None:
         self._reading = False
-        self._more = len(rows) >= READ_AT_ONCE
+        self._more = self._missed or len(rows) >= READ_AT_ONCE
         kept_s = self._desk.kept_s(self.account)
         oldest = (self._desk.clock() - kept_s) * 1000
         for entry, fields in rows:
@@ -153,15 +166,22 @@ class Pump:
         self.pump()
 
     def reread(self) -> None:
-        """The link to the store was lost: entries may have been written whose answers never came."""
-        self._more = True
+        """The link to the store was lost: entries may have been written whose answers never came. Or other nodes may
+        have written some."""
+        self._more = self._missed = True
         self.pump()
+
+    @property
+    def at_rest(self) -> bool:
+        """Is nothing of it on its way to the ESME?"""
+        return not self._out
 
 
 class ReceiptDesk:
     """All accounts' streams, and the acknowledgements on their way to the store."""
 
     esmes: Esmes
+    leases: Leases | None = None  # with several nodes on one store
 
     def __init__(
         self, store: Store, reactor: Any, clock: Callable[[], float], metrics: Metrics, node: str,
@@ -174,6 +194,7 @@ class ReceiptDesk:
         self._pumps: dict[str, Pump] = {}
         # account, entry, what it was (None: dropped), when it was sent and answered, and the command_status
         self._done: list[tuple[str, bytes, Receipt | Mo | None, float, float, int]] = []
+        self._batch: list[Any] = []  # of those, at the store
         self._flying = self._scheduled = False
 
     def pump_of(self, account: str) -> Pump:
@@ -187,7 +208,26 @@ class ReceiptDesk:
 
     def receiver_ready(self, account: str) -> None:
         """The account bound a receiver, or one of its windows has room again."""
-        self.pump_of(account).pump()
+        if self.leases is not None and not self.leases.holds(account):
+            self.leases.want()
+        else:
+            self.pump_of(account).pump()
+
+    def look(self, account: str) -> None:
+        """Other nodes may have written to the stream."""
+        self.pump_of(account).reread()
+
+    def begin(self, account: str) -> None:
+        """The account's receipts are this node's to write from now on; until now another one has."""
+        before = self._pumps.pop(account, None)
+        if before is not None:
+            before.closed = True
+
+    def at_rest(self, account: str) -> bool:
+        """Is nothing of the account on its way, to its binds or as acknowledged to the store?"""
+        pump = self._pumps.get(account)
+        on_its_way = any(one[0] == account for one in (*self._done, *self._batch))
+        return (pump is None or pump.at_rest) and not on_its_way
 
     def store_back(self) -> None:
         for pump in self._pumps.values():
@@ -222,6 +262,7 @@ class ReceiptDesk:
             return
         self._flying = True
         batch, self._done = self._done[:AT_MOST_ANSWERED], self._done[AT_MOST_ANSWERED:]
+        self._batch = batch
         streams: dict[str, list[str]] = {}
         traces: list[str | int] = []
         area: list[bytes] = []
@@ -247,7 +288,7 @@ class ReceiptDesk:
         ).addBoth(self._flushed)  # fmt: skip
 
     def _flushed(self, _: Any) -> None:
-        self._flying = False
+        self._flying, self._batch = False, []
         self._schedule_rest()
 
     def _schedule_rest(self) -> None:

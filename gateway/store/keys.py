@@ -19,6 +19,10 @@ p:{person}                  string  a channel's evidence, see bridge/presence.py
 mo:{channel}:{remote_id}    string  an inbound text that was taken              1 day
 shapes:{channel}            zset    shape of a text without a template -> count 90 days after the last, 1000 shapes
 dup:{account}:{digest}      string  id of the message that had this text first  the account's dedupe
+members                     hash    node -> its process, lease and channels     while it is renewed
+hands                       set     "node channel kind" of hands that may hold  until the hand is empty
+share:{channel}             hash    node -> its share of the rate, until when   1 h
+desk:{account}              string  the node that writes its receipts, until    1 day
 nodes                       integer incarnations given out                      for ever
 numbers                     integer the last one taken for short message ids    for ever
 pombo:events                stream  the event feed                              store.events
@@ -30,6 +34,7 @@ DUE = "due"
 FEED = "pombo:events"
 INCARNATIONS = "nodes"
 NUMBERS = "numbers"
+MEMBERS, HANDS = "members", "hands"
 PARKED_S = 600
 LAST_WRITERS_S = 30 * 86400
 LAST_WRITERS = 50  # kept per number
@@ -50,6 +55,14 @@ def queue(channel: str, priority: int) -> str:
 
 def hand(node: str, channel: str) -> str:
     return f"hand:{node}:{channel}"
+
+
+def share(channel: str) -> str:
+    return f"share:{channel}"
+
+
+def desk(account: str) -> str:
+    return f"desk:{account}"
 
 
 def remote(channel: str, remote_id: str) -> str:

@@ -137,6 +137,8 @@ class Ledger:
                         turn.instead(answer[1].decode())
                 elif turn.again is not None:
                     turn.again(records.unpack(answer[1]) if answer[1] else None)
+                else:
+                    turn.overtaken(records.unpack(answer[1]) if answer[1] else None)
             except Exception:
                 log.failure("the sequel of a change failed; message_id={message_id}", message_id=turn.message.id)
             turn.over()

@@ -100,6 +100,10 @@ class Turn:
         """The store refused it and nothing was kept. False: nobody is told, so the ledger has to say it."""
         return False
 
+    def overtaken(self, fresh: Message | None) -> None:
+        """It has no `again`, and the store has another record already (None: it had and it is gone): it was kept over a
+        link that broke, and somebody went on from there; or somebody else was faster, which is as good."""
+
     def over(self) -> None:
         """Nothing more comes of it. What refers back to it goes, so that it need not wait for the garbage collector."""
         self.again = self.sequel = self.done = self.instead = None

@@ -25,7 +25,10 @@ from config import store_url
 from gateway.store.embedded import EmbeddedServer, StoreUnavailable
 from gateway.store.sentinel import NoMaster, find_master
 
-SCRIPTS = ("commit", "lease", "due", "exact", "find", "answered", "receive", "keep", "revoke", "overview", "shapes")
+SCRIPTS = (
+    "commit", "lease", "due", "exact", "find", "answered", "receive", "keep", "revoke", "overview", "shapes", "tend",
+    "stranded", "leave",
+)  # fmt: skip
 STALL_S = 3.0  # without an answer for so long, the store counts as not writable
 CONNECT_S = 5.0
 STOP_S = 5.0

@@ -24,6 +24,7 @@ class MemoryChannel:
     ) -> None:
         self.name, self.kind, self.price = name, kind, price
         self.up, self.binds, self.inflight, self.window = True, 1, 0, 100
+        self.throughput, self.share = 0.0, 0.0  # segments per second of all nodes, and of this one
         self.script: Script = lambda _: None
         self.taken: list[Message] = []
         self.holding: dict[str, Message] = {}
@@ -33,6 +34,9 @@ class MemoryChannel:
 
     def capacity(self) -> int:
         return max(0, self.window - len(self.holding)) if self.up else 0
+
+    def take_share(self, share: float) -> None:
+        self.share = share
 
     def send(self, message: Message) -> None:
         self.taken.append(msgspec.structs.replace(message))

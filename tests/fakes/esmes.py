@@ -56,6 +56,9 @@ class MemoryEsmes:
     def receivers(self, account: str) -> int:
         return sum(bind.room for bind in self.binds if bind.account == account)
 
+    def receiving(self, account: str) -> bool:
+        return any(bind.account == account for bind in self.binds)
+
     def deliver(self, account: str, items: Iterator[tuple[Receipt | Mo, Done]]) -> int:
         written = 0
         while bind := next((bind for bind in self.binds if bind.account == account and bind.room > 0), None):

@@ -158,3 +158,35 @@ def test_answers_to_what_left_before_the_operator_was_heeded_say_nothing_new() -
     stage.run(0.5)
     assert len(stage.results) > 1
     assert stage.channel.rate == 50.0
+
+
+def test_of_a_shared_rate_no_more_than_the_share_leaves_and_it_may_change_at_any_time() -> None:
+    stage = Stage(lambda pdu, now: Reply(after=0.2), throughput=150.0)
+    stage.channel.take_share(0.0)
+    stage.queue.extend(message(n) for n in range(3000))
+    stage.feed()
+    stage.run(2)
+    assert (len(stage.smsc.submits), stage.channel.capacity()) == (0, 0)
+    stage.channel.take_share(30.0)
+    stage.run(5)
+    slow = [at for at, _ in stage.smsc.submits]
+    assert most_in_a_second(slow) <= 30
+    assert len(slow) >= 140
+    stage.channel.take_share(150.0)
+    stage.run(5)
+    fast = [at for at, _ in stage.smsc.submits[len(slow) :]]
+    assert most_in_a_second(fast) <= 150
+    assert len(fast) >= 700
+    stage.channel.take_share(0.0)
+    written = len(stage.smsc.submits)
+    stage.run(3)
+    assert len(stage.smsc.submits) == written
+
+
+def test_what_is_throttled_at_a_share_slows_down_from_there() -> None:
+    stage = Stage(lambda pdu, now: Reply(status=THROTTLED), throughput=1000.0)
+    stage.channel.take_share(100.0)
+    stage.queue.append(message(1))
+    stage.feed()
+    stage.run(0.1)
+    assert stage.channel.rate == 50.0

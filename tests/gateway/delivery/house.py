@@ -20,10 +20,12 @@ from gateway.delivery.dispatch import Dispatcher
 from gateway.delivery.inbound import Replies
 from gateway.delivery.intake import Intake
 from gateway.delivery.joining import Joining
+from gateway.delivery.membership import Membership
 from gateway.delivery.operations import Operations
 from gateway.delivery.receipts import ReceiptDesk
 from gateway.delivery.replacing import Replacing
 from gateway.delivery.reports import Reports
+from gateway.delivery.takeover import Takeover
 from gateway.messages.address import parse_destination
 from gateway.messages.ids import Ids
 from gateway.messages.message import Message
@@ -68,11 +70,15 @@ class House:
         was_written: Callable[[str], bool] = lambda _: False,
         receipts_kept: float = 7 * DAY_S,
         max_messages: int = 100_000,
+        shared: bool | None = None,
+        channels: Sequence[str] = ("zap", "operator"),
     ) -> None:
+        """shared: whether there are other nodes on the store; None: there is no membership at all."""
         self.store, self.clock, self.node = store, clock or time_now(), node
         self.metrics = Metrics(CollectorRegistry())
         self.background = Background()
         self._ticks = 0
+        self.resending: set[str] = set()
         now = self.tick
         self.ledger = Ledger(store, node, 100_000, self.later, Keep.ALWAYS)
         self.accepted = Ledger(store, node, 100_000, self.later, Keep.OVER_LINKS)
@@ -112,8 +118,10 @@ class House:
         self.hub.attempted, self.hub.looked_up = self.delivery.attempted, self.delivery.looked_up
         self.hub.capacity_changed = self.delivery.capacity_changed
         self.hub.reported, self.hub.inbound = self.reports.reported, self.replies.inbound
-        self.zap = self.add_channel("zap", "whatsapp", "0.03")
-        self.operator = self.add_channel("operator", "smsc", "0.08")
+        if "zap" in channels:
+            self.zap = self.add_channel("zap", "whatsapp", "0.03")
+        if "operator" in channels:
+            self.operator = self.add_channel("operator", "smsc", "0.08")
         self.clockwork = Clockwork(
             store=store,
             delivery=self.delivery,
@@ -124,6 +132,38 @@ class House:
             resends=lambda _: False,
             accounts=lambda: ["billing", "shop"],
             concerned=lambda: self.ledger.concerned | self.accepted.concerned,
+        )
+        self.ousted = 0
+        self.membership: Membership | None = None
+        if shared is not None:
+            self.membership = self._membership(incarnation, was_written, alone=not shared)
+            self.desk.leases = self.membership if shared else None
+
+    def _membership(self, incarnation: int, was_written: Callable[[str], bool], alone: bool) -> Membership:
+        def ousted() -> None:
+            self.ousted += 1
+
+        takeover = Takeover(
+            store=self.store,
+            node=self.node,
+            delivery=self.delivery,
+            was_written=was_written,
+            resends=lambda channel: channel in self.resending,
+            concerned=lambda: self.ledger.concerned | self.accepted.concerned,
+            spawn=self.spawn,
+        )
+        return Membership(
+            store=self.store,
+            node=self.node,
+            instance=incarnation,
+            reactor=self.clock,
+            delivery=self.delivery,
+            desk=self.desk,
+            takeover=takeover,
+            accounts=lambda: ["billing", "shop"],
+            alone=alone,
+            ousted=ousted,
+            time=lambda: f"{self.clock.seconds():.3f}",
         )
 
     def add_channel(self, name: str, kind: str, price: str) -> MemoryChannel:
@@ -156,18 +196,27 @@ class House:
 
     async def start(self) -> House:
         """Recover what an earlier node of this name left, then run."""
+        if self.membership is not None:
+            joining = ensureDeferred(self.membership.join())
+            await self.settle()
+            await joining
         recovering = ensureDeferred(self.clockwork.recover())
         await self.settle()
         await recovering
         for dispatcher in self.delivery.dispatchers.values():
             dispatcher.start()
         self.clockwork.start()
+        if self.membership is not None:
+            self.membership.start()
         await self.settle()
         return self
 
     def die(self) -> None:
         """What a killed process does: nothing, from now on."""
         self.clockwork.stop()
+        self.esmes.binds.clear()
+        if self.membership is not None:
+            self.membership.stop()
 
     unanswered = 0  # work that waits for the test
 

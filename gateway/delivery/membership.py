@@ -1,0 +1,205 @@
+"""The nodes on one store: who is alive, who may write whose receipts, and how much of an operator's rate is whose.
+
+Every node renews, once a second, a lease on all it holds. A node that has not for LEASE_S counts as dead: what was in
+its hands is taken over (takeover.py), its accounts' receipts flow through another node, its share of a rate is divided
+among the others. It stops by itself before that: what it holds ends for it SAFETY_S earlier than for the others.
+
+Time is the store's for the leases, so that nodes whose clocks differ agree, and this node's own for how long it may
+count on one, taken from before it asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.internet import task
+from twisted.logger import Logger
+
+from gateway.delivery.deliver import Delivery
+from gateway.delivery.receipts import ReceiptDesk
+from gateway.delivery.takeover import Takeover
+from gateway.routing.decide import ChannelFacts
+from gateway.store import records
+from gateway.store.valkey import Keep, Store
+
+TEND_S = 1.0
+LOOK_S = 0.5  # how often the receipts that other nodes have written are looked for
+LEASE_S = 12.0
+SAFETY_S = 3.0
+SETTLED_S = 5.0  # after the start: until then channels may only look down
+SOON_S = 0.05  # a receiver has come: until its account's lease is asked for
+log = Logger("membership")
+
+
+class Membership:
+    """This node among the others. Satisfies `receipts.Leases`."""
+
+    def __init__(
+        self, *, store: Store, node: str, instance: int, reactor: Any, delivery: Delivery, desk: ReceiptDesk,
+        takeover: Takeover, accounts: Callable[[], Sequence[str]], alone: bool,
+        ousted: Callable[[], None], time: Callable[[], str] = lambda: "",
+    ) -> None:  # fmt: skip
+        """instance: the number of this process, greater than those before it. alone: the store is this node's only, so
+        nothing is shared and nobody else can be alive. ousted(): a younger process has this node's name. time: of the
+        leases; "" is the store's."""
+        self._store, self._node, self._instance, self._reactor = store, node, instance, reactor
+        self._delivery, self._desk, self._takeover, self._accounts = delivery, desk, takeover, accounts
+        self._alone, self._ousted, self._time = alone, ousted, time
+        self._until: dict[str, float] = {}  # accounts whose receipts are ours to write, and until when
+        self._shares: dict[str, float] = {}  # channel -> segments per second that it may write
+        self.held_elsewhere: frozenset[str] = frozenset()  # accounts whose receipts another living node writes
+        self._asking = self._soon = self.joined = False
+        self._renewed_at = self._here_since = self._joined_at = 0.0
+        self._ticks = 0
+        self._loop = task.LoopingCall(self._tick)
+        self._loop.clock = reactor
+
+    # -- life
+
+    async def join(self) -> None:
+        """Be known to the others, before anything is taken into hand."""
+        now = self._here_since = self._joined_at = self._reactor.seconds()
+        answer = await self._ask(self._request([], []), Keep.ALWAYS)
+        self.joined = True
+        self._heard(now, [], answer)
+
+    def start(self) -> None:
+        self._loop.start(LOOK_S, now=False)
+
+    def stop(self) -> None:
+        if self._loop.running:
+            self._loop.stop()
+
+    async def leave(self) -> None:
+        """Nothing is in hand any more, or not ours to wait for: others need not wait either."""
+        self.stop()
+        accounts, self._until = list(self._until), {}
+        if self.joined and self._store.writable:
+            names = list(self._shares)
+            await self._store.call(
+                "leave", self._time(), self._node, str(self._instance), str(len(names)), *names, *accounts, keep=Keep.NO
+            )
+
+    # -- receipts
+
+    def holds(self, account: str) -> bool:
+        """May this node write the account's receipts now?"""
+        return self._alone or self._until.get(account, 0.0) > self._reactor.seconds()
+
+    def want(self) -> None:
+        """An account has a receiver here and its receipts are not ours to write, as far as is known."""
+        if not self._soon and self.joined:
+            self._soon = True
+            self._reactor.callLater(SOON_S, self._tend_soon)
+
+    def _tend_soon(self) -> None:
+        self._soon = False
+        if self._loop.running:
+            self._tend()
+
+    # -- once in a while
+
+    def _tick(self) -> None:
+        try:
+            self._ticks += 1
+            if self._ticks % int(TEND_S / LOOK_S) == 0:
+                self._tend()
+            for account in list(self._until):
+                if self._desk.esmes.receiving(account) and self.holds(account):
+                    self._desk.look(account)
+        except Exception:
+            log.failure("a look at the other nodes failed; the next one comes soon")
+
+    def _tend(self) -> None:
+        now = self._reactor.seconds()
+        if now - self._renewed_at > LEASE_S - SAFETY_S:
+            self._give_up_shares()
+        if self._asking or not self._store.writable:
+            return
+        receiving = self._desk.esmes.receiving
+        wants = [] if self._alone else [one for one in self._accounts() if receiving(one)]
+        frees = [one for one in self._until if not receiving(one) and self._desk.at_rest(one)]
+        for account in frees:  # from here on nothing of it is written
+            del self._until[account]
+        wants += [one for one in self._until if one not in wants]  # until what it has on its way is answered
+        self._asking = True
+        asked = self._ask(self._request(wants, frees), Keep.NO)
+        asked.addCallbacks(lambda answer: self._heard(now, wants, answer), lambda _: None)
+        asked.addErrback(lambda failure: log.failure("what the other nodes said was not understood", failure=failure))
+        asked.addBoth(self._asked)
+
+    def _asked(self, _: Any) -> None:
+        self._asking = False
+
+    def _request(self, wants: list[str], frees: list[str]) -> list[Any]:
+        now = self._reactor.seconds()
+        if now - self._renewed_at > TEND_S * 3 and self._renewed_at:
+            self._here_since = now  # the store was away, for the others perhaps as well: let them renew first
+        channels = [
+            (name, channel.kind, bool(channel.up), self._rate(channel), self._shares.get(name, 0.0))
+            for name, channel in self._delivery.channels.items()
+        ]
+        patient = self._alone or now - self._here_since > LEASE_S
+        accounts = [] if self._alone else list(self._accounts())
+        return [self._instance, LEASE_S, self._alone, patient, channels, wants, frees, accounts]
+
+    def _rate(self, channel: Any) -> float:
+        """What is divided among the nodes; 0 for a channel whose rate is each node's own."""
+        return 0.0 if self._alone else float(getattr(channel, "throughput", 0.0))
+
+    def _ask(self, request: list[Any], keep: Keep) -> Any:
+        return self._store.call("tend", self._time(), self._node, records.encode(request), keep=keep)
+
+    def _heard(self, asked_at: float, wants: list[str], answer: list[Any]) -> None:
+        lapsed, ousted, left, orphans, elsewhere, shares, desks, held = answer
+        if ousted:
+            log.critical(
+                "another gateway has joined the store under the name {node}; give each node its own", node=self._node
+            )
+            self._until.clear()
+            self._ousted()
+            return
+        if lapsed and self._renewed_at:
+            log.warn("this node was away for so long that others may have taken over what it held")
+        self._renewed_at = asked_at
+        self._delivery.elsewhere = {
+            name: ChannelFacts(kind) for name, kind in map(_words, elsewhere) if name not in self._delivery.channels
+        }
+        self.held_elsewhere = frozenset(one.decode() for one in held)
+        if not self._alone:
+            self._use_shares([float(one) for one in shares])
+            self._use_leases(asked_at + LEASE_S - SAFETY_S, wants, desks)
+        if (left or orphans) and asked_at - self._joined_at > SETTLED_S:
+            self._takeover.begin([tuple(_words(one)) for one in left], [tuple(_words(one)) for one in orphans])
+
+    def _use_leases(self, until: float, wants: list[str], desks: list[int]) -> None:
+        for account, whose in zip(wants, desks, strict=True):
+            if whose == 0:
+                self._until.pop(account, None)
+                continue
+            had = self.holds(account)
+            self._until[account] = until
+            if whose == 2:
+                self._desk.begin(account)
+            if not had:
+                self._desk.look(account)
+
+    def _use_shares(self, shares: list[float]) -> None:
+        for (name, channel), share in zip(list(self._delivery.channels.items()), shares, strict=False):
+            take = getattr(channel, "take_share", None)
+            if take is not None and self._rate(channel):
+                self._shares[name] = share
+                take(share)
+
+    def _give_up_shares(self) -> None:
+        """The lease runs out: others may use it all from then on."""
+        for name, share in self._shares.items():
+            channel: Any = self._delivery.channels.get(name)
+            if share and channel is not None:
+                self._shares[name] = 0.0
+                channel.take_share(0.0)
+
+
+def _words(one: bytes) -> list[str]:
+    return one.decode().split(" ")

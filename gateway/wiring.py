@@ -325,6 +325,7 @@ class Node(Service):
         log.info("ready: node {node}", node=config.node)
 
     def _ousted(self) -> None:
+        self.failed = True
         self._reactor.callLater(0, self._reactor.stop)
 
     def _waiting_for_a_bind(self) -> Mapping[str, int]:

@@ -38,9 +38,7 @@ def connect(settings: StoreSettings) -> Any:
             case "unix":
                 client = valkey.Valkey(unix_socket_path=place.path, socket_timeout=TIMEOUT_S, **login)
             case "sentinel":
-                watchers: Any = sentinel
-                group = watchers.Sentinel(list(place.hosts), socket_timeout=TIMEOUT_S)
-                client = group.master_for(place.service, **login)
+                client = _group(place).master_for(place.service, **login)
             case _:
                 [(host, port)] = place.hosts
                 client = valkey.Valkey(host=host, port=port, ssl=place.tls, socket_timeout=TIMEOUT_S, **login)
@@ -48,6 +46,21 @@ def connect(settings: StoreSettings) -> Any:
     except (valkey.ValkeyError, OSError):
         raise NodeError(f"the store of the node ({place.kind}) cannot be reached; is the node running?") from None
     return client
+
+
+def _group(place: store_url.StoreUrl) -> Any:
+    """The sentinels; with the server's password where they want one."""
+    watchers: Any = sentinel
+    hosts = list(place.hosts)
+    try:
+        group = watchers.Sentinel(hosts, socket_timeout=TIMEOUT_S)
+        group.discover_master(place.service)
+    except valkey.ValkeyError:
+        login = {"username": place.username or None, "password": place.password or None}
+        group = watchers.Sentinel(
+            hosts, socket_timeout=TIMEOUT_S, sentinel_kwargs={**login, "socket_timeout": TIMEOUT_S}
+        )
+    return group
 
 
 def events(client: Any, *, since_at: float = 0.0, account: str = "", follow: bool = False) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 
 from gateway.delivery.membership import LEASE_S, LOOK_S, TEND_S
 from gateway.messages.message import Attempted, Mo
-from gateway.messages.outcome import Accepted, Inbound, Status, Unwritten
+from gateway.messages.outcome import Accepted, Inbound, Report, Status, Unwritten
 from gateway.messages.states import State
 from gateway.store import keys, records
 from gateway.store.valkey import Keep, Store
@@ -214,6 +214,26 @@ async def test_the_queue_of_a_removed_channel_goes_on_by_the_next_one(street: St
     await street.passes(PATIENCE_S)
     assert ids_of(after.operator.taken) == [*ids[1:], ids[0]]
     assert await street.store.command("SMEMBERS", keys.HANDS) == [b"gw1 operator smsc"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_channel_that_a_reload_removes_loses_neither_what_waits_nor_what_it_hands_back(street: Street) -> None:
+    house = await street.house("gw1", USUAL, shared=False)
+    house.zap.window = 2
+    ids = await house.submit(*(house.message() for _ in range(6)))
+    await street.passes(6)
+    house.delivery.dispatchers["zap"].stopping = True
+    house.zap.answer(ids[1], Unwritten("stopping"))
+    house.zap.answer(ids[0], Accepted("zap-1"))
+    del house.delivery.channels["zap"], house.delivery.dispatchers["zap"]
+    await street.settle()
+    await street.passes(3)
+    assert ids_of(house.operator.taken) == ids[1:]
+    assert await street.store.command("KEYS", "q:zap:*") == []
+    assert await street.store.command("SMEMBERS", keys.HANDS) == [b"gw1 operator smsc"]
+    house.hub.reported("zap", [Report("zap", "zap-1", Status.DELIVERED)], lambda _: None)
+    await street.settle()
+    assert (await house.read(ids[0])).state is State.DELIVERED, "it was sent before, and heard of after"
 
 
 @pytest_twisted.ensureDeferred

@@ -14,8 +14,10 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import deferLater
 
 from config import store_url
+from config.schema import StoreSettings
 from gateway.store.sentinel import NoMaster, find_master
 from gateway.store.valkey import Keep, Store
+from tools import feed
 from tools.store_group import NAME, StoreGroup, free_port
 
 PASSWORD = "pa55word-of-this-test"
@@ -57,6 +59,7 @@ async def linked(group: StoreGroup, replicas: int = 0, before: str = "") -> Stor
 async def test_a_killed_master_is_left_for_the_new_one_and_what_was_kept_goes_on(group: StoreGroup) -> None:
     store = await linked(group, before=f"127.0.0.1:{free_port()},")  # the first sentinel does not answer
     assert await store.command("SET", "a", "1", keep=Keep.ALWAYS)
+    assert feed.connect(StoreSettings(url=group.url)).get("a") == b"1", "so does `pombo events`"
     first = group.master()
     assert first is not None
     backs: list[int] = []

@@ -3,12 +3,13 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 READY = .venv/.pombo-ready
 
-.PHONY: help demo drill test interop lint clean
+.PHONY: help demo drill test soak interop lint clean
 
 help:
 	@echo "make demo     the whole path in front of your eyes: gateway, operator, WhatsApp and a billing client"
 	@echo "make drill    two nodes on a store that fails over; one node and the store's master are killed under load"
 	@echo "make test     the test suite"
+	@echo "make soak     kill -9 at random moments under load, for ten minutes: is anything lost or doubled?"
 	@echo "make interop  foreign SMPP software on both sides of the gateway; installs it where it can"
 	@echo "make lint     ruff and mypy"
 	@echo "make clean    remove the environment and everything generated"
@@ -22,6 +23,9 @@ drill: $(READY)
 test: $(READY)
 	@tools/interop.sh npm
 	@.venv/bin/python -m pytest
+
+soak: $(READY)
+	@.venv/bin/python -m tools.soak
 
 interop: $(READY)
 	@tools/interop.sh

@@ -84,6 +84,7 @@ MAY: dict[str, set[str]] = {
     },
     "tools.demo": {"twisted", "smpplib", "tools"},
     "tools.demo_client": {"msgspec", "smpplib"},
+    "tools.soak_audit": {"msgspec", "valkey", "gateway.store", "tools"},
     "tools.run": {"twisted", "config.load", "gateway.logs", "gateway.store.embedded", "gateway.wiring"},
     "twistd": {"twisted", "config.load", "gateway.logs", "gateway.store.embedded", "gateway.wiring"},
     "tools.fuzz": {"atheris", "tools"},
@@ -94,7 +95,8 @@ MAY: dict[str, set[str]] = {
 }  # fmt: skip
 
 # Who takes the process's reactor instead of being given one: the entry points.
-REACTOR = {"twistd", "gateway.wiring", "tools.run", "tools.demo", "tools.drill", "tools.laboratory", "tools.mixed_run"}
+REACTOR = {"twistd", "gateway.wiring", "tools.backlog", "tools.run", "tools.demo", "tools.drill", "tools.laboratory",
+           "tools.mixed_run", "tools.outside", "tools.soak"}  # fmt: skip
 REACTOR_ITSELF = {"twisted.internet.reactor"}
 OF_THE_REACTOR = REACTOR_ITSELF | {"twisted.internet.threads.deferToThread"}
 

@@ -212,7 +212,7 @@ class SmscSimulator(Factory):
         if self.settings.receipts and script.receipt and asks_for(submit.registered_delivery, stat):
             wait_s = receipt_after_s if script.early else answer_after_s + max(receipt_after_s, 0.001)
             for _ in range(script.copies):
-                self._later(wait_s, self._receipt, submit, stat, err)
+                self._later(wait_s, self.report, submit, stat, err)
 
     def _refusal(self, submit: Submit, script: OperatorScript) -> int:
         """command_status of the answer."""
@@ -252,7 +252,8 @@ class SmscSimulator(Factory):
 
     # ---- receipts and texts towards the ESME
 
-    def _receipt(self, submit: Submit, stat: str, err: str) -> None:
+    def report(self, submit: Submit, stat: str, err: str) -> None:
+        """A receipt for a submit goes out, now or when there is a bind for it."""
         remote_id = ID_FORMS[self.settings.receipt_ids or self.settings.ids](submit.number)
         state = receipt_text.STATES[stat]
         error = int(err) if err.isdigit() else 0

@@ -46,9 +46,9 @@ class WireLog:
         if self.trustworthy:
             body = self._map[HEAD:]
             self._before = {body[i : i + WIDTH].rstrip(b"\0") for i in range(0, len(body), WIDTH)} - {b""}
-        self._map[:] = head + bytes(SLOTS * WIDTH)
-        for i, mark in enumerate(sorted(self._before)):  # still needed should we die before recovery is through
-            self._map[HEAD + i * WIDTH : HEAD + i * WIDTH + len(mark)] = mark
+        # Still needed should we die before recovery is through; in one stroke, for we may die here too.
+        ring = b"".join(mark.ljust(WIDTH, b"\0") for mark in sorted(self._before))
+        self._map[:] = head + ring.ljust(SLOTS * WIDTH, b"\0")
         self._next = len(self._before) % SLOTS
 
     def mark(self, message_id: str) -> None:

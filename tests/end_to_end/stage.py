@@ -127,7 +127,7 @@ class Stage:
             await self.until(self._channels_up, "all channels are up", START_S)
 
     async def stop(self) -> int:
-        """Stop the gateway politely; its exit status: -15, since twistd ends by the signal it was given."""
+        """Stop the gateway politely; its exit status."""
         self.gateway.terminate()
         await self.until(lambda: not self.gateway.alive, "the gateway stops", STOP_S)
         status = self.gateway.status

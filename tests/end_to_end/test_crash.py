@@ -110,7 +110,7 @@ async def test_a_submit_that_was_never_answered_is_held_over_a_crash_and_settled
     await stage.stays(lambda: len(stage.operator.submits) == 5, "a held message was sent again", 1.5)
     assert not biller.receipts
     for submit in list(stage.operator.submits)[:4]:
-        stage.operator._receipt(submit, "DELIVRD", "000")
+        stage.operator.report(submit, "DELIVRD", "000")
     await stage.until(lambda: len(biller.receipts) == 4, "the receipts settle the messages")
     assert {ledger.accepted[receipt.message_id] for receipt in biller.receipts} == set(numbers[:4])
     assert {receipt.stat for receipt in biller.receipts} == {"DELIVRD"}

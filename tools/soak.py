@@ -1,0 +1,279 @@
+"""kill -9 at random moments under a steady load, for as long as you like: is anything lost, doubled or stuck? (R1)
+
+    python -m tools.soak                                        the full run: 400/s, a kill every 20 to 60 s, 10 minutes
+    python -m tools.soak --rate 200/s --time 2m --every 5s-15s  shorter and harder
+
+Gateway, embedded store, both, operator and WhatsApp provider are killed in turn and come back. The operator throttles
+and leaves some submits unanswered. Books kept outside hold what was answered OK against final states, receipts and what
+came to each handset. Exit status 0 when every promise was kept; the report is also written to a file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import random
+import sys
+from argparse import ArgumentTypeError
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+
+from tools.clock import pause
+from tools.journal import Entry, Reader
+from tools.node import NodeError
+from tools.soak_audit import Left, StoreReader
+from tools.soak_load import Load
+from tools.soak_report import Kill, Look, Report, make_report
+from tools.soak_world import VICTIMS, Plan, World
+from tools.units import fraction, per_second, seconds
+
+LOOK_S, TELL_S = 0.1, 5.0
+START_S, STOP_S, MARGIN_S = 30.0, 20.0, 60.0
+GATEWAY_AWAY_S, PEER_AWAY_S = (0.1, 1.0), (1.0, 3.0)  # until who was killed is started again
+NODE, CHANNELS, ACCOUNT = "soak", ("zap", "operator"), "billing"
+LOG_LINES = 40
+
+
+class SoakError(Exception):
+    """The run cannot go on, or does not end."""
+
+
+class Soak:
+    """One run."""
+
+    def __init__(self, reactor: Any, plan: Plan, tell: Callable[[str], object] = lambda line: None) -> None:
+        self.plan = plan
+        self.world = World(plan)
+        self.load = Load(reactor, plan, self.world.smpp_port, self.world.password)
+        self.kills: list[Kill] = []
+        self.looks: list[Look] = []
+        self._back_s: list[float] = []
+        self._reactor, self._tell = reactor, tell
+        self._random = random.Random(plan.seed)
+        self._loaded = self._over = False
+        self._readers = {peer: Reader(self.world.journal(peer)) for peer in ("operator", "provider")}
+        self._entries: dict[str, list[Entry]] = {"operator": [], "provider": []}
+
+    async def run(self) -> Report:
+        """From the first start to the last; whatever happens, nothing is left behind."""
+        world = self.world
+        try:
+            for who in ("operator", "provider", "gateway"):
+                world.start(who)
+            await self._until(self._up, START_S, "gateway and channels are up")
+            self._began = self._reactor.seconds()
+            self.load.bind()
+            await self._until(lambda: self.load.bound == self.plan.binds, START_S, "the billing system is bound")
+            watching = [Deferred.fromCoroutine(work) for work in (self._watch(), self._kill_now_and_then())]
+            self._loaded = True
+            await self.load.run()
+            self._loaded = False
+            self._say("the load has ended; waiting for what is under way")
+            for work in watching[1:]:
+                await work
+            patience_s = self.plan.validity_s + MARGIN_S
+            await self._until(lambda: self.load.books.settled == self.load.submitted, 60.0, "all submits are settled")
+            reader = StoreReader(world.gateway.store_directory)
+            left = await self._finished(reader, patience_s)
+            await pause(self._reactor, 1.0)  # for receipts that should not come
+            ends = await deferToThread(reader.ends, list(self.load.books.accepted))
+            reader.close()
+            self._over = True
+            await watching[0]
+            status, stop_s = await self._stop()
+            self._read_journals()
+            return make_report(
+                plan=self.plan, kills=self.kills, books=self.load.books, submitted=self.load.submitted, ends=ends,
+                left=left, operator=self._entries["operator"], provider=self._entries["provider"], looks=self.looks,
+                back_s=self._back_s, answer_s=self.load.answer_s, exit_status=status, stop_s=stop_s,
+            )  # fmt: skip
+        finally:
+            self._over = True
+            self.load.stop()
+            await deferToThread(world.close)
+
+    # -- waiting
+
+    async def _until(self, question: Callable[[], Any], patience_s: float, what: str) -> float:
+        """How long it took. Time is counted in looks, so that a machine that stood still costs none."""
+        for look in range(int(patience_s / LOOK_S) + 1):
+            answer = question()
+            if hasattr(answer, "__await__"):
+                answer = await answer
+            if answer:
+                return look * LOOK_S
+            await pause(self._reactor, LOOK_S)
+        log = "\n".join(self.world.gateway.log().splitlines()[-LOG_LINES:])
+        raise SoakError(f"not within {patience_s:g} s: {what}\n--- gateway ---\n{log}\n{self.world.peers_log()}")
+
+    async def _up(self) -> bool:
+        if not self.world.gateway.alive:
+            raise SoakError(f"the gateway ended with status {self.world.gateway.status}\n{self.world.gateway.log()}")
+        try:
+            if not await deferToThread(self.world.node.ready):
+                return False
+            status = await deferToThread(self.world.node.status)
+        except NodeError:
+            return False
+        return all(channel["up"] for channel in status["channels"])
+
+    async def _finished(self, reader: StoreReader, patience_s: float) -> Left:
+        """Wait until every message has ended and every receipt has come, or for as long as is reasonable."""
+        left = Left(-1, -1, -1)
+
+        async def at_rest() -> bool:
+            nonlocal left
+            left = await deferToThread(reader.left, NODE, CHANNELS, ACCOUNT)
+            return left.nothing and not self.load.books.owed
+
+        with contextlib.suppress(SoakError):  # the report tells what is missing
+            await self._until(at_rest, patience_s, "everything has ended")
+        return left
+
+    # -- the kills
+
+    async def _kill_now_and_then(self) -> None:
+        end = self._reactor.seconds() + self.plan.duration_s - self.plan.quiet_s
+        order: list[str] = []
+        while True:
+            wait_s = self._random.uniform(*self.plan.kill_every_s)
+            if self._reactor.seconds() + wait_s > end:
+                return
+            await pause(self._reactor, wait_s)
+            if not order:
+                order = list(self.plan.victims)
+                self._random.shuffle(order)
+            await self._kill(order.pop())
+
+    async def _kill(self, victim: str) -> None:
+        again = self.world.kill(victim)
+        kill = Kill(self._reactor.seconds(), victim)
+        self.kills.append(kill)
+        self._say(f"kill -9 {victim}")
+        away_s = 0.0
+        if again:
+            away_s = self._random.uniform(*(PEER_AWAY_S if victim in ("operator", "provider") else GATEWAY_AWAY_S))
+            await pause(self._reactor, away_s)
+            for who in again:
+                self.world.start(who)
+        if victim not in ("operator", "provider"):
+            took_s = await self._until(lambda: self.load.last_taken_at > kill.at, 60.0, "submits are taken again")
+            self._back_s.append(away_s + took_s)
+
+    # -- looking
+
+    async def _watch(self) -> None:
+        told_at = 0.0
+        while not self._over:
+            with contextlib.suppress(NodeError):
+                status = await deferToThread(self.world.node.status)
+                queued = {channel["name"]: int(channel["queue"]) for channel in status["channels"]}
+                self.looks.append(Look(self._reactor.seconds(), queued.get("operator", 0), self._loaded))
+            if self._reactor.seconds() - told_at >= TELL_S:
+                told_at = self._reactor.seconds()
+                self._progress()
+            await pause(self._reactor, 1.0)
+
+    def _read_journals(self) -> None:
+        for peer, reader in self._readers.items():
+            self._entries[peer].extend(reader.more())
+
+    def _progress(self) -> None:
+        self._read_journals()
+        books, queued = self.load.books, self.looks[-1].queued if self.looks else 0
+        self._say(
+            f"submitted {self.load.submitted}  answered OK {len(books.accepted)}  refused {len(books.refused)}"
+            f"  unanswered {len(books.unanswered)}  receipts {len(books.stats)}  owed {len(books.owed)}  queue {queued}"
+        )
+
+    def _say(self, what: str) -> None:
+        self._tell(f"{self._reactor.seconds() - self._began:7.1f} s  {what}")
+
+    # -- the end
+
+    async def _stop(self) -> tuple[int | None, float]:
+        """SIGTERM: (exit status, seconds)."""
+        gateway = self.world.gateway
+        gateway.terminate()
+        try:
+            took_s = await self._until(lambda: not gateway.alive, STOP_S, "the gateway stops")
+        except SoakError:
+            took_s = STOP_S
+        return gateway.status, took_s
+
+
+def _span(text: str) -> tuple[float, float]:
+    shortest, dash, longest = text.partition("-")
+    if not dash:
+        raise ArgumentTypeError(f"{text!r} is not a span such as 20s-60s")
+    return seconds(shortest), seconds(longest)
+
+
+def plan_of(words: list[str]) -> tuple[Plan, str]:
+    """(the plan that a command line describes, the report's file)."""
+    usual = Plan()
+    parser = argparse.ArgumentParser(
+        "python -m tools.soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rate", type=per_second, default=usual.rate, metavar="RATE", help="submits, as 400/s")
+    parser.add_argument("--time", type=seconds, default=usual.duration_s, metavar="T", help="of the load, as 10m")
+    parser.add_argument("--every", type=_span, default=usual.kill_every_s, metavar="T-T", help="kills, as 20s-60s")
+    parser.add_argument("--victims", default=",".join(VICTIMS), help="of %(default)s")
+    parser.add_argument("--validity", type=seconds, default=float(usual.validity_s), metavar="T")
+    parser.add_argument("--whatsapp", type=fraction, default=usual.whatsapp, metavar="SHARE", help="of people with it")
+    parser.add_argument("--operator-rate", type=per_second, default=0.0, metavar="RATE",
+                        help="the operator channel's; default: a little less than what arrives for it")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
+    parser.add_argument("--report", default="var/soak-report.md", help="file (%(default)s)")
+    options = parser.parse_args(words)
+    victims = tuple(options.victims.split(","))
+    if not set(victims) <= set(VICTIMS):
+        parser.error(f"--victims: choose from {', '.join(VICTIMS)}")
+    plan = Plan(
+        rate=options.rate, duration_s=options.time, kill_every_s=options.every, victims=victims, seed=options.seed,
+        validity_s=int(options.validity), whatsapp=options.whatsapp,
+        operator_rate=options.operator_rate or round(options.rate * (1 - options.whatsapp) * 0.925),
+    )  # fmt: skip
+    return plan, options.report
+
+
+def main() -> int:
+    plan, path = plan_of(sys.argv[1:])
+    from twisted.internet import reactor as default
+
+    reactor: Any = default
+    statuses: list[int] = []
+
+    async def whole() -> None:
+        report = await Soak(reactor, plan, lambda line: print(line, flush=True)).run()
+        print("\n".join(["", *report.lines()]), flush=True)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(report.markdown(), encoding="utf-8")
+        statuses.append(0 if report.good else 1)
+
+    def failed(failure: Any) -> None:
+        print(failure.getErrorMessage() if failure.check(SoakError) else failure.getTraceback(), file=sys.stderr)
+
+    def begin() -> None:
+        work = Deferred.fromCoroutine(whole()).addErrback(failed)
+        work.addBoth(lambda _: reactor.callLater(0, reactor.stop) if not over else None)
+
+        def interrupted() -> Deferred[None]:
+            over.append(True)
+            work.cancel()
+            return work
+
+        reactor.addSystemEventTrigger("before", "shutdown", interrupted)
+
+    over: list[bool] = []  # asked to stop before the end
+    reactor.callWhenRunning(begin)
+    reactor.run()
+    return statuses[0] if statuses else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import signal
 import sys
 
 from twisted.application.service import Application
@@ -29,4 +30,12 @@ application = Application("pombo")
 application.setComponent(ILogObserver, LogWriter(config.log, sys.stdout))
 node = make_service(config, path, reactor, embedded)
 node.setServiceParent(application)
+
+
+def stop_politely() -> None:
+    """SIGTERM is how a service is asked to stop: when that is done, it has ended well, and not by a signal."""
+    signal.signal(signal.SIGTERM, lambda *_: reactor.callFromThread(reactor.stop))
+
+
+reactor.callWhenRunning(stop_politely)
 atexit.register(lambda: node.failed and os._exit(1))  # twistd itself ends with 0 although nothing could start

@@ -72,6 +72,7 @@ if TYPE_CHECKING:
 MOST_CHARS = 4096  # of a WhatsApp text
 MOST_IN_HAND = 256
 MOST_CALLS = 128  # sends under way at once
+STOP_S = 4.0  # the longest wait for them at the end
 LEAST_RATE = 0.05  # of the configured rate, however often the provider asks us to slow down
 FRESH_S = 60.0  # the time a text carries is in whole seconds and of another clock; younger ones came just now
 # First and longest pauses of a sender that the service refuses for the moment, in seconds.
@@ -234,14 +235,14 @@ class WhatsAppChannel:
         self._watch.start()
 
     async def stop(self) -> None:
-        """Hand back what is not written, then wait for the answers under way: no longer than `timeout`."""
+        """Hand back what is not written, then wait for the answers under way: at most `timeout`, and 4 s."""
         if not self._running or self._stopping:
             return
         self._stopping, self.up = True, False
         self._hand_back(Unwritten("stopping"))
         if self._written:
             self._drained = Deferred()
-            late = self._clock.callLater(self.settings.timeout + 1.0, self._give_up)
+            late = self._clock.callLater(min(self.settings.timeout + 1.0, STOP_S), self._give_up)
             await self._drained
             if late.active():
                 late.cancel()

@@ -34,7 +34,8 @@ MAX_WAITING = 10_000  # messages behind others to the same destination
 FULL_RETRIES = 5  # of one message after ESME_RMSGQFUL: then it is the person's queue that is full
 FULL_REST_S = 1.0
 NEARLY_CONGESTED, CONGESTED = 90, 100  # congestion_state
-STOP_S = 5.0
+STOP_S = 4.0
+UNBIND_S = 1.0  # of STOP_S, for the answer to our unbind
 
 BINDS = {
     "transceiver": (BindTransceiver,),
@@ -178,11 +179,11 @@ class SmscChannel:
             link.start()
 
     async def stop(self) -> None:
-        """Take nothing new, hand back what is not written, wait for answers for at most 5 s, unbind and close."""
+        """Take nothing new, hand back what is not written, wait for answers for at most 3 s, unbind and close."""
         self._stopping = True
         self._give_back()
-        stopped = DeferredList([link.stop() for link in self._links])
-        limit = self._clock.callLater(min(STOP_S, self.settings.response_timeout), self._abort)
+        stopped = DeferredList([link.stop(STOP_S - UNBIND_S) for link in self._links])
+        limit = self._clock.callLater(STOP_S, self._abort)
         await stopped
         cancel(limit)
         cancel(self._soon)

@@ -99,8 +99,9 @@ class Link:
         if self._protocol is not None:
             self._protocol.unbind()
 
-    def stop(self) -> Deferred[None]:
-        """Unbind and stay away. Fires when the connection is gone; see `abort`."""
+    def stop(self, within: float) -> Deferred[None]:
+        """Unbind, after that many seconds at the latest, and stay away. Fires when the connection is gone; see
+        `abort`."""
         self._wanted = False
         cancel(self._again)
         if self._connecting is not None:
@@ -110,7 +111,7 @@ class Link:
             ended.callback(None)
         else:
             self._ended.append(ended)
-            self._protocol.unbind()
+            self._protocol.unbind(within)
         return ended
 
     def abort(self) -> None:

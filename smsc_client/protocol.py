@@ -86,9 +86,9 @@ class EsmeProtocol(Protocol):
         """Answer a request of the SMSC; without effect when the session is over."""
         self.session.respond(response)
 
-    def unbind(self) -> None:
+    def unbind(self, within: float = math.inf) -> None:
         """End politely: see Session.unbind."""
-        self.session.unbind(self._clock.seconds())
+        self.session.unbind(self._clock.seconds(), within)
         self.flush()
 
     def abort(self) -> None:

@@ -22,7 +22,8 @@ from gateway.server.requests import Requests
 
 MAX_CONNECTIONS = 2000
 MAX_UNBOUND = 200  # connections of one address that have not bound
-STOP_S = 5.0
+STOP_S = 4.0
+UNBIND_S = 1.0  # of STOP_S, for the answer to our unbind
 
 log = Logger()
 
@@ -66,7 +67,7 @@ class SmppServer(Factory, Server):
         self.listening = True
 
     async def stop(self) -> None:
-        """Take nothing new, answer what was read, unbind everybody; what is still open after 5 s is cut."""
+        """Take nothing new, answer what was read, unbind everybody; what is still open after 4 s is cut."""
         self._stopping = True
         await self._close_ports()
         if not self._connections:
@@ -74,7 +75,7 @@ class SmppServer(Factory, Server):
         self._all_gone = Deferred()
         cut = self.clock.callLater(STOP_S, self._cut)
         for connection in list(self._connections):
-            connection.end()
+            connection.end(STOP_S - UNBIND_S)
         if self._connections:
             await self._all_gone
         if cut.active():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import cast
 
@@ -294,9 +295,9 @@ class SmscProtocol(Protocol):
         for pdu in parts:
             self.session.request(pdu, now, (text, together))
 
-    def end(self) -> None:
-        """Answer what was read, wait for what is unanswered, unbind and close."""
-        self.session.unbind(self._clock.seconds())
+    def end(self, within: float = math.inf) -> None:
+        """Answer what was read, wait for what is unanswered, no longer than `within` seconds; unbind and close."""
+        self.session.unbind(self._clock.seconds(), within)
         self.flush()
 
     def abort(self) -> None:

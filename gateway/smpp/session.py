@@ -190,11 +190,12 @@ class Session:
             raise LocalProtocolError("this bind request is not waiting for an answer")
         return True
 
-    def unbind(self, now: float) -> None:
-        """End politely: no new requests either way; unbind once everything is answered or response_timeout is over."""
+    def unbind(self, now: float, within: float = math.inf) -> None:
+        """End politely: no new requests either way; unbind once everything is answered, or response_timeout is over, or
+        `within` seconds."""
         if self._is_bound:
             self._enter(SessionState.UNBINDING)
-            self._unbind_by = now + self.settings.response_timeout
+            self._unbind_by = now + min(self.settings.response_timeout, within)
             self._unbind_if_ready(now)
         elif self.state is SessionState.OPEN:
             self._ending = self._ending or "ended before a bind"

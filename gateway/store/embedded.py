@@ -21,6 +21,9 @@ from config.schema import StoreSettings
 LONGEST_SOCKET_PATH = 107  # octets, without the ending NUL: sizeof(sockaddr_un.sun_path) - 1 on Linux
 
 
+STOP_S = 2.0  # for the server to end, once it was told
+
+
 class StoreUnavailable(Exception):
     """The embedded store cannot be used; the text says what would help."""
 
@@ -171,13 +174,12 @@ class EmbeddedServer:
         self.starts += 1
 
     def stop(self) -> None:
-        """After SHUTDOWN was sent: wait for the end, so that nothing of ours is left behind."""
+        """Wait for the end of the server, so that nothing of ours is left behind. One that does not even hear a
+        SIGTERM, because its disk hangs, is left to itself: it ends when it can, or the next gateway adopts it."""
         if self._process is not None:
-            try:
-                self._process.wait(5)
-            except subprocess.TimeoutExpired:
-                self._process.terminate()
-                self._process.wait(5)
+            self._process.terminate()  # the same as the SHUTDOWN that it has been sent where there was a link
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_S)
             self._process = None
         if self._lock is not None:
             os.close(self._lock)

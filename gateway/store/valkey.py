@@ -31,8 +31,7 @@ SCRIPTS = (
 )  # fmt: skip
 STALL_S = 3.0  # without an answer for so long, the store counts as not writable
 CONNECT_S = 5.0
-STOP_S = 5.0
-SHUTDOWN_S = 3.0
+STOP_S = 1.5  # for the server to close the link
 WATCH_S = 3.0  # how often the sentinels are asked whether the master is still the same
 REPLICATE_MS = 1000  # one WAIT for replicas; it is repeated until enough of them have it
 BACKOFF_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)

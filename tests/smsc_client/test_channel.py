@@ -287,13 +287,31 @@ def test_stopping_hands_back_what_the_operator_asked_to_wait() -> None:
     assert not stage.channel.is_busy(message(1).msisdn)
 
 
-def test_stopping_gives_up_after_five_seconds() -> None:
+def test_stopping_unbinds_politely_even_where_an_answer_never_comes() -> None:
     stage = Stage(lambda pdu, now: None)
     stage.send(message(1))
     stopped = stage.stop()
-    stage.run(5.1, step=0.1)
+    stage.run(2.9, step=0.1)
+    assert not stopped.called and not stage.outcomes
+    assert stage.smsc.receivers
+    stage.run(0.2, step=0.1)
+    assert not stage.smsc.receivers, "it was not told"
+    stage.run(1.0, step=0.1)  # the operator answers no unbind while it has something to answer
     assert stopped.called
     assert stage.outcomes == [Uncertain("unanswered")]
+
+
+def test_stopping_cuts_an_operator_that_answers_nothing_at_all() -> None:
+    stage = Stage(lambda pdu, now: None)
+    stage.send(message(1))
+    stage.smsc.silent = True
+    stopped = stage.stop()
+    stage.run(3.9, step=0.1)
+    assert not stopped.called
+    stage.run(0.2, step=0.1)
+    assert stopped.called
+    assert stage.outcomes == [Uncertain("unanswered")]
+    assert stage.clock.getDelayedCalls() == []
 
 
 def test_stopping_before_anything_is_connected() -> None:

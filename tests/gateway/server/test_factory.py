@@ -131,6 +131,23 @@ async def test_a_client_that_stops_reading_is_not_read_and_hurts_nobody() -> Non
 
 
 @pytest_twisted.ensureDeferred
+async def test_stopping_unbinds_politely_even_where_a_deliver_sm_is_never_answered() -> None:
+    listener = Listener()
+    await listener.server.start(reactor)
+    client = await listener.client()
+    ends: list[int | None] = []
+    assert listener.bound.deliver("billing", iter([(receipt(), ends.append)]))
+    assert isinstance(await client.next(), DeliverSm)
+    stopped = Deferred.fromCoroutine(listener.server.stop())
+    unbind = await client.next()
+    assert isinstance(unbind, Unbind)
+    client.send(UnbindResp(unbind.sequence_number))
+    await stopped
+    await client.closed
+    assert ends == [None]
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_hashed_password_is_checked_in_a_thread() -> None:
     listener = Listener(password=None, password_hash=hash_password("secret"))
     await listener.server.start(reactor)

@@ -380,6 +380,9 @@ class WhatsAppChannel:
             if self._allowance.used_up:
                 self._end(job, self._allowance.refusal(job.alone(self.name)))
                 continue
+            if job.message.is_too_late_for(self.name, now):
+                self._end(job, ChannelDown("timeout"))
+                continue
             self._pacer.take(1, now)
             self._allowance.use(1)
             job.written = True

@@ -249,7 +249,9 @@ class Node(Service):
 
     def _add_channel(self, settings: SmscSettings | BridgeSettings) -> Channel:
         channel = self._make_channel(settings)
-        dispatcher = Dispatcher(channel, self.store, self._config.node, self.delivery.attempted, self._later)
+        dispatcher = Dispatcher(
+            channel, self.store, self._config.node, self.delivery.attempted, self._later, self._reactor.seconds
+        )  # fmt: skip
         self.delivery.channels[settings.name] = channel
         self.delivery.dispatchers[settings.name] = dispatcher
         self.intake.use(self.intake.routes)

@@ -29,9 +29,11 @@ class Dispatcher:
         node: str,
         hand_back: Callable[[str, list[tuple[Message, AttemptResult]]], None],
         later: Callable[[Callable[[], None]], Any],
+        clock: Callable[[], float],
     ) -> None:
-        """hand_back: where messages go that were taken although the channel is down. later: the reactor's next turn."""
-        self._later = later
+        """hand_back: where messages go that were taken although the channel is down, or although it is too late for it.
+        later: the reactor's next turn."""
+        self._later, self._clock = later, clock
         self.channel, self._store, self._hand_back = channel, store, hand_back
         self.hand_key = keys.hand(node, channel.name)
         self.in_hand: dict[str, Message] = {}
@@ -99,6 +101,8 @@ class Dispatcher:
         messages = [records.unpack(record) for record in answer[1:]]
         if self._refused:
             messages = self._without_refused(messages)
+        if not self.stopping:
+            messages = self._without_late(messages)
         if gives_back and not self.channel.up:
             for message in messages:
                 self.in_hand[message.id] = message
@@ -111,6 +115,18 @@ class Dispatcher:
 
     def _not_leased(self, _: Failure) -> None:
         self._leasing = False  # the link was lost: what the call may have taken is found again by recovery
+
+    def _without_late(self, messages: list[Message]) -> list[Message]:
+        """What has waited here until its time was nearly over goes to its next channel."""
+        name, now = self.channel.name, self._clock()
+        late = [message for message in messages if message.is_too_late_for(name, now)]
+        if not late:
+            return messages
+        in_time = [message for message in messages if not message.is_too_late_for(name, now)]
+        for message in late:
+            self.in_hand[message.id] = message
+        self._hand_back(name, [(message, ChannelDown("timeout")) for message in late])
+        return in_time
 
     def refuse(self, message_id: str) -> None:
         """The ESME of a queued message was told no and it is being taken back; a lease under way may still bring it."""

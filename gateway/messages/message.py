@@ -16,6 +16,9 @@ from gateway.messages.states import FINAL, State
 FORMAT = 1  # of the packed record; raised when a field changes its place or meaning
 
 
+LEAST_PATIENCE_S, LEAST_PATIENCE = 5.0, 0.25  # what a send needs of fallback_after: so many seconds, or this share
+
+
 class Priority(IntEnum):
     """Queue of a message, from its route or from priority_flag."""
 
@@ -117,6 +120,15 @@ class Message(msgspec.Struct, array_like=True, gc=False):
     @property
     def final(self) -> bool:
         return self.state in FINAL
+
+    def is_too_late_for(self, channel: str, now: float) -> bool:
+        """Would a text that this channel sends now have so little of the route's patience left that the next channel
+        sent it as well, before word could come that it arrived? Then it is left to the next one alone."""
+        last = self.plan[-1:] == (channel,) or channel not in self.plan
+        if last or not self.attempts or not self.fallback_after:
+            return False
+        least = min(LEAST_PATIENCE_S, self.fallback_after * LEAST_PATIENCE)
+        return now > self.attempts[-1].started_at + self.fallback_after - least
 
     @property
     def attempt(self) -> Attempt | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from msgspec import structs
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
@@ -16,7 +17,7 @@ from bridge.presence import Evidence, pack, unpack
 from bridge.provider import HttpOutcome, HttpRequest, HttpResponse, NotWritten, Unanswered
 from bridge.providers import provider_of
 from config.schema import BridgeSettings
-from gateway.messages.message import Message
+from gateway.messages.message import Attempt, Message
 from gateway.messages.outcome import (
     Accepted,
     AttemptResult,
@@ -255,6 +256,22 @@ def test_a_message_that_ended_while_it_waited_is_not_written() -> None:
     room.http.answer_next(CHECK, room.check(room.http.to(CHECK)[0]))
     room.turn()
     assert room.result() == Unwritten("over") and room.http.to(SEND) == [] and room.marks == []
+
+
+@pytest.mark.parametrize(("plan", "left_s", "sends"), [
+    (("zap", "operator"), 6.0, 1),
+    (("zap", "operator"), 4.0, 0),
+    (("operator", "zap"), 4.0, 1),
+])  # fmt: skip
+def test_what_would_be_sent_by_the_next_channel_too_before_word_can_come_is_left_to_it(
+    plan: tuple[str, ...], left_s: float, sends: int
+) -> None:
+    room = Room()
+    began = room.clock.seconds() - 30.0 + left_s
+    late = structs.replace(message(), plan=plan, fallback_after=30.0, attempts=[Attempt("zap", started_at=began)])
+    room.send(late)
+    assert len(room.http.to(SEND)) == sends
+    assert isinstance(room.result(), Accepted) if sends else room.result() == ChannelDown("timeout")
 
 
 def test_results_leave_together() -> None:

@@ -170,7 +170,7 @@ class House:
         channel = MemoryChannel(name, kind, self.hub, self.later, price)
         self.delivery.channels[name] = channel
         self.delivery.dispatchers[name] = Dispatcher(
-            channel, self.store, self.node, self.delivery.attempted, self.later
+            channel, self.store, self.node, self.delivery.attempted, self.later, self.clock.seconds
         )
         return channel
 

@@ -194,6 +194,20 @@ async def test_what_waits_in_the_whatsapp_queue_too_long_goes_by_sms_and_leaves_
 
 
 @pytest_twisted.ensureDeferred
+async def test_what_comes_out_of_a_queue_when_its_time_is_nearly_over_goes_by_sms_alone(store: Store) -> None:
+    house = await House(store).start()
+    house.zap.window = 0
+    message_id = await house.submit_one()
+    await house.passes(PATIENCE_S - 1)
+    house.zap.window = 10
+    house.hub.capacity_changed("zap")
+    await house.settle()
+    assert house.zap.taken == [], "a second later it would have gone by SMS as well"
+    assert ids_of(house.operator.taken) == [message_id]
+    assert fallbacks(house, "timeout") == 1
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_queue_of_a_channel_that_goes_down_moves_on_at_once(store: Store) -> None:
     house = await House(store).start()
     house.zap.window = 1

@@ -35,6 +35,30 @@ def test_with_answers_after_200_ms_the_rate_is_used_and_never_exceeded(binds: in
     assert len(moments) >= 1420
 
 
+def test_a_store_that_takes_a_fifth_of_a_second_for_each_lease_costs_little() -> None:
+    stage = Stage(lambda pdu, now: Reply(after=0.02), throughput=150.0, window=100)
+    stage.queue.extend(message(n) for n in range(3000))
+    leasing: list[bool] = []
+
+    def leased(count: int) -> None:
+        leasing.clear()
+        for _ in range(count):
+            stage.channel.send(stage.queue.popleft())
+        lease()
+
+    def lease() -> None:
+        if not leasing and (room := stage.channel.capacity()) > 0:
+            leasing.append(True)
+            stage.clock.callLater(0.2, leased, room)
+
+    stage.feed = lease  # type: ignore[method-assign]
+    lease()
+    stage.run(10)
+    moments = [at for at, _ in stage.smsc.submits]
+    assert most_in_a_second(moments) <= 150
+    assert len(moments) >= 1380
+
+
 def test_timers_that_come_late_cost_little() -> None:
     stage = Stage(lambda pdu, now: Reply(after=0.2), throughput=150.0)
     stage.queue.extend(message(n) for n in range(3000))

@@ -151,8 +151,7 @@ class Soak:
 
     async def _kill(self, victim: str) -> None:
         again = self.world.kill(victim)
-        kill = Kill(self._reactor.seconds(), victim)
-        self.kills.append(kill)
+        at = self._reactor.seconds()
         self._say(f"kill -9 {victim}")
         away_s = 0.0
         if again:
@@ -161,8 +160,11 @@ class Soak:
             for who in again:
                 self.world.start(who)
         if victim not in ("operator", "provider"):
-            took_s = await self._until(lambda: self.load.last_taken_at > kill.at, 60.0, "submits are taken again")
+            took_s = await self._until(lambda: self.load.last_taken_at > at, 60.0, "submits are taken again")
             self._back_s.append(away_s + took_s)
+            self.kills.append(Kill(at, victim, self._reactor.seconds()))
+        else:
+            self.kills.append(Kill(at, victim, at))
 
     # -- looking
 

@@ -26,6 +26,7 @@ class Kill(msgspec.Struct, frozen=True):
 
     at: float
     victim: str
+    back_at: float  # of gateway and store: when submits were taken again; until then no word reached the store
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -124,13 +125,13 @@ def reached(operator: Iterable[Entry], provider: Iterable[Entry]) -> Counter[tup
 
 
 def in_flight(kills: Sequence[Kill], operator: Iterable[Entry], provider: Iterable[Entry]) -> set[str]:
-    """The numbers whose text was with a peer at a kill and that the gateway, or its store, may not have heard of."""
+    """The numbers whose text was with a peer while the gateway, or its store, could not hear what became of it."""
     found = set()
     for entries, what, delivery_s in ((operator, "submit", 0.0), (provider, "send", DELIVERY_S)):
         for entry in entries:
             if entry.what == what and not entry.status:
                 known_at = entry.at + answer_after_s(entry.number[-1]) + delivery_s + WITHIN_S
-                if any(entry.at <= kill.at <= known_at for kill in kills):
+                if any(entry.at <= kill.back_at and kill.at <= known_at for kill in kills):
                     found.add(entry.number)
     return found
 

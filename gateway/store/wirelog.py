@@ -38,6 +38,7 @@ class WireLog:
             fresh = os.fstat(fd).st_size != size
             if fresh:
                 os.ftruncate(fd, size)
+                _reserve(fd, size)
             self._map = mmap.mmap(fd, size)
         finally:
             os.close(fd)
@@ -63,6 +64,12 @@ class WireLog:
 
     def close(self) -> None:
         self._map.close()
+
+
+def _reserve(fd: int, size: int) -> None:
+    """Take the room on disk now: a page of the map that found none later would kill the process."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(fd, 0, size)
 
 
 def fingerprint(octets: bytes) -> str:

@@ -38,6 +38,7 @@ async def test_rolling_restarts_under_load_lose_and_double_nothing(stage: Stage)
     numbers = people(600)
     make_realistic(stage, numbers)
     stage.settings["smsc_client"][0]["throughput"] = "100/s"  # something waits at every stop
+    stage.settings["routes"][0]["fallback_after"] = "60s"
     await stage.start()
     ledger = Ledger(stage)
     biller = await stage.bind()

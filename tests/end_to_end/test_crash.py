@@ -55,6 +55,8 @@ def in_flight(stage: Stage, now: float) -> int:
 async def test_a_kill_in_the_middle_loses_nothing(stage: Stage, victim: str) -> None:
     numbers = people(MESSAGES)
     make_realistic(stage, numbers)
+    # Long enough for what the provider says again; after a store's death alone nobody has to wait for a fallback.
+    stage.settings["routes"][0]["fallback_after"] = "60s" if victim == "store" else "10s"
     await stage.start()
     ledger = Ledger(stage)
     biller = await stage.bind()

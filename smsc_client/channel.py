@@ -153,7 +153,7 @@ class SmscChannel:
         return message.source if self.settings.source is None else self.settings.source
 
     def capacity(self) -> int:
-        """How many segments may be handed over now: what fits the windows and the rate of the next 250 ms."""
+        """How many segments may be handed over now: what fits the windows and the rate of the next half second."""
         return 0 if self._stopping or self._hand.waiting >= MAX_WAITING else self._outflow.capacity()
 
     def is_busy(self, msisdn: str) -> bool:

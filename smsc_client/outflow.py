@@ -19,7 +19,7 @@ from smsc_client.outbound import Outbound
 from smsc_client.references import References
 from smsc_client.slowdown import Slowdown
 
-AHEAD_S = 0.25  # of the rate: taken into hand early. A store with a slow disk gives nothing for as long as that
+AHEAD_S = 0.5  # of the rate: taken into hand early, for a store with a slow disk takes up to half of that for a lease
 BATCH_S = 0.005  # of the rate: as much as a timer waits for
 
 End = Callable[[Item, AttemptResult], None]
@@ -71,7 +71,7 @@ class Outflow:
             self._pacer.set_rate(min(self.slowdown.rate, self.share))
 
     def capacity(self) -> int:
-        """How many segments may be taken into hand: what fits the windows and the rate of the next 250 ms."""
+        """How many segments may be taken into hand: what fits the windows and the rate of the next half second."""
         now = self._clock.seconds()
         if now < self.slowdown.paused_until or self.share <= 0:
             return 0

@@ -84,6 +84,9 @@ MAY: dict[str, set[str]] = {
     },
     "tools.demo": {"twisted", "smpplib", "tools"},
     "tools.demo_client": {"msgspec", "smpplib"},
+    "tools.backlog": {
+        "twisted", "valkey", "gateway.store", "gateway.messages", "tools",
+    },
     "tools.soak_audit": {"msgspec", "valkey", "gateway.store", "tools"},
     "tools.run": {"twisted", "config.load", "gateway.logs", "gateway.store.embedded", "gateway.wiring"},
     "twistd": {"twisted", "config.load", "gateway.logs", "gateway.store.embedded", "gateway.wiring"},

@@ -15,6 +15,7 @@ import contextlib
 import random
 import sys
 from argparse import ArgumentTypeError
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from tools.journal import Entry, Reader
 from tools.node import NodeError
 from tools.soak_audit import Left, StoreReader
 from tools.soak_load import Load
-from tools.soak_report import Kill, Look, Report, make_report
+from tools.soak_report import Kill, Look, Report, in_flight, make_report, reached
 from tools.soak_world import VICTIMS, Plan, World
 from tools.units import fraction, per_second, seconds
 
@@ -35,7 +36,7 @@ LOOK_S, TELL_S = 0.1, 5.0
 START_S, STOP_S, MARGIN_S = 30.0, 20.0, 60.0
 GATEWAY_AWAY_S, PEER_AWAY_S = (0.1, 1.0), (1.0, 3.0)  # until who was killed is started again
 NODE, CHANNELS, ACCOUNT = "soak", ("zap", "operator"), "billing"
-LOG_LINES = 40
+LOG_LINES, MOST_TRACES = 40, 6
 
 
 class SoakError(Exception):
@@ -81,6 +82,7 @@ class Soak:
             left = await self._finished(reader, patience_s)
             await pause(self._reactor, 1.0)  # for receipts that should not come
             ends = await deferToThread(reader.ends, list(self.load.books.accepted))
+            self._tell_of_doubles(reader)
             reader.close()
             self._over = True
             await watching[0]
@@ -183,6 +185,19 @@ class Soak:
     def _read_journals(self) -> None:
         for peer, reader in self._readers.items():
             self._entries[peer].extend(reader.more())
+
+    def _tell_of_doubles(self, reader: StoreReader) -> None:
+        """The traces of some that reached a handset twice although no kill explains it."""
+        self._read_journals()
+        operator, provider = self._entries["operator"], self._entries["provider"]
+        explained = in_flight(self.kills, operator, provider)
+        times: Counter[str] = Counter()
+        for (_, number), seen in reached(operator, provider).items():
+            times[number] += seen
+        strange = {number for number, seen in times.items() if seen > 1 and number not in explained}
+        ids = [one for one, number in self.load.books.accepted.items() if number in strange]
+        for one in ids[:MOST_TRACES]:
+            self._say(f"twice: {reader.trace(one)}")
 
     def _progress(self) -> None:
         self._read_journals()

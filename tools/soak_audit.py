@@ -53,5 +53,12 @@ class StoreReader:
                     found[message_id] = End(message.state.name.lower(), issued)
         return found
 
+    def trace(self, message_id: str) -> str:
+        """The steps of a message in one line, in seconds from the first."""
+        message = records.unpack(self._link.get(keys.message(message_id)))
+        began = message.trace[0][0]
+        steps = (f"{at - began:.1f} {event} {channel} {detail}".strip() for at, event, channel, detail in message.trace)
+        return "; ".join(steps)
+
     def close(self) -> None:
         self._link.close()

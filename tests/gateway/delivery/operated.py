@@ -57,7 +57,7 @@ class OperatedHouse(House):
         channel: Any = self.channel
         self.delivery.channels["operator"] = channel
         self.delivery.dispatchers["operator"] = Dispatcher(
-            channel, store, self.node, self.delivery.attempted, self.later
+            channel, store, self.node, self.delivery.attempted, self.later, self.clock.seconds
         )
 
     async def start(self) -> OperatedHouse:

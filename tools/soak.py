@@ -33,6 +33,7 @@ from tools.soak_world import VICTIMS, Plan, World
 from tools.units import fraction, per_second, seconds
 
 LOOK_S, TELL_S = 0.1, 5.0
+STALL_S = 2.0  # a machine that gives nobody a turn for so long stood still
 START_S, STOP_S, MARGIN_S = 30.0, 20.0, 60.0
 GATEWAY_AWAY_S, PEER_AWAY_S = (0.1, 1.0), (1.0, 3.0)  # until who was killed is started again
 NODE, CHANNELS, ACCOUNT = "soak", ("zap", "operator"), "billing"
@@ -52,6 +53,7 @@ class Soak:
         self.load = Load(reactor, plan, self.world.smpp_port, self.world.password)
         self.kills: list[Kill] = []
         self.looks: list[Look] = []
+        self.stalls: list[Kill] = []
         self._back_s: list[float] = []
         self._reactor, self._tell = reactor, tell
         self._random = random.Random(plan.seed)
@@ -70,12 +72,12 @@ class Soak:
             self.load.bind()
             await self._until(lambda: self.load.bound == self.plan.binds, START_S, "the billing system is bound")
             watching = [Deferred.fromCoroutine(work) for work in (self._watch(), self._kill_now_and_then())]
+            watching.append(Deferred.fromCoroutine(self._notice_stalls()))
             self._loaded = True
             await self.load.run()
             self._loaded = False
             self._say("the load has ended; waiting for what is under way")
-            for work in watching[1:]:
-                await work
+            await watching[1]
             patience_s = self.plan.validity_s + MARGIN_S
             await self._until(lambda: self.load.books.settled == self.load.submitted, 60.0, "all submits are settled")
             reader = StoreReader(world.gateway.store_directory)
@@ -86,11 +88,12 @@ class Soak:
             reader.close()
             self._over = True
             await watching[0]
+            await watching[2]
             status, stop_s = await self._stop()
             self._read_journals()
             return make_report(
-                plan=self.plan, kills=self.kills, books=self.load.books, submitted=self.load.submitted, ends=ends,
-                left=left, operator=self._entries["operator"], provider=self._entries["provider"], looks=self.looks,
+                plan=self.plan, kills=self.kills, stalls=self.stalls, books=self.load.books,
+                submitted=self.load.submitted, ends=ends, left=left, operator=self._entries["operator"], provider=self._entries["provider"], looks=self.looks,
                 back_s=self._back_s, answer_s=self.load.answer_s, exit_status=status, stop_s=stop_s,
             )  # fmt: skip
         finally:
@@ -182,6 +185,15 @@ class Soak:
                 self._progress()
             await pause(self._reactor, 1.0)
 
+    async def _notice_stalls(self) -> None:
+        while not self._over:
+            before = self._reactor.seconds()
+            await pause(self._reactor, LOOK_S)
+            now = self._reactor.seconds()
+            if now - before > STALL_S:
+                self.stalls.append(Kill(before, "machine", now))
+                self._say(f"the machine stood still for {now - before:.1f} s")
+
     def _read_journals(self) -> None:
         for peer, reader in self._readers.items():
             self._entries[peer].extend(reader.more())
@@ -190,7 +202,7 @@ class Soak:
         """The traces of some that reached a handset twice although no kill explains it."""
         self._read_journals()
         operator, provider = self._entries["operator"], self._entries["provider"]
-        explained = in_flight(self.kills, operator, provider)
+        explained = in_flight([*self.kills, *self.stalls], operator, provider)
         times: Counter[str] = Counter()
         for (_, number), seen in reached(operator, provider).items():
             times[number] += seen

@@ -42,6 +42,7 @@ class Report(msgspec.Struct, frozen=True):
 
     plan: Plan
     kills: list[Kill]
+    stalls: list[Kill]  # the machine itself stood still
     submitted: int
     answered: int
     refusals: dict[int, int]
@@ -76,6 +77,8 @@ class Report(msgspec.Struct, frozen=True):
         rows = [
             ("load", f"{plan.rate:g} messages/s for {plan.duration_s:g} s, seed {plan.seed}"),
             ("kills", f"{len(self.kills)}: " + ", ".join(f"{who} {n}" for who, n in sorted(victims.items()))),
+            ("the machine stood still", f"{len(self.stalls)} times, "
+                                        f"{sum(one.back_at - one.at for one in self.stalls):.0f} s"),
             ("submitted", f"{self.submitted}"),
             ("answered OK", f"{self.answered}"),
             ("refused", ", ".join(f"0x{status:02X} {n}" for status, n in sorted(self.refusals.items())) or "0"),
@@ -150,7 +153,8 @@ def egress(looks: Sequence[Look], kills: Sequence[Kill], operator: Iterable[Entr
 
 
 def make_report(
-    *, plan: Plan, kills: list[Kill], books: Books, submitted: int, ends: Mapping[str, End], left: Left,
+    *, plan: Plan, kills: list[Kill], stalls: list[Kill], books: Books, submitted: int,
+    ends: Mapping[str, End], left: Left,
     operator: list[Entry], provider: list[Entry], looks: list[Look], back_s: list[float], answer_s: list[float],
     exit_status: int | None, stop_s: float,
 ) -> Report:  # fmt: skip
@@ -160,14 +164,15 @@ def make_report(
     for (_, number), times in seen.items():
         by_number[number] += times
     audit = books.audit(ends, by_number)
-    doubtful = in_flight(kills, operator, provider)
+    doubtful = in_flight([*kills, *stalls], operator, provider)
     ordered = sorted(answer_s) or [0.0]
     stats: Counter[str] = Counter()
     for said in books.stats.values():
         stats.update(set(said))
     contended, uncontended = egress(looks, kills, operator, plan.operator_rate)
     return Report(
-        plan=plan, kills=kills, submitted=submitted, answered=len(books.accepted), refusals=dict(books.refusals),
+        plan=plan, kills=kills, stalls=stalls, submitted=submitted,
+        answered=len(books.accepted), refusals=dict(books.refusals),
         unanswered=len(books.unanswered),
         reached=dict(Counter(peer for peer, _ in seen)), audit=audit, left=left, receipts=dict(stats),
         receipts_twice=books.receipts_twice, in_flight=len(doubtful),

@@ -58,7 +58,7 @@ class ProviderHouse(House):
         )
         self.delivery.channels["zap"] = self.sender
         self.delivery.dispatchers["zap"] = Dispatcher(
-            self.sender, self.store, self.node, self.delivery.attempted, self.later
+            self.sender, self.store, self.node, self.delivery.attempted, self.later, self.clock.seconds
         )
         self.operator.script = self._operator_takes
         self.bound = self.esmes.bind(window=1000)

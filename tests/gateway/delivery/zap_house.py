@@ -71,7 +71,7 @@ class ZapHouse(House):
         )  # fmt: skip
         self.delivery.channels[name] = channel
         self.delivery.dispatchers[name] = Dispatcher(
-            channel, self.store, self.node, self.delivery.attempted, self.later
+            channel, self.store, self.node, self.delivery.attempted, self.later, self.clock.seconds
         )
         return channel
 

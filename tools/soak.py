@@ -93,7 +93,8 @@ class Soak:
             self._read_journals()
             return make_report(
                 plan=self.plan, kills=self.kills, stalls=self.stalls, books=self.load.books,
-                submitted=self.load.submitted, ends=ends, left=left, operator=self._entries["operator"], provider=self._entries["provider"], looks=self.looks,
+                submitted=self.load.submitted, ends=ends, left=left,
+                operator=self._entries["operator"], provider=self._entries["provider"], looks=self.looks,
                 back_s=self._back_s, answer_s=self.load.answer_s, exit_status=status, stop_s=stop_s,
             )  # fmt: skip
         finally:

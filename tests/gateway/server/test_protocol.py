@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
+from gateway.server.factory import STOP_S, UNBIND_S
 from gateway.server.ports import QueryAnswer
 from gateway.smpp.pdu import (
     CancelSm,
@@ -550,13 +551,15 @@ def test_stop_answers_what_was_read_and_unbinds() -> None:
     assert stopped == [None] and house.clock.getDelayedCalls() == []
 
 
-def test_stop_cuts_after_five_seconds() -> None:
+def test_stop_unbinds_politely_and_cuts_who_answers_nothing() -> None:
     house = House()
     esme = house.bind()
     house.deliver(receipt(), lambda status: None)
     Deferred.fromCoroutine(house.server.stop())
     assert isinstance(esme.take()[0], DeliverSm)
-    house.clock.advance(4.9)
+    house.clock.advance(STOP_S - UNBIND_S)
+    assert isinstance(esme.only(), Unbind)
+    house.clock.advance(UNBIND_S - 0.1)
     assert not esme.transport.disconnected
     house.clock.advance(0.1)
     assert esme.transport.disconnected

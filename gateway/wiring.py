@@ -9,6 +9,7 @@ import random
 import re
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,7 @@ class Node(Service):
             ledger=outcomes, clock=clock, metrics=self.metrics, receipts=self.receipts,
             retention_s=int(config.store.retention),
         )  # fmt: skip
+        self.delivery.remote_id_days = remote_id_days_of(config)
         self.joining = Joining(self.store, self.delivery, clock, join_parts, self._spawn)
         self.delivery.joined = self.joining
         self.reports = Reports(self.store, self.delivery, self.metrics, id_forms, later)
@@ -141,8 +143,8 @@ class Node(Service):
         self._direct(config)
         replacing = Replacing(self.store, self.intake, self.delivery, clock, reactor.callLater)
         self.replies = Replies(
-            self.store, self.receipts, lambda number: self._normalize(number) or number, self._encode, self._owners,
-            self._spawn,
+            self.store, self.receipts, clock, lambda number: self._normalize(number) or number, self._encode,
+            self._owners, self._spawn,
         )  # fmt: skip
         self.replies.rules = replies_of(config)
         hub = self.hub
@@ -194,8 +196,9 @@ class Node(Service):
             node=self._config.node, store=self.store, intake=self.intake, operations=self.operations,
             overview=self._overview_box, channels=self.delivery.channels, accounts=self._accounts,  # type: ignore[arg-type]
             binds=self.bound.status, country=lambda: self._config.country,
-            default_validity=lambda: self._config.smpp_server.default_validity, clock=self._reactor.seconds,
-            reload=self.reload, shapes=self._unmatched,
+            default_validity=lambda: self._config.smpp_server.default_validity,
+            retention_s=lambda: self._config.store.retention, clock=self._reactor.seconds, reload=self.reload,
+            shapes=self._unmatched,
         )  # fmt: skip
 
     def _spawn(self, work: Any, what: str, logger: Logger = log) -> object:
@@ -421,6 +424,7 @@ class Node(Service):
             self.server.reload(new.smpp_server, new.country)
             self.intake.parts_timeout_s = new.smpp_server.parts_timeout
             self.intake.dedupe = dedupe_of(new)
+            self.delivery.remote_id_days = remote_id_days_of(new)
             self.intake.numbering.use(short_ids_of(new))
             changed.append("smpp_server")
         self._direct(new)
@@ -514,6 +518,12 @@ class Door:
     def __init__(self, intake: Intake, operations: Operations, replacing: Replacing) -> None:
         self.submit, self.submit_multi, self.submit_instead = intake.submit, intake.submit_multi, replacing.submit
         self.query, self.cancel, self.replace = operations.query, operations.cancel, operations.replace
+
+
+def remote_id_days_of(config: Config) -> int:
+    """For how many days a report has to find its message."""
+    longest = ceil(config.smpp_server.default_validity / keys.DAY_S) + keys.REMOTE_ID_DAYS_AFTER_EXPIRY
+    return max(keys.LEAST_REMOTE_ID_DAYS, longest)
 
 
 def dedupe_of(config: Config) -> dict[str, float]:

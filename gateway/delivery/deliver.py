@@ -22,6 +22,7 @@ from gateway.metrics import Metrics
 from gateway.routing import journey
 from gateway.routing.decide import ChannelFacts, Send, Stop, Wait, decide
 from gateway.store import keys, records
+from gateway.store.keys import DAY_S
 from gateway.store.ledger import STATE_NAMES, Ledger
 from gateway.store.turn import NEVER, Answers, Turn
 
@@ -68,6 +69,7 @@ class Delivery:
         self.ledger, self.clock, self.metrics, self._receipts = ledger, clock, metrics, receipts
         ledger.count = metrics.count
         self.retention_s = retention_s
+        self.remote_id_days = keys.LEAST_REMOTE_ID_DAYS  # a channel's ids are found for so long
         self.channels: dict[str, Channel] = {}
         self.dispatchers: dict[str, Dispatcher] = {}
         self.recent: dict[tuple[str, str], Message] = {}  # by channel and its id: sent a moment ago, as last written
@@ -169,10 +171,9 @@ class Delivery:
     def _remember(self, turn: Turn, channel: str, remote_id: str, by_sms: bool) -> None:
         """From now on reports find the message; those that came before were parked."""
         message = turn.message
-        left = message.expires_at - turn.now
-        ttl = (int(left) if left > 0 else 0) + keys.REMOTE_ID_AFTER_EXPIRY_S
+        key, lives_s = keys.remote_ids(channel, int(turn.now // DAY_S)), (self.remote_id_days + 1) * DAY_S
         for one in remote_id.split(",") if "," in remote_id else (remote_id,):
-            turn.commands.append(("REMOTE", channel, one, ttl))
+            turn.commands.append(("REMOTE", key, lives_s, one, channel))
         if by_sms:  # its report is likely to be the next thing that happens to it
             recent = self.recent
             recent[channel, remote_id] = message

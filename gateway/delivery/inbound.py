@@ -13,6 +13,7 @@ from gateway.messages.message import Mo
 from gateway.messages.outcome import Inbound
 from gateway.routing.replies import ReplyRule, named
 from gateway.store import keys, records
+from gateway.store.lookups import writers_of
 from gateway.store.valkey import Keep, Store
 
 DAY_S = 86400
@@ -23,14 +24,15 @@ class Replies:
     """Takes texts from channels. The `inbound` of ports.Results."""
 
     def __init__(
-        self, store: Store, desk: ReceiptDesk, normalize: Callable[[str], str],
+        self, store: Store, desk: ReceiptDesk, clock: Callable[[], float], normalize: Callable[[str], str],
         encode: Callable[[str], tuple[int, bytes]], owners: Callable[[], Mapping[str, str]],
         spawn: Callable[[Any, str], object],
     ) -> None:  # fmt: skip
         """normalize: an address as E.164 digits. encode: a text as (data_coding, octets). owners: source address of
         ours -> the only account that uses it, for people nobody has written to. See `rules` for who else gets texts."""
         self.rules: Sequence[ReplyRule] = ()
-        self._store, self._desk, self._normalize, self._encode = store, desk, normalize, encode
+        self._store, self._desk, self._clock = store, desk, clock
+        self._normalize, self._encode = normalize, encode
         self._owners, self._spawn = owners, spawn
 
     def inbound(self, channel: str, texts: Sequence[Inbound], done: Callable[[bool], None]) -> None:
@@ -66,15 +68,12 @@ class Replies:
         msisdn = self._normalize(text.msisdn)
         rule = named(self.rules, text.to, channel, always=True)
         if rule is not None:
-            writers = await self._store.command("LRANGE", keys.writers(msisdn), "0", "-1", keep=Keep.OVER_LINKS)
-            for row in writers:
-                writer = records.decode_writer(row)
+            for writer in await writers_of(self._store, msisdn, self._clock()):
                 if writer.account == rule.account:
                     return self._to_writer(text, writer)
             return self._to_stranger(text, msisdn, rule.account, rule.address)
-        last = await self._store.command("LINDEX", keys.writers(msisdn), "0", keep=Keep.OVER_LINKS)
-        if last:
-            return self._to_writer(text, records.decode_writer(last))
+        for writer in await writers_of(self._store, msisdn, self._clock(), most=1):
+            return self._to_writer(text, writer)
         rule = named(self.rules, text.to, channel, always=False)
         if rule is not None:
             return self._to_stranger(text, msisdn, rule.account, rule.address)

@@ -29,6 +29,7 @@ from gateway.store.wirelog import fingerprint
 
 PATIENCE_S = 7.0  # how long an ESME waits for the store before its message is refused
 MOST_REFUSED = 10_000
+WRITERS_LIVE_S = (keys.LAST_WRITERS_DAYS + 1) * keys.DAY_S
 # protocol_id: type 0, shown to nobody; data for the handset or its SIM card (3GPP 23.040, 9.2.3.9)
 NOT_SHOWN = frozenset({0x40, 0x7D, 0x7E, 0x7F})
 OK, QUEUE_FULL = int(CommandStatus.ESME_ROK), int(CommandStatus.ESME_RMSGQFUL)
@@ -236,12 +237,9 @@ class Intake:
             message_id, message.account, message.dest, message.dest_ton, message.dest_npi, message.source,
             message.source_ton, message.source_npi,
         )  # fmt: skip
-        turn.commands.append(
-            (
-                "WROTE", keys.writers(message.msisdn), keys.LAST_WRITERS, keys.LAST_WRITERS_S,
-                records.octets(records.encode(writer)),
-            )
-        )  # fmt: skip
+        written = keys.writer(message.msisdn, now, records.encode(writer))
+        key = keys.writers(int(now // keys.DAY_S))
+        turn.commands.append(("WROTE", key, WRITERS_LIVE_S, records.octets(written)))
         if message.schedule_at > now:
             message.state = State.SCHEDULED
         if message.part is not None and self._waits_for_others(turn):

@@ -17,6 +17,7 @@ from gateway.routing import journey
 from gateway.smpp.constants import CommandStatus
 from gateway.smpp.segments import count_segments
 from gateway.store import keys, records
+from gateway.store.lookups import writers_of
 from gateway.store.turn import Turn
 from gateway.store.valkey import Keep, Store
 
@@ -76,10 +77,8 @@ class Operations:
         msisdn = self._normalize(dest)
         if msisdn is None:
             return NO_MESSAGE
-        writers = await self._store.command("LRANGE", keys.writers(msisdn), "0", "-1", keep=Keep.OVER_LINKS)
         cancelled = 0
-        for blob in writers:
-            writer = records.decode_writer(blob)
+        for writer in await writers_of(self._store, msisdn, self._clock()):
             message = await self._own(account, writer.id, source)
             if message is not None and not message.final and service_type in ("", message.service_type):
                 cancelled += await self._cancel_one(message)

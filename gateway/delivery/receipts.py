@@ -188,7 +188,7 @@ class ReceiptDesk:
         kept_s: Callable[[str], float], retention_s: int = 172_800, feed_entries: str = "20000",
     ) -> None:  # fmt: skip
         """kept_s(account): seconds its receipts are kept. retention_s: how long a finished message is traceable."""
-        self._trace_s = str(retention_s)
+        self._told_s = str(retention_s + keys.DAY_S)
         self.store, self._reactor, self.clock, self._metrics, self._node = store, reactor, clock, metrics, node
         self.kept_s, self._feed_entries = kept_s, feed_entries
         self._pumps: dict[str, Pump] = {}
@@ -264,7 +264,7 @@ class ReceiptDesk:
         batch, self._done = self._done[:AT_MOST_ANSWERED], self._done[AT_MOST_ANSWERED:]
         self._batch = batch
         streams: dict[str, list[str]] = {}
-        traces: list[str | int] = []
+        told: list[str | int] = []
         area: list[bytes] = []
         feed: list[FeedEvent] = []
         node = self._node
@@ -277,14 +277,15 @@ class ReceiptDesk:
             detail = f"0x{status:08X}" if status else ""
             message_id, state = item.kept_as or item.message_id, STATE_NAMES[item.state]
             events = records.pack_events(((sent_at, "receipt_sent"), (now, "receipt_answered", "", detail)))
-            traces += (message_id, len(events))
+            told += (message_id, len(events))
             area.append(events)
             to = item.source
             feed.append(FeedEvent(message_id, sent_at, "receipt_sent", account, to, node, state))
             feed.append(FeedEvent(message_id, now, "receipt_answered", account, to, node, state, "", 0, "", detail))
         self.store.call(
-            "answered", records.encode(list(streams.values())), records.encode(traces), b"".join(area), self._trace_s,
-            records.encode(feed) if feed else b"", self._feed_entries,
+            "answered", records.encode(list(streams.values())), records.encode(told), b"".join(area),
+            keys.told(int(self.clock() // keys.DAY_S)), self._told_s, records.encode(feed) if feed else b"",
+            self._feed_entries,
         ).addBoth(self._flushed)  # fmt: skip
 
     def _flushed(self, _: Any) -> None:

@@ -16,6 +16,7 @@ from gateway.messages.message import Message
 from gateway.messages.states import State
 from gateway.routing import journey
 from gateway.store import keys, records
+from gateway.store.lookups import writers_of
 from gateway.store.turn import Turn
 from gateway.store.valkey import Keep, Store, StoreAway
 
@@ -74,8 +75,7 @@ class Replacing:
 
     async def _find(self, new: Message) -> Message | None:
         """The youngest message of the same account, source, destination and service_type that no channel has."""
-        rows = await self._store.command("LRANGE", keys.writers(new.msisdn), "0", "-1", keep=Keep.NO)
-        writers = [records.decode_writer(row) for row in rows]
+        writers = await writers_of(self._store, new.msisdn, self._clock(), keep=Keep.NO)
         ids = [one.id for one in writers if (one.account, one.source) == (new.account, new.source)]
         if not ids:
             return None

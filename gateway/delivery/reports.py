@@ -14,6 +14,7 @@ from gateway.messages.message import Attempted, Message
 from gateway.messages.outcome import Report, Status
 from gateway.metrics import Metrics
 from gateway.store import keys, records
+from gateway.store.keys import DAY_S
 from gateway.store.records import octets
 from gateway.store.valkey import Store
 
@@ -85,8 +86,13 @@ class Reports:
             self._look(channel, cases)
 
     def _look(self, channel: str, cases: list[Case]) -> None:
-        wanted = [keys.remote(channel, report.remote_id) for report, _ in cases]
-        self._store.call("exact", *wanted).addCallback(self._exact, channel, cases).addErrback(_not_applied)
+        wanted = [report.remote_id for report, _ in cases]
+        found = self._store.call("exact", channel, *self._days(), *wanted)
+        found.addCallback(self._exact, channel, cases).addErrback(_not_applied)
+
+    def _days(self) -> tuple[str, str]:
+        """Today, and how many days back the ids of channels are known, as the scripts want them."""
+        return str(int(self._delivery.clock() // DAY_S)), str(self._delivery.remote_id_days)
 
     def _exact(self, answers: list[Any], channel: str, cases: list[Case]) -> None:
         missing = []
@@ -101,7 +107,7 @@ class Reports:
                 missing.append(case)
         if missing:
             items = [self._second_look(channel, report) for report, _ in missing]
-            found = self._store.call("find", msgspec.msgpack.encode(items))
+            found = self._store.call("find", msgspec.msgpack.encode(items), channel, *self._days())
             found.addCallback(self._found_or_parked, channel, missing).addErrback(_not_applied)
 
     def _second_look(self, channel: str, report: Report) -> tuple[Any, ...]:
@@ -117,7 +123,7 @@ class Reports:
             for one in list(forms):
                 forms += [form for form in self._id_forms(one) if form not in forms]
         return (
-            [keys.remote(channel, form) for form in forms if form],
+            [form for form in forms if form],
             report.dest[-SAME_NUMBER_DIGITS:] if smsc else "",
             keys.held(channel, report.source, report.dest) if settles else "",
             keys.parked(channel, report.remote_id) if report.remote_id else "",

@@ -1,11 +1,10 @@
 """Every key in the store, its shape and how long it lives.
 
 m:{id}                      string  the packed message, see records.py          until final, then store.retention
-e:{id}                      string  when its receipt was sent and answered      store.retention
 q:{channel}:{priority}      list    "id ordinal" of messages waiting for it     entries checked when they are taken
 hand:{node}:{channel}       set     ids in the hands of a node's channel        emptied by the attempt's outcome
 due                         zset    id -> when its next step is due             every message that is not final
-u:{channel}:{remote_id}     string  our id                                      validity + 48 h
+ids:{channel}:{day}         hash    a channel's id -> ours                      validity + 3 days
 park:{channel}:{remote_id}  string  a report that named no message yet          10 min
 parked                      string  there while any report may be parked          10 min
 hold:{channel}:{from}:{to}  list    ids that were written and never answered    validity + 1 h
@@ -14,7 +13,8 @@ set:{part key}              hash    part number -> "digest id [id ...]"         
 set:{part key}:done         hash    the same of a set that was joined           10 min
 parts:{part key}            hash    part number -> id, for reports of only one   validity
 r:{account}                 stream  receipts and replies waiting for a bind     receipts_kept
-t:{msisdn}                  list    who wrote to this number, newest first      30 days
+writers:{day}               zset    who wrote to which number, see writer()      30 days
+told:{day}                  hash    id -> when its receipt was sent, answered   store.retention + 1 day
 p:{person}                  string  a channel's evidence, see bridge/presence.py given by the writer
 mo:{channel}:{remote_id}    string  an inbound text that was taken              1 day
 shapes:{channel}            zset    shape of a text without a template -> count 90 days after the last, 1000 shapes
@@ -26,27 +26,35 @@ desk:{account}              string  the node that writes its receipts, until    
 nodes                       integer incarnations given out                      for ever
 numbers                     integer the last one taken for short message ids    for ever
 pombo:events                stream  the event feed                              store.events
+
+{day} is that of the writing, in days since the epoch. What there is one of for each message is gathered in one key a
+day, so that a whole batch of it is one command, and goes with its day. Before 0.2 each was a key of its own, which is
+still read: u:{channel}:{remote_id}, t:{msisdn} (list, newest first) and e:{id}.
 """
 
 from __future__ import annotations
 
+import struct
+
+DAY_S = 86400
 DUE = "due"
 FEED = "pombo:events"
 INCARNATIONS = "nodes"
 NUMBERS = "numbers"
 MEMBERS, HANDS = "members", "hands"
 PARKED_S = 600
-LAST_WRITERS_S = 30 * 86400
-LAST_WRITERS = 50  # kept per number
-REMOTE_ID_AFTER_EXPIRY_S = 48 * 3600
+LAST_WRITERS_DAYS = 30
+LAST_WRITERS = 50  # that are looked at
+REMOTE_ID_DAYS_AFTER_EXPIRY = 3
+LEAST_REMOTE_ID_DAYS = 9  # looked through, however short the validity is by now
 
 
 def message(message_id: str) -> str:
     return f"m:{message_id}"
 
 
-def events(message_id: str) -> str:
-    return f"e:{message_id}"
+def told(day: int) -> str:
+    return f"told:{day}"
 
 
 def queue(channel: str, priority: int) -> str:
@@ -65,8 +73,8 @@ def desk(account: str) -> str:
     return f"desk:{account}"
 
 
-def remote(channel: str, remote_id: str) -> str:
-    return f"u:{channel}:{remote_id}"
+def remote_ids(channel: str, day: int) -> str:
+    return f"ids:{channel}:{day}"
 
 
 def parked(channel: str, remote_id: str) -> str:
@@ -93,8 +101,16 @@ def receipts(account: str) -> str:
     return f"r:{account}"
 
 
-def writers(msisdn: str) -> str:
-    return f"t:{msisdn}"
+def writers(day: int) -> str:
+    return f"writers:{day}"
+
+
+_MOMENT = struct.Struct(">Q")
+
+
+def writer(msisdn: str, at: float, packed: bytes) -> bytes:
+    """A member of `writers`: sorted by number, then by time. packed: records.Writer."""
+    return b"%b:%b%b" % (msisdn.encode(), _MOMENT.pack(int(at * 1000)), packed)
 
 
 def person(key: str) -> str:

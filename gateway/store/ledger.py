@@ -94,7 +94,7 @@ class Ledger:
 
     def _send(self, batch: list[Turn]) -> None:
         self._flying.append(batch)
-        items: list[Any] = [len(batch)]
+        items: list[Any] = [len(batch), *[turn.message.id for turn in batch]]
         area: list[bytes] = []
         feed: list[FeedEvent] = []
         node = self._node
@@ -102,7 +102,7 @@ class Ledger:
             message, record, receipt, events = turn.message, turn.record, turn.receipt, turn.events
             area += (record, receipt)
             items += (
-                message.id, turn.expected, turn.ttl, len(record), len(receipt), len(events) * len(turn.trace_ids),
+                turn.expected, turn.ttl, len(record), len(receipt), len(events) * len(turn.trace_ids),
                 turn.due, turn.into, turn.out_of, turn.stream, *(turn.unless or ("", 0)), len(turn.commands),
             )  # fmt: skip
             for command in turn.commands:

@@ -19,9 +19,10 @@ from gateway.messages.address import ninth_digit_forms, parse_destination
 from gateway.messages.ids import kept_hex, told
 from gateway.messages.message import Message, Priority
 from gateway.smpp import charset, segments
-from gateway.store import keys, records
+from gateway.store import records
+from gateway.store.lookups import story_of, writers_of
 from gateway.store.unmatched import Unmatched
-from gateway.store.valkey import Keep, Store, StoreAway
+from gateway.store.valkey import Store, StoreAway
 from gateway.web.pages import Refusal
 
 LONGEST_TEXT = 4096  # characters: what a WhatsApp message takes
@@ -34,13 +35,13 @@ class NodeAdmin:
         self, *, node: str, store: Store, intake: Intake, operations: Operations, overview: Overview,
         channels: Mapping[str, Channel], accounts: Callable[[], Mapping[str, AccountSettings]],
         binds: Callable[[], Mapping[str, list[dict[str, str]]]], country: Callable[[], str],
-        default_validity: Callable[[], float], clock: Callable[[], float],
+        default_validity: Callable[[], float], retention_s: Callable[[], float], clock: Callable[[], float],
         reload: Callable[[], tuple[list[str], list[str]]], shapes: Unmatched,
     ) -> None:  # fmt: skip
         self._node, self._store, self._intake, self._operations = node, store, intake, operations
         self._overview, self._channels, self._accounts, self._binds = overview, channels, accounts, binds
         self._country, self._default_validity, self.reload = country, default_validity, reload
-        self._clock, self._shapes = clock, shapes
+        self._clock, self._shapes, self._retention_s = clock, shapes, retention_s
 
     def status(self) -> dict[str, Any]:
         binds, seen, now = self._binds(), self._overview, self._clock()
@@ -91,9 +92,7 @@ class NodeAdmin:
 
     async def _message(self, message_id: str) -> dict[str, Any] | None:
         try:
-            record, trace = await self._store.command(
-                "MGET", keys.message(message_id), keys.events(message_id), keep=Keep.OVER_LINKS
-            )
+            record, told = await story_of(self._store, message_id, self._clock(), self._retention_s())
         except StoreAway as error:
             raise Refusal(503, f"the store is away: {error}") from None
         if not record:
@@ -101,7 +100,7 @@ class NodeAdmin:
         message = records.unpack(record)
         if message.parts:
             return None
-        events = [records.Event(*step) for step in message.trace] + records.unpack_events(trace or b"")
+        events = [records.Event(*step) for step in message.trace] + told
         if message.joined_in and not message.final:  # until it ends, what happens to it is written at the joined text
             joined = await self._operations.read(message.joined_in)
             events += [records.Event(*step) for step in joined.trace] if joined is not None else []
@@ -112,8 +111,8 @@ class NodeAdmin:
         ids: dict[str, None] = {}
         try:
             for form in {msisdn, *ninth_digit_forms(msisdn)}:
-                for blob in await self._store.command("LRANGE", keys.writers(form), "0", "-1", keep=Keep.OVER_LINKS):
-                    ids[records.decode_writer(blob).id] = None
+                for writer in await writers_of(self._store, form, self._clock()):
+                    ids[writer.id] = None
         except StoreAway as error:
             raise Refusal(503, f"the store is away: {error}") from None
         found = [await self.message(message_id) for message_id in ids]

@@ -1,9 +1,9 @@
 -- Changes a batch of messages, each against the revision it was read at, and does what follows from each change.
 -- One call is one transaction: after a crash either all of a call is there or nothing.
 --
--- ARGV[1]  msgpack list: how many changes, then of each one behind the other
---            id, expected, ttl, record size, receipt size, events, due, into, out of, stream, unless, unless_s,
---            commands; and then each command after the number of its words
+-- ARGV[1]  msgpack list: how many changes; their ids; then of each one behind the other
+--            expected, ttl, record size, receipt size, events, due, into, out of, stream, unless, unless_s, commands;
+--            and then each command after the number of its words
 --            expected   the revision that was read; 0 creates
 --            ttl        seconds the record lives from now on; 0: no end
 --            events     how many of ARGV[3] tell of it
@@ -20,14 +20,39 @@
 -- {1, answers ...} done, with the wanted answers in order and the receipt's place last; {3, id} nothing was done,
 -- `unless` names that message.
 -- Commands of our own: PART, WROTE and REMOTE, see below.
--- What goes to the same key for every change (moments, hands) is gathered and written once.
+-- A call of the server costs more than what it does, so all records are read in one and written in one, and what goes
+-- to the same key for every change (moments, hands, numbers, ids) is gathered and written once.
 local items = cmsgpack.unpack(ARGV[1])
 local area, at = ARGV[2], 1
 local wanted = cmsgpack.unpack(ARGV[5])
-local call, sub = redis.call, string.sub
+local call, sub, revision = redis.call, string.sub, struct.pack
 local out, events, untold = {}, 0, {}
-local due, over, into, left = {}, {}, {}, {}
 local parked -- is any report parked at all? Asked once
+
+local MOST = 4000 -- words of one command
+local gathered = {} -- command -> key -> the words that follow them
+local lives = {} -- key -> seconds, of what lives no longer than that
+
+local function gather(command, key, word, value)
+  local sets = gathered[command]
+  if not sets then
+    sets = {}
+    gathered[command] = sets
+  end
+  local words = sets[key]
+  if not words then
+    words = {}
+    sets[key] = words
+  elseif #words >= MOST then
+    call(command, key, unpack(words))
+    words = {}
+    sets[key] = words
+  end
+  words[#words + 1] = word
+  if value then
+    words[#words + 1] = value
+  end
+end
 
 local own = {}
 
@@ -52,62 +77,61 @@ function own.PART(_, key, total, number, id, digest, moment, ttl)
   return false
 end
 
--- Somebody wrote to a number: newest first, no more than the given number of writers.
-function own.WROTE(_, key, most, ttl, writer)
-  if call('LPUSH', key, writer) > most then
-    call('LTRIM', key, 0, most - 1)
-  end
-  call('EXPIRE', key, ttl)
+-- Somebody wrote to a number, which the writer begins with; see keys.writers.
+function own.WROTE(_, key, ttl, writer)
+  gather('ZADD', key, 0, writer)
+  lives[key] = ttl
 end
 
 -- A channel gave the message an id: reports will name it. One that came before is parked; nil when none did.
-function own.REMOTE(id, channel, remote_id, ttl)
-  local name = channel .. ':' .. remote_id
-  call('SET', 'u:' .. name, id, 'EX', ttl)
+function own.REMOTE(id, key, ttl, remote_id, channel)
+  gather('HSET', key, remote_id, id)
+  lives[key] = ttl
   if parked == nil then
     parked = call('EXISTS', 'parked') == 1
   end
-  return parked and call('GETDEL', 'park:' .. name) or nil
+  return parked and call('GETDEL', 'park:' .. channel .. ':' .. remote_id) or nil
 end
 
-local function gather(sets, key, id)
-  local set = sets[key]
-  if set then
-    set[#set + 1] = id
-  else
-    sets[key] = { id }
-  end
+local changes = items[1]
+local records = {}
+for i = 1, changes do
+  records[i] = 'm:' .. items[i + 1]
 end
-
-local j = 2
-for i = 1, items[1] do
-  local id, expected, ttl = items[j], items[j + 1], items[j + 2]
-  local receipt_at = at + items[j + 3]
-  local key = 'm:' .. id
+local found = call('MGET', unpack(records))
+local now, kept = {}, {} -- key -> its record as it is by now; and those that are still to be written
+for i = 1, changes do
+  now[records[i]] = found[i]
+end
+local j = changes + 2
+for i = 1, changes do
+  local key, id, expected, ttl = records[i], items[i + 1], items[j], items[j + 1]
+  local receipt_at = at + items[j + 2]
   local record = sub(area, at, receipt_at - 1)
-  at = receipt_at + items[j + 4]
-  local ok, first
-  if expected == 0 then
-    local unless = items[j + 10]
+  at = receipt_at + items[j + 3]
+  local before, ok, first = now[key], nil, nil
+  if expected ~= 0 then
+    ok = before and sub(before, 1, 4) == revision('>I4', expected)
+  elseif not before then
+    local unless = items[j + 9]
     first = unless ~= '' and call('GET', unless)
     if not first or first == id then
-      first = false
-      ok = call('SET', key, record, 'NX')
-      if ok and unless ~= '' then
-        call('SET', unless, id, 'EX', items[j + 11])
+      first, ok = false, true
+      if unless ~= '' then
+        call('SET', unless, id, 'EX', items[j + 10])
       end
     end
-  elseif call('GETRANGE', key, 0, 3) == struct.pack('>I4', expected) then
-    ok = true
+  end
+  local commands = items[j + 11]
+  local w = j + 12
+  if ok then
+    now[key] = record
     if ttl > 0 then
       call('SET', key, record, 'EX', ttl)
+      kept[key] = nil
     else
-      call('SET', key, record)
+      kept[key] = record
     end
-  end
-  local commands = items[j + 12]
-  local w = j + 13
-  if ok then
     local answers
     for _ = 1, commands do
       local words = items[w]
@@ -124,52 +148,54 @@ for i = 1, items[1] do
       end
       w = w + words + 1
     end
-    local moment = items[j + 6]
+    local moment = items[j + 5]
     if moment > 0 then
-      due[#due + 1] = moment
-      due[#due + 1] = id
+      gather('ZADD', 'due', moment, id)
     elseif moment < 0 then
-      over[#over + 1] = id
+      gather('ZREM', 'due', id)
+    end
+    if items[j + 6] ~= '' then
+      gather('SADD', items[j + 6], id)
     end
     if items[j + 7] ~= '' then
-      gather(into, items[j + 7], id)
+      gather('SREM', items[j + 7], id)
     end
     if items[j + 8] ~= '' then
-      gather(left, items[j + 8], id)
-    end
-    if items[j + 9] ~= '' then
       answers = answers or { 1 }
-      answers[#answers + 1] = call('XADD', items[j + 9], '*', 'b', sub(area, receipt_at, at - 1))
+      answers[#answers + 1] = call('XADD', items[j + 8], '*', 'b', sub(area, receipt_at, at - 1))
     end
     out[i] = answers or 1
   else
     for _ = 1, commands do
       w = w + items[w] + 1
     end
-    for event = events + 1, events + items[j + 5] do
+    for event = events + 1, events + items[j + 4] do
       untold[event] = true
     end
     if first then
       out[i] = { 3, first }
     else
-      local now = call('GET', key)
-      out[i] = now == record and 2 or { 0, now }
+      out[i] = before == record and 2 or { 0, before }
     end
   end
-  events = events + items[j + 5]
+  events = events + items[j + 4]
   j = w
 end
-if #due > 0 then
-  call('ZADD', 'due', unpack(due))
+local written = {}
+for key, record in pairs(kept) do
+  written[#written + 1] = key
+  written[#written + 1] = record
 end
-if #over > 0 then
-  call('ZREM', 'due', unpack(over))
+if #written > 0 then
+  call('MSET', unpack(written))
 end
-for key, ids in pairs(into) do
-  call('SADD', key, unpack(ids))
+for _, command in ipairs({ 'ZADD', 'ZREM', 'SADD', 'SREM', 'HSET' }) do -- what came into a hand may have left it, too
+  for key, words in pairs(gathered[command] or {}) do
+    call(command, key, unpack(words))
+  end
 end
-for key, ids in pairs(left) do
-  call('SREM', key, unpack(ids))
+for key, ttl in pairs(lives) do
+  call('EXPIRE', key, ttl)
 end
 local feed = ARGV[3]
 if next(untold) then -- of changes that were not made nothing is told

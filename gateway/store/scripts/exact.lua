@@ -1,7 +1,16 @@
--- Messages by the ids that channels gave them. ARGV: u:{channel}:{id} ... Returns a record or false for each.
+-- Messages by the ids that a channel gave them. ARGV: channel, today, how many days back, id ...
+-- Returns a record or false for each.
+local channel, today, days = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local out = {}
-for i = 1, #ARGV do
-  local id = redis.call('GET', ARGV[i])
-  out[i] = id and redis.call('GET', 'm:' .. id)
+for i = 4, #ARGV do
+  local id
+  for day = today, today - days, -1 do
+    id = redis.call('HGET', 'ids:' .. channel .. ':' .. day, ARGV[i])
+    if id then
+      break
+    end
+  end
+  id = id or redis.call('GET', 'u:' .. channel .. ':' .. ARGV[i]) -- as before 0.2
+  out[i - 3] = id and redis.call('GET', 'm:' .. id)
 end
 return out

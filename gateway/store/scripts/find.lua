@@ -1,6 +1,7 @@
--- Which messages do reports speak of? ARGV[1]: msgpack list of
---   {keys, dest, hold, parked, stray, remote_id, report, ttl, own, anyway}
---   keys    u:{channel}:{id}: the exact id first, then its other forms
+-- Which messages do reports of a channel speak of? ARGV[2]: channel; ARGV[3]: today; ARGV[4]: how many days back its ids
+-- are looked for. ARGV[1]: msgpack list of
+--   {ids, dest, hold, parked, stray, remote_id, report, ttl, own, anyway}
+--   ids     the exact id first, then its other forms
 --   dest    last digits that a message found by another form must be for, and one found by the exact id should be
 --   anyway  1: the exact id is believed for another number too, where no other form fits better
 --   hold    list of messages that were written and never answered, for these addresses; "" asks none
@@ -8,7 +9,19 @@
 --   own     m:{id} where the report names our own id; "" where it does not
 -- Returns for each {record, 1 exact or 2 other form or 3 held or 4 our own id} or false.
 local items = cmsgpack.unpack(ARGV[1])
+local channel, today, days = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local out = {}
+
+-- Our id for a channel's id.
+local function owner(remote_id)
+  for day = today, today - days, -1 do
+    local id = redis.call('HGET', 'ids:' .. channel .. ':' .. day, remote_id)
+    if id then
+      return id
+    end
+  end
+  return redis.call('GET', 'u:' .. channel .. ':' .. remote_id) -- as before 0.2
+end
 
 -- Does a message's number end with these digits? What follows it in the record is its service_type, of 5 octets at most.
 local function is_for(record, digits)
@@ -31,7 +44,7 @@ for i = 1, #items do
   local it = items[i]
   local found, other = false, false
   for j = 1, #it[1] do
-    local id = redis.call('GET', it[1][j])
+    local id = owner(it[1][j])
     local record = id and redis.call('GET', 'm:' .. id)
     if record and (it[2] == '' or is_for(record, it[2])) then
       found = { record, j == 1 and 1 or 2 }

@@ -6,7 +6,7 @@ for i = 1, #ARGV do
   local key = 'm:' .. id
   local head = redis.call('GETRANGE', key, 0, 3)
   if head == '\0\0\0\1' then
-    redis.call('DEL', key, 'e:' .. id)
+    redis.call('DEL', key)
     redis.call('ZREM', 'due', id)
     if unless ~= '' and redis.call('GET', unless) == id then
       redis.call('DEL', unless)

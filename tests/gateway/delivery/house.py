@@ -35,6 +35,7 @@ from gateway.routing.routes import Route
 from gateway.smpp import charset
 from gateway.store import keys, records
 from gateway.store.ledger import Ledger
+from gateway.store.lookups import story_of
 from gateway.store.records import Event
 from gateway.store.valkey import Keep, Store
 from gateway.wiring import Hub, is_text, join_parts, text_of
@@ -46,6 +47,7 @@ from tests.gateway.samples import DAY_S
 
 PATIENCE_S = 600.0  # fallback_after of the usual route
 PARTS_S = 60.0
+RETENTION_S = 172_800
 USUAL = Route("default", ("zap", "operator"), fallback_after=PATIENCE_S)
 SMS_ONLY = Route("sms", ("operator",))
 ZAP_ONLY = Route("zap", ("zap",))
@@ -86,7 +88,7 @@ class House:
         self.esmes = MemoryEsmes(self.later)
         self.desk.esmes, self.esmes.on_receiver = self.esmes, self.desk.receiver_ready
         self.delivery = Delivery(
-            ledger=self.ledger, clock=now, metrics=self.metrics, receipts=self.desk, retention_s=172_800
+            ledger=self.ledger, clock=now, metrics=self.metrics, receipts=self.desk, retention_s=RETENTION_S
         )
         ids = Ids(now(), incarnation)
         self.joining = Joining(store, self.delivery, now, join_parts, self.spawn)
@@ -112,7 +114,7 @@ class House:
         self.replacing = Replacing(store, self.intake, self.delivery, now, self.clock.callLater)
         self.owners: dict[str, str] = {}
         self.replies = Replies(
-            store, self.desk, lambda n: self.normalize(n) or n, charset.choose, lambda: self.owners, self.spawn
+            store, self.desk, now, lambda n: self.normalize(n) or n, charset.choose, lambda: self.owners, self.spawn
         )
         self.hub: Any = Hub()
         self.hub.attempted, self.hub.looked_up = self.delivery.attempted, self.delivery.looked_up
@@ -292,7 +294,7 @@ class House:
         events = [Event(*step) for step in message.trace]
         if message.joined_in and not message.final:
             events += [Event(*step) for step in (await self.read(message.joined_in)).trace]
-        return events + records.unpack_events(await self.store.command("GET", keys.events(message_id)) or b"")
+        return events + (await story_of(self.store, message_id, self.tick(), RETENTION_S))[1]
 
     async def story(self, message_id: str) -> list[str]:
         """The names of its events, in order."""

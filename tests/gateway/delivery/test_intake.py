@@ -14,7 +14,8 @@ from gateway.messages.outcome import Accepted
 from gateway.messages.states import State
 from gateway.routing.routes import Route, When
 from gateway.smpp.constants import CommandStatus
-from gateway.store import keys, records
+from gateway.store import keys
+from gateway.store.lookups import writers_of
 from gateway.store.valkey import Store
 from tests.gateway.delivery.house import SMS_ONLY, USUAL, ZAP_ONLY, House
 from tests.gateway.samples import NUMBER
@@ -242,17 +243,16 @@ async def test_the_last_writer_of_a_number_is_remembered_first(store: Store) -> 
     house = await House(store).start()
     first = await house.submit_one(dest="011 98765-4321")
     second = await house.submit_one(account="shop", source="SHOP")
-    writers = await store.command("LRANGE", keys.writers(NUMBER), "0", "-1")
-    assert [records.decode_writer(one).id for one in writers] == [second, first]
-    assert [records.decode_writer(one).dest for one in writers] == ["+55 11 98765-4321", "011 98765-4321"]
+    writers = await writers_of(store, NUMBER, house.tick())
+    assert [one.id for one in writers] == [second, first]
+    assert [one.dest for one in writers] == ["+55 11 98765-4321", "011 98765-4321"]
 
 
 @pytest_twisted.ensureDeferred
-async def test_no_more_than_fifty_writers_of_a_number_are_kept(store: Store) -> None:
+async def test_no_more_than_fifty_writers_of_a_number_are_looked_at(store: Store) -> None:
     house = await House(store).start()
     ids = await house.submit(*(house.message() for _ in range(60)))
-    writers = await store.command("LRANGE", keys.writers(NUMBER), "0", "-1")
-    assert [records.decode_writer(one).id for one in writers] == ids[:9:-1]
+    assert [one.id for one in await writers_of(store, NUMBER, house.tick())] == ids[:9:-1]
 
 
 @pytest_twisted.ensureDeferred

@@ -11,8 +11,9 @@ from gateway.delivery.receipts import AT_MOST_IN_MEMORY, READ_AT_ONCE, RETRY_S, 
 from gateway.messages.message import Mo, Receipt
 from gateway.messages.states import State
 from gateway.store import keys, records
+from gateway.store.lookups import story_of
 from gateway.store.valkey import Store
-from tests.gateway.delivery.house import House
+from tests.gateway.delivery.house import RETENTION_S, House
 from tests.gateway.samples import DAY_S, NUMBER
 
 
@@ -62,7 +63,7 @@ async def test_the_trace_tells_when_it_was_sent_and_answered(store: Store) -> No
     house.clock.advance(3)
     bind.answer()
     await house.settle()
-    sent, answered = records.unpack_events(await store.command("GET", keys.events("m00000")))
+    _, (sent, answered) = await story_of(store, "m00000", house.tick(), RETENTION_S)
     assert (sent.event, answered.event) == ("receipt_sent", "receipt_answered")
     assert answered.at - sent.at == pytest.approx(3, abs=0.01)
 
@@ -233,7 +234,7 @@ async def test_a_refusal_for_good_is_the_last_word(store: Store, status: int) ->
     await house.passes(1000)
     assert len(bind.got) == 1
     assert await left(house) == 0
-    assert records.unpack_events(await store.command("GET", keys.events("m00000")))[-1].detail == f"0x{status:08X}"
+    assert (await story_of(store, "m00000", house.tick(), RETENTION_S))[1][-1].detail == f"0x{status:08X}"
 
 
 @pytest_twisted.ensureDeferred

@@ -11,7 +11,7 @@ from gateway.messages.outcome import Status
 from gateway.messages.states import State
 from gateway.routing.routes import Route, When
 from gateway.smpp.constants import CommandStatus
-from gateway.store import keys, records
+from gateway.store.lookups import writers_of
 from gateway.store.valkey import Store
 from tests.gateway.delivery.house import SMS_ONLY, House
 from tests.gateway.delivery.test_operations import asked, cancel, replace
@@ -145,8 +145,8 @@ async def test_each_is_found_by_its_number(store: Store) -> None:
     house = await House(store, SMS_ONLY).start()
     message_id = await submitted(house, *NUMBERS)
     for number, one in zip(NUMBERS, (message_id, f"{message_id}.2", f"{message_id}.3"), strict=True):
-        (row,) = await store.command("LRANGE", keys.writers(number), "0", "-1")
-        assert records.decode_writer(row).id == one
+        (writer,) = await writers_of(store, number, house.tick())
+        assert writer.id == one
 
 
 @pytest_twisted.ensureDeferred

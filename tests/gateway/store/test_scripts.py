@@ -13,11 +13,13 @@ from gateway.messages.message import Attempted, Message
 from gateway.messages.outcome import Report, Status
 from gateway.messages.states import State
 from gateway.store import keys, records
+from gateway.store.lookups import story_of
 from gateway.store.valkey import Store
 from tests.gateway.samples import NUMBER, START, accepted, attempt
 from tests.gateway.store.test_ledger import Desk
 
 HAND = keys.hand("gw1", "operator")
+TODAY = int(START // keys.DAY_S)
 
 
 async def queue(store: Store, *messages: Message, channel: str = "operator") -> None:
@@ -147,7 +149,7 @@ def asked(
     anyway: int = 1,
 ) -> Any:
     return (
-        [keys.remote("operator", one) for one in (remote_id, *forms)],
+        [remote_id, *forms],
         dest,
         hold,
         keys.parked("operator", remote_id) if park else "",
@@ -162,7 +164,7 @@ def asked(
 
 async def find(store: Store, *items: Any) -> list[tuple[str, int] | None]:
     """For each: (message id, 1 exact 2 other form 3 held), or None."""
-    answers = await store.call("find", msgspec.msgpack.encode(items))
+    answers = await store.call("find", msgspec.msgpack.encode(items), "operator", str(TODAY), "3")
     return [(records.unpack(answer[0]).id, answer[1]) if answer else None for answer in answers]
 
 
@@ -172,8 +174,8 @@ HELD = keys.held("operator", "28940", NUMBER)
 @pytest_twisted.ensureDeferred
 async def test_the_exact_id_comes_before_its_other_forms(store: Store) -> None:
     desk = Desk(store)
-    await desk.write(accepted("m1"), [("SET", keys.remote("operator", "0E99"), "m1")])
-    await desk.write(accepted("m2"), [("SET", keys.remote("operator", "3737"), "m2")])
+    await desk.write(accepted("m1"), [("HSET", keys.remote_ids("operator", TODAY), "0E99", "m1")])
+    await desk.write(accepted("m2"), [("HSET", keys.remote_ids("operator", TODAY), "3737", "m2")])
     assert await find(store, asked("0E99", "3737"), asked("E99", "0E99"), asked("E98", "e98")) == [
         ("m1", 1),
         ("m1", 2),
@@ -183,7 +185,7 @@ async def test_the_exact_id_comes_before_its_other_forms(store: Store) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_an_other_form_counts_only_for_the_message_of_the_same_number(store: Store) -> None:
-    await Desk(store).write(accepted("m1"), [("SET", keys.remote("operator", "e99"), "m1")])
+    await Desk(store).write(accepted("m1"), [("HSET", keys.remote_ids("operator", TODAY), "e99", "m1")])
     assert await find(store, asked("E99", "e99", dest=NUMBER[-8:])) == [("m1", 2)]
     assert await find(store, asked("E99", "e99", dest="99999999")) == [None]
     assert await find(store, asked("e99", dest="99999999")) == [("m1", 1)], "the exact id needs no number"
@@ -194,8 +196,8 @@ async def test_an_other_form_counts_only_for_the_message_of_the_same_number(stor
 async def test_the_number_tells_an_exact_id_from_another_messages_form(store: Store) -> None:
     desk = Desk(store)
     other = accepted("m1", msisdn="5521900000000")
-    await desk.write(other, [("SET", keys.remote("operator", "1001"), "m1")])
-    await desk.write(accepted("m2"), [("SET", keys.remote("operator", "3e9"), "m2")])
+    await desk.write(other, [("HSET", keys.remote_ids("operator", TODAY), "1001", "m1")])
+    await desk.write(accepted("m2"), [("HSET", keys.remote_ids("operator", TODAY), "3e9", "m2")])
     assert await find(
         store,
         asked("1001", "3e9", dest=NUMBER[-8:]),
@@ -207,7 +209,7 @@ async def test_the_number_tells_an_exact_id_from_another_messages_form(store: St
 
 @pytest_twisted.ensureDeferred
 async def test_an_id_whose_message_is_gone_names_nobody(store: Store) -> None:
-    await store.command("SET", keys.remote("operator", "77"), "gone")
+    await store.command("HSET", keys.remote_ids("operator", TODAY), "77", "gone")
     assert await find(store, asked("77")) == [None]
 
 
@@ -269,9 +271,9 @@ async def test_a_report_that_is_not_to_be_parked_leaves_nothing(store: Store) ->
 
 @pytest_twisted.ensureDeferred
 async def test_exact_ids_are_read_many_at_a_time(store: Store) -> None:
-    await Desk(store).write(accepted("m1"), [("SET", keys.remote("zap", "w1"), "m1")])
-    await store.command("SET", keys.remote("zap", "w2"), "gone")
-    answers = await store.call("exact", *(keys.remote("zap", one) for one in ("w0", "w1", "w2")))
+    await Desk(store).write(accepted("m1"), [("HSET", keys.remote_ids("zap", TODAY), "w1", "m1")])
+    await store.command("HSET", keys.remote_ids("zap", TODAY), "w2", "gone")
+    answers = await store.call("exact", "zap", str(TODAY), "3", "w0", "w1", "w2")
     assert [records.unpack(one).id if one else None for one in answers] == [None, "m1", None]
 
 
@@ -350,12 +352,13 @@ async def test_an_acknowledged_receipt_leaves_the_stream_and_its_steps_are_kept_
     await store.command("XADD", "r:billing", "7-2", "b", "reply")
     steps = records.pack_events([(START, "receipt_sent", "", ""), (START + 1, "receipt_answered", "", "")])
     feed = msgspec.msgpack.encode([{"id": "m1"}])
-    gone, traces = [["r:billing", "7-1", "7-2"]], ["m1", len(steps)]
-    await store.call("answered", records.encode(gone), records.encode(traces), steps, "3600", feed, "100")
+    gone, told = [["r:billing", "7-1", "7-2"]], ["m1", len(steps)]
+    day = keys.told(TODAY)
+    await store.call("answered", records.encode(gone), records.encode(told), steps, day, "3600", feed, "100")
     assert await store.command("XLEN", "r:billing") == 0
-    trace = records.unpack_events(await store.command("GET", keys.events("m1")))
+    _, trace = await story_of(store, "m1", START + 86400, 3600)
     assert [event.event for event in trace] == ["receipt_sent", "receipt_answered"]
-    assert 3590 <= await store.command("TTL", keys.events("m1")) <= 3600
+    assert 3590 <= await store.command("TTL", day) <= 3600
     assert await store.command("XLEN", keys.FEED) == 1
 
 

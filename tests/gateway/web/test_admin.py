@@ -41,6 +41,7 @@ def admin_of(house: House) -> NodeAdmin:
         binds=lambda: {"billing": [{"type": "transceiver", "peer": "127.0.0.1", "since": "2026-09-21T12:00:00Z"}]},
         country=lambda: "BR",
         default_validity=lambda: 86400.0,
+        retention_s=lambda: 172800.0,
         reload=lambda: ([], []),
         clock=house.tick,
         shapes=Unmatched(house.store, house.clock.callLater),

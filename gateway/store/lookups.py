@@ -1,0 +1,25 @@
+"""What is gathered by the day and has to be looked for: who wrote to a number, and what became of a receipt."""
+
+from __future__ import annotations
+
+from gateway.store import keys, records
+from gateway.store.records import Event, Writer
+from gateway.store.valkey import Keep, Store
+
+
+async def writers_of(
+    store: Store, msisdn: str, now: float, most: int = keys.LAST_WRITERS, keep: Keep = Keep.OVER_LINKS
+) -> list[Writer]:
+    """Who wrote to a number last, the newest first. now: epoch seconds."""
+    today, back = int(now // keys.DAY_S), keys.LAST_WRITERS_DAYS
+    found = await store.call("writers", msisdn, str(today), str(back), str(most), keep=keep)
+    return [records.decode_writer(one) for one in found]
+
+
+async def story_of(store: Store, message_id: str, now: float, retention_s: float) -> tuple[bytes | None, list[Event]]:
+    """A message's record, None when there is none, and what was written about its receipt.
+
+    retention_s: how long finished messages are kept."""
+    today, back = int(now // keys.DAY_S), int(retention_s // keys.DAY_S) + 2
+    record, told = await store.call("story", message_id, str(today), str(back), keep=Keep.OVER_LINKS)
+    return record, records.unpack_events(told or b"")

@@ -17,7 +17,7 @@ class Entry(msgspec.Struct, frozen=True):
     """One line. repr shows no number."""
 
     at: float
-    what: str  # submit | receipt | send | sent | delivered
+    what: str  # submit | receipt | send | sent | delivered | told-sent | told-delivered
     number: str
     id: str = "-"
     status: int = 0

@@ -68,7 +68,9 @@ def provider(options: argparse.Namespace, clock: Clock) -> EvolutionSimulator:
     journal = Journal(options.journal)
 
     def told(what: str, sent: Sent) -> None:
-        journal.write(Entry(float(clock.seconds()), what, sent.person, sent.message_id or "-", sent.status))
+        journal.write(
+            Entry(float(clock.seconds()), what.replace(" ", "-"), sent.person, sent.message_id or "-", sent.status)
+        )
 
     webhooks = Webhooks(http_post(clock), clock, url=options.webhook, first_gap_s=0.5)
     settings = EvolutionSettings(key=os.environ["ZAP_KEY"], share=options.share)

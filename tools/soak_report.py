@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
@@ -16,7 +17,6 @@ from tools.soak_audit import Left
 from tools.soak_world import WINDOW, Plan
 
 WITHIN_S = 0.5  # an answer so young at a kill may not have been written down
-DELIVERY_S = 0.2  # from a provider's answer to its last ack
 RECOVERED_S = 10.0  # after a kill, egress is not compared for so long
 WAITING_S = 1.0  # a channel has this much work before it when its rate is compared
 
@@ -128,15 +128,25 @@ def reached(operator: Iterable[Entry], provider: Iterable[Entry]) -> Counter[tup
 
 
 def in_flight(kills: Sequence[Kill], operator: Iterable[Entry], provider: Iterable[Entry]) -> set[str]:
-    """The numbers whose text was with a peer while the gateway, or its store, could not hear what became of it."""
-    found = set()
-    for entries, what, delivery_s in ((operator, "submit", 0.0), (provider, "send", DELIVERY_S)):
-        for entry in entries:
-            if entry.what == what and not entry.status:
-                known_at = entry.at + answer_after_s(entry.number[-1]) + delivery_s + WITHIN_S
-                if any(entry.at <= kill.back_at and kill.at <= known_at for kill in kills):
-                    found.add(entry.number)
-    return found
+    """The numbers whose text was with a peer while it, the gateway or the store could not tell or hear what became of
+    it. An operator answers in time; when a provider was heard, its journal says."""
+    spans = [
+        (entry.number, entry.at, entry.at + answer_after_s(entry.number[-1]) + WITHIN_S)
+        for entry in operator
+        if entry.what == "submit" and not entry.status
+    ]
+    provider = list(provider)
+    told = {(entry.number, entry.id): entry.at for entry in provider if entry.what == "told-delivered"}
+    spans += [
+        (entry.number, entry.at, told.get((entry.number, entry.id), math.inf) + WITHIN_S)
+        for entry in provider
+        if entry.what == "send" and not entry.status
+    ]
+    return {
+        number
+        for number, began, known_at in spans
+        if any(began <= kill.back_at and kill.at <= known_at for kill in kills)
+    }
 
 
 def egress(looks: Sequence[Look], kills: Sequence[Kill], operator: Iterable[Entry], rate: float) -> tuple[float, float]:

@@ -92,7 +92,8 @@ class WhatsAppProvider:
         rng: random.Random | None = None,
         watch: Callable[[str, Sent], None] = lambda what, sent: None,
     ) -> None:
-        """watch: told ("send" | "sent" | "delivered" ..., the send) as things happen."""
+        """watch: told ("send" | "sent" | "delivered" ..., the send) as things happen, and "told sent" ... when the
+        webhook of it was taken."""
         self.settings = settings
         self.clock = clock
         self.webhooks = webhooks
@@ -244,7 +245,9 @@ class WhatsAppProvider:
             return
         self._watch(ack.state, sent)
         event = self.status_event(sent, ack, ack.code or script.code)
-        await gatherResults([Deferred.fromCoroutine(self.webhooks.send(event)) for _ in range(script.copies)])
+        answers = await gatherResults([Deferred.fromCoroutine(self.webhooks.send(event)) for _ in range(script.copies)])
+        if any(200 <= status < 300 for status in answers):
+            self._watch(f"told {ack.state}", sent)
 
     async def says(self, number: str, text: str, message_id: str = "") -> int:
         """A person writes to us; returns the status of the webhook's answer."""

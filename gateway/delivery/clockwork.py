@@ -153,15 +153,17 @@ class Clockwork:
             found = await self._store.command("MGET", *map(keys.message, some), keep=Keep.OVER_LINKS)
             # Calls are answered in order: a change sent before this question shows in its answer, a later one is here.
             concerned = self._concerned()
-            gone = [one for one, record in zip(some, found, strict=True) if not record]
-            if gone:  # taken back from the channel after their ESME was refused
-                await self._store.command("SREM", dispatcher.hand_key, *gone, keep=Keep.OVER_LINKS)
-            for record in filter(None, found):
-                message = records.unpack(record)
-                if not message.in_hand or message.final or message.id in dispatcher.in_hand or message.id in concerned:
+            gone = []  # taken back after their ESME was refused, or ended while the channel had them
+            for message_id, record in zip(some, found, strict=True):
+                if message_id in dispatcher.in_hand or message_id in concerned:
                     continue
-                if message.attempts and message.attempts[-1].channel == dispatcher.channel.name:
+                message = records.unpack(record) if record else None
+                if message is None or message.final or not message.in_hand:
+                    gone.append(message_id)
+                elif message.attempts and message.attempts[-1].channel == dispatcher.channel.name:
                     stranded.append(message)
+            if gone:
+                await self._store.command("SREM", dispatcher.hand_key, *gone, keep=Keep.OVER_LINKS)
         return stranded
 
     def _give_back(self, dispatcher: Dispatcher, messages: list[Message], why: str) -> None:

@@ -207,3 +207,14 @@ async def test_a_message_that_was_taken_back_leaves_the_hand_with_the_next_start
     house = await House(store, SMS_ONLY).start()
     assert house.operator.taken == []
     assert await store.command("SCARD", keys.hand("gw1", "operator")) == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_message_that_ended_while_its_channel_had_it_leaves_the_hand_with_the_next_start(store: Store) -> None:
+    house = await House(store, SMS_ONLY).start()
+    message_id = await house.submit_one(expires_at=house.tick() + 60)
+    await house.passes(61)  # the operator has it still, and never answers
+    assert (await house.read(message_id)).state is State.EXPIRED
+    house.die()
+    await House(store, SMS_ONLY, clock=house.clock, incarnation=2).start()
+    assert await store.command("SCARD", keys.hand("gw1", "operator")) == 0

@@ -227,8 +227,8 @@ class Node(Service):
         """A reply, so that whichever account gets it reads what was written."""
         return charset.choose_common(text, {account.default_alphabet for account in self._config.smpp_server.accounts})
 
-    def _revoke(self, message_id: str) -> None:
-        self.store.call("revoke", message_id).addErrback(lambda _: None)
+    def _revoke(self, *words: str) -> None:
+        self.store.call("revoke", *words).addErrback(lambda _: None)
 
     # -- channels
 

@@ -26,6 +26,7 @@ import yaml
 
 from gateway.store.embedded import socket_path
 from tools.demo_stage import CHECKOUT, free_port, short_directory
+from tools.gateway_process import cpu_s
 from tools.node import Node, NodeError
 from tools.units import seconds
 
@@ -128,7 +129,7 @@ class Run:
 
     def cpu_s(self) -> tuple[float, float]:
         """Processor time that gateway and store have taken so far."""
-        return _cpu_s(self.gateway.pid), _cpu_s(self.store_pid)
+        return cpu_s(self.gateway.pid), cpu_s(self.store_pid)
 
     def close(self) -> None:
         for process in reversed(self._processes):
@@ -140,11 +141,6 @@ class Run:
                     process.kill()
                     process.wait()
         shutil.rmtree(self.directory, ignore_errors=True)
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _tail(run: Run) -> str:

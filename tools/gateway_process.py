@@ -46,6 +46,12 @@ def store_pid(directory: Path) -> int:
     return int(found[1]) if found else 0
 
 
+def cpu_s(pid: int) -> float:
+    """Processor time that a process has taken so far. Linux."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class GatewayProcess:
     """One node in one directory. Its log is `gateway.log` there, over all its lives."""
 
@@ -95,6 +101,10 @@ class GatewayProcess:
             return self._log_path.read_text("utf-8", "replace")
         except FileNotFoundError:
             return ""
+
+    def use(self) -> tuple[float, int] | None:
+        """Processor seconds that this life has taken, and lines that all lives have logged; None when it is dead."""
+        return (cpu_s(self.pid), self.log().count("\n")) if self.alive else None
 
     # -- the ends of a gateway
 

@@ -2,6 +2,8 @@
 
     python -m tools.soak                                        the full run: 400/s, a kill every 20 to 60 s, 10 minutes
     python -m tools.soak --rate 200/s --time 2m --every 5s-15s  shorter and harder
+    python -m tools.soak --rate 50/s --time 20m --victims frozen,operator,provider --away 5m-5m --validity 1h
+                                                                long outages: each is away for five minutes (R2)
 
 Gateway, embedded store, both, operator and WhatsApp provider are killed in turn and come back. The operator throttles
 and leaves some submits unanswered. Books kept outside hold what was answered OK against final states, receipts and what
@@ -29,13 +31,14 @@ from tools.node import NodeError
 from tools.soak_audit import Left, StoreReader
 from tools.soak_load import Load
 from tools.soak_report import Kill, Look, Report, in_flight, make_report, reached
-from tools.soak_world import VICTIMS, Plan, World
+from tools.soak_world import FROZEN, VICTIMS, Plan, World
 from tools.units import fraction, per_second, seconds
 
 LOOK_S, TELL_S = 0.1, 5.0
 STALL_S = 2.0  # a machine that gives nobody a turn for so long stood still
 START_S, STOP_S, MARGIN_S = 30.0, 20.0, 60.0
 GATEWAY_AWAY_S, PEER_AWAY_S = (0.1, 1.0), (1.0, 3.0)  # until who was killed is started again
+PEERS = ("operator", "provider")
 NODE, CHANNELS, ACCOUNT = "soak", ("zap", "operator"), "billing"
 LOG_LINES, MOST_TRACES = 40, 6
 
@@ -55,6 +58,7 @@ class Soak:
         self.looks: list[Look] = []
         self.stalls: list[Kill] = []
         self._back_s: list[float] = []
+        self._use: list[tuple[float, float]] = []
         self._reactor, self._tell = reactor, tell
         self._random = random.Random(plan.seed)
         self._loaded = self._over = False
@@ -95,7 +99,7 @@ class Soak:
                 plan=self.plan, kills=self.kills, stalls=self.stalls, books=self.load.books,
                 submitted=self.load.submitted, ends=ends, left=left,
                 operator=self._entries["operator"], provider=self._entries["provider"], looks=self.looks,
-                back_s=self._back_s, answer_s=self.load.answer_s, exit_status=status, stop_s=stop_s,
+                back_s=self._back_s, use=self._use, answer_s=self.load.answer_s, exit_status=status, stop_s=stop_s,
             )  # fmt: skip
         finally:
             self._over = True
@@ -160,17 +164,32 @@ class Soak:
         at = self._reactor.seconds()
         self._say(f"kill -9 {victim}")
         away_s = 0.0
+        before = self.world.gateway.use()
         if again:
-            away_s = self._random.uniform(*(PEER_AWAY_S if victim in ("operator", "provider") else GATEWAY_AWAY_S))
+            usual = PEER_AWAY_S if victim in PEERS else GATEWAY_AWAY_S
+            away_s = self._random.uniform(*(self.plan.away_s or usual))
             await pause(self._reactor, away_s)
+            if self.plan.away_s and before is not None and (use := self.world.gateway.use()) is not None:
+                self._use.append(((use[0] - before[0]) / away_s, (use[1] - before[1]) / away_s))
             for who in again:
                 self.world.start(who)
-        if victim not in ("operator", "provider"):
+        back_at = self._reactor.seconds()
+        if victim not in PEERS:
             took_s = await self._until(lambda: self.load.last_taken_at > at, 60.0, "submits are taken again")
-            self._back_s.append(away_s + took_s)
+            self._back_s.append(took_s if self.plan.away_s else away_s + took_s)
             self.kills.append(Kill(at, victim, self._reactor.seconds()))
-        else:
-            self.kills.append(Kill(at, victim, at))
+            return
+        self.kills.append(Kill(at, victim, at))
+        if self.plan.away_s:
+            took_s = await self._until(
+                lambda: self._reached_since(victim, back_at), 60.0, f"the {victim} is used again"
+            )
+            self._back_s.append(took_s)
+
+    def _reached_since(self, peer: str, at: float) -> bool:
+        """Has the peer been given a text since?"""
+        self._read_journals()
+        return any(entry.at > at and entry.what in ("submit", "send") for entry in self._entries[peer][-50:])
 
     # -- looking
 
@@ -252,7 +271,9 @@ def plan_of(words: list[str]) -> tuple[Plan, str]:
     parser.add_argument("--rate", type=per_second, default=usual.rate, metavar="RATE", help="submits, as 400/s")
     parser.add_argument("--time", type=seconds, default=usual.duration_s, metavar="T", help="of the load, as 10m")
     parser.add_argument("--every", type=_span, default=usual.kill_every_s, metavar="T-T", help="kills, as 20s-60s")
-    parser.add_argument("--victims", default=",".join(VICTIMS), help="of %(default)s")
+    parser.add_argument("--victims", default=",".join(VICTIMS), help=f"of %(default)s,{FROZEN}")
+    parser.add_argument("--away", type=_span, default=None, metavar="T-T",
+                        help="who was killed stays away so long, as 10m-10m; default: a second or so")  # fmt: skip
     parser.add_argument("--validity", type=seconds, default=float(usual.validity_s), metavar="T")
     parser.add_argument("--whatsapp", type=fraction, default=usual.whatsapp, metavar="SHARE", help="of people with it")
     parser.add_argument("--operator-rate", type=per_second, default=0.0, metavar="RATE",
@@ -261,11 +282,11 @@ def plan_of(words: list[str]) -> tuple[Plan, str]:
     parser.add_argument("--report", default="var/soak-report.md", help="file (%(default)s)")
     options = parser.parse_args(words)
     victims = tuple(options.victims.split(","))
-    if not set(victims) <= set(VICTIMS):
-        parser.error(f"--victims: choose from {', '.join(VICTIMS)}")
+    if not set(victims) <= {*VICTIMS, FROZEN}:
+        parser.error(f"--victims: choose from {', '.join(VICTIMS)}, {FROZEN}")
     plan = Plan(
         rate=options.rate, duration_s=options.time, kill_every_s=options.every, victims=victims, seed=options.seed,
-        validity_s=int(options.validity), whatsapp=options.whatsapp,
+        validity_s=int(options.validity), whatsapp=options.whatsapp, away_s=options.away,
         operator_rate=options.operator_rate or round(options.rate * (1 - options.whatsapp) * 0.925),
     )  # fmt: skip
     return plan, options.report

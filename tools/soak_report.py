@@ -17,6 +17,7 @@ from tools.soak_audit import Left
 from tools.soak_world import WINDOW, Plan
 
 WITHIN_S = 0.5  # an answer so young at a kill may not have been written down
+BACK_S = 15.0  # R2: so soon after the return of who was away work goes on
 RECOVERED_S = 10.0  # after a kill, egress is not compared for so long
 WAITING_S = 1.0  # a channel has this much work before it when its rate is compared
 
@@ -56,7 +57,10 @@ class Report(msgspec.Struct, frozen=True):
     unexplained: list[str]  # numbers reached twice that were not
     contended: float  # segments a second to the operator, with ingress and a queue; 0: not seen
     uncontended: float  # the same without ingress
-    back_s: list[float]  # from a kill of gateway or store to the first submit that was answered OK
+    # From a kill of gateway or store to the first submit that was answered OK; with long outages from the return of
+    # who was away to that, or to the first text that it was given.
+    back_s: list[float]
+    use: list[tuple[float, float]]  # during long outages: the gateway's share of a core, and lines it logged a second
     answer_ms: tuple[float, float]  # median and 99 %
     exit_status: int | None
     stop_s: float
@@ -65,9 +69,10 @@ class Report(msgspec.Struct, frozen=True):
     def good(self) -> bool:
         """Was every promise kept?"""
         most_held = sum(kill.victim in ("gateway", "both", "operator") for kill in self.kills) * WINDOW
+        in_time = not self.plan.away_s or max(self.back_s, default=0.0) <= BACK_S
         return (
             self.audit.balanced and self.left.nothing and not self.unexplained and len(self.audit.held) <= most_held
-            and self.exit_status == 0 and self.stop_s <= 10.0
+            and self.exit_status == 0 and self.stop_s <= 10.0 and in_time
         )  # fmt: skip
 
     def lines(self) -> list[str]:
@@ -98,7 +103,8 @@ class Report(msgspec.Struct, frozen=True):
                                   f"{self.left.in_hand} in hand"),
             ("egress under ingress", _share(self.contended, self.uncontended)),
             ("submit answered", f"{self.answer_ms[0]:.1f} ms median, {self.answer_ms[1]:.1f} ms at 99 %"),
-            ("submits taken again after a kill", _spread(self.back_s)),
+            ("work goes on after a return" if plan.away_s else "submits again after a kill", _spread(self.back_s)),
+            *([("gateway meanwhile, at most", _use(self.use))] if self.use else []),
             ("SIGTERM", f"exit status {self.exit_status} after {self.stop_s:.1f} s"),
             ("VERDICT", "every promise kept" if self.good else "A PROMISE WAS BROKEN"),
         ]  # fmt: skip
@@ -114,6 +120,10 @@ def _share(contended: float, uncontended: float) -> str:
     if not contended or not uncontended:
         return "not compared: the queue was never long enough"
     return f"{contended:.0f}/s with, {uncontended:.0f}/s without: {contended / uncontended:.0%}"
+
+
+def _use(seen: Sequence[tuple[float, float]]) -> str:
+    return f"{max(share for share, _ in seen):.1%} of a core, {max(lines for _, lines in seen):.2f} log lines/s"
 
 
 def _spread(values: Sequence[float]) -> str:
@@ -165,7 +175,8 @@ def egress(looks: Sequence[Look], kills: Sequence[Kill], operator: Iterable[Entr
 def make_report(
     *, plan: Plan, kills: list[Kill], stalls: list[Kill], books: Books, submitted: int,
     ends: Mapping[str, End], left: Left,
-    operator: list[Entry], provider: list[Entry], looks: list[Look], back_s: list[float], answer_s: list[float],
+    operator: list[Entry], provider: list[Entry], looks: list[Look], back_s: list[float],
+    use: list[tuple[float, float]], answer_s: list[float],
     exit_status: int | None, stop_s: float,
 ) -> Report:  # fmt: skip
     """Hold everything against everything."""
@@ -187,7 +198,7 @@ def make_report(
         reached=dict(Counter(peer for peer, _ in seen)), audit=audit, left=left, receipts=dict(stats),
         receipts_twice=books.receipts_twice, in_flight=len(doubtful),
         unexplained=[number for number in audit.reached_twice if number not in doubtful],
-        contended=contended, uncontended=uncontended, back_s=back_s,
+        contended=contended, uncontended=uncontended, back_s=back_s, use=use,
         answer_ms=(ordered[len(ordered) // 2] * 1000, ordered[int(len(ordered) * 0.99)] * 1000),
         exit_status=exit_status, stop_s=stop_s,
     )  # fmt: skip

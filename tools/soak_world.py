@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -17,6 +18,7 @@ from tools.node import Node
 
 WINDOW = 100  # unanswered submit_sm: as many may die with the link to the operator
 VICTIMS = ("gateway", "store", "both", "operator", "provider")
+FROZEN = "frozen"  # as a victim: the store stops answering without a word, and goes on later
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -26,6 +28,7 @@ class Plan(msgspec.Struct, frozen=True):
     duration_s: float = 600.0
     kill_every_s: tuple[float, float] = (20.0, 60.0)
     victims: tuple[str, ...] = VICTIMS
+    away_s: tuple[float, float] | None = None  # how long who was killed stays away; None: a second or so
     quiet_s: float = 5.0  # without a kill before the load ends
     validity_s: int = 180  # what died with a socket is held until then
     fallback_after_s: int = 30
@@ -49,6 +52,7 @@ class World:
         self.password, token, self._key = (secrets.token_hex(4) for _ in range(3))
         self.node = Node(f"http://127.0.0.1:{self.http_port}", token)
         self._peers: dict[str, subprocess.Popen[bytes]] = {}
+        self._frozen = 0  # the process
         self.gateway.configure(self._configuration(token))
 
     def _configuration(self, token: str) -> dict[str, Any]:
@@ -96,6 +100,9 @@ class World:
         if who == "gateway":
             self.gateway.start()
             return
+        if who == FROZEN:
+            os.kill(self._frozen, signal.SIGCONT)
+            return
         plan = self.plan
         environ = {**os.environ, "OPERATOR_PASSWORD": self.password, "ZAP_KEY": self._key}
         words = ["--port", str(self._ports[who]), "--journal", self.journal(who)]
@@ -114,6 +121,9 @@ class World:
         if victim in ("operator", "provider"):
             self._peers[victim].kill()
             self._peers[victim].wait()
+            return [victim]
+        if victim == FROZEN:
+            self._frozen = self.gateway.freeze_store()
             return [victim]
         store = self.gateway.find_store()
         if victim in ("gateway", "both"):

@@ -86,11 +86,11 @@ class Intake:
         is_text: Callable[[Message], bool],
         parts_timeout_s: float,
         max_messages: int,
-        revoke: Callable[[str], None],
+        revoke: Callable[[str, str, str], None],
     ) -> None:
         """text_of: the decoded text; is_text: may it be read as one at all (no binary, ports, silent types, flash)?
-        revoke(id): take back a message whose ESME was refused because the store was too slow; behind a space there may
-        be the key that remembers its text."""
+        revoke(id, key, hand): take back a message whose ESME was refused because the store was too slow. key: that
+        remembers its text, or ""; hand: that it came into, or ""."""
         self._store, self._ledger, self._delivery, self._parts = store, ledger, delivery, parts
         self.ids, self._clock, self._metrics = ids, clock, metrics
         self._text_of, self._is_text, self._revoke = text_of, is_text, revoke
@@ -306,7 +306,7 @@ class Intake:
                 taker.release(message.segments)
             elif message.attempts:
                 self._delivery.dispatchers[message.attempts[0].channel].refuse(message.id)
-            self._revoke(f"{message.id} {turn.key}" if turn.key else message.id)
+            self._revoke(message.id, turn.key, turn.into)
             return
         del self._accepting[message.id]
         self._metrics.count("pombo_submitted", message.account)

@@ -1,17 +1,15 @@
--- Takes back messages whose answer was a refusal because the store was too slow. Only what nobody touched.
--- ARGV: ids, each alone or before a space and the key that would call the next message of its text a repetition.
-local gone = 0
-for i = 1, #ARGV do
-  local id, unless = string.match(ARGV[i], '^(%S+) ?(%S*)$')
-  local key = 'm:' .. id
-  local head = redis.call('GETRANGE', key, 0, 3)
-  if head == '\0\0\0\1' then
-    redis.call('DEL', key)
-    redis.call('ZREM', 'due', id)
-    if unless ~= '' and redis.call('GET', unless) == id then
-      redis.call('DEL', unless)
-    end
-    gone = gone + 1
-  end
+-- Takes back a message whose answer was a refusal because the store was too slow, unless somebody has touched it.
+-- ARGV: its id; the key that would call the next message of its text a repetition, or ''; the hand it came into, or ''.
+local id, unless, hand = unpack(ARGV)
+if redis.call('GETRANGE', 'm:' .. id, 0, 3) ~= '\0\0\0\1' then
+  return 0
 end
-return gone
+redis.call('DEL', 'm:' .. id)
+redis.call('ZREM', 'due', id)
+if unless ~= '' and redis.call('GET', unless) == id then
+  redis.call('DEL', unless)
+end
+if hand ~= '' then
+  redis.call('SREM', hand, id)
+end
+return 1

@@ -180,8 +180,8 @@ class House:
     def normalize(number: str) -> str | None:
         return parse_destination(number, "BR")
 
-    def revoke(self, message_id: str) -> None:
-        self.store.call("revoke", message_id)
+    def revoke(self, *words: str) -> None:
+        self.store.call("revoke", *words)
 
     def later(self, call: Callable[[], None]) -> None:
         self.clock.callLater(0, call)

@@ -366,13 +366,18 @@ async def test_an_acknowledged_receipt_leaves_the_stream_and_its_steps_are_kept_
 async def test_only_what_nobody_has_touched_can_be_taken_back(store: Store) -> None:
     desk = Desk(store)
     touched = accepted("touched")
-    await desk.write(accepted("new"), [("ZADD", keys.DUE, "1", "new")])
+    await desk.write(accepted("new"), [("ZADD", keys.DUE, "1", "new"), ("SADD", HAND, "new", "other")])
     await desk.write(touched)
     await desk.write(touched)
-    assert await store.call("revoke", "new", "touched", "gone") == 1
-    assert await store.command("EXISTS", keys.message("new")) == 0
-    assert await store.command("EXISTS", keys.message("touched")) == 1
+    await store.command("SET", "dup:new", "new")
+    await store.command("SET", "dup:touched", "touched")
+    assert await store.call("revoke", "new", "dup:new", HAND) == 1
+    assert await store.call("revoke", "touched", "dup:touched", HAND) == 0
+    assert await store.call("revoke", "gone", "", "") == 0
+    assert await store.command("EXISTS", keys.message("new"), "dup:new") == 0
+    assert await store.command("EXISTS", keys.message("touched"), "dup:touched") == 2
     assert await store.command("ZCARD", keys.DUE) == 0
+    assert await store.command("SMEMBERS", HAND) == [b"other"]
 
 
 @pytest_twisted.ensureDeferred

@@ -9,12 +9,12 @@ from twisted.application.service import Application
 from twisted.internet import reactor
 from twisted.logger import ILogObserver
 
-from config.load import ConfigErrors, load
+from config.load import ConfigErrors, load_as_written
 from gateway.store.embedded import embedded_of
 
 path = os.environ.get("POMBO_CONFIG") or "config/pombo.yaml"
 try:
-    config = load(path, os.environ)
+    config, written = load_as_written(path, os.environ)
 except ConfigErrors as wrong:
     print("\n".join(wrong.errors), file=sys.stderr)
     raise SystemExit(1) from None
@@ -28,7 +28,7 @@ from gateway.wiring import make_service
 
 application = Application("pombo")
 application.setComponent(ILogObserver, LogWriter(config.log, sys.stdout))
-node = make_service(config, path, reactor, embedded)
+node = make_service(config, written, path, reactor, embedded)
 node.setServiceParent(application)
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator, PlainValidator, SecretStr, ValidationInfo
+from pydantic import BeforeValidator, PlainValidator, SecretStr, ValidationInfo, WithJsonSchema
 
 from config import endpoints, store_url, units
 from config.countries import COUNTRIES
@@ -285,30 +285,48 @@ def _time_zone(value: object) -> str:
 
 NAME_FORM = "write up to 40 letters, digits, dots, dashes and underscores"
 
+# What each kind looks like in a file, for config.json_schema.
+
+
+def _text_in(form: str, pattern: str = "") -> WithJsonSchema:
+    """Text of a form; `form` also names how its default is written."""
+    known = {"format": form, "pattern": pattern}
+    return WithJsonSchema({"type": "string", **{key: value for key, value in known.items() if value}})
+
+
+_IN_DURATIONS = WithJsonSchema({"type": ["string", "integer"], "format": "duration", "pattern": units.DURATION})
+_TEXTS = {"type": "string"}
+_BODY = {"type": ["array", "object"], "items": _TEXTS, "additionalProperties": _TEXTS}
+
+
 Text = Annotated[str, text()]
 Name = Annotated[str, text(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,39}", NAME_FORM)]
 SystemId = Annotated[str, text(r"[\x21-\x7e]{1,15}", "write 1 to 15 ASCII characters, no spaces (SMPP 3.4, 5.2.1)")]
 SystemType = Annotated[str, text(r"[\x20-\x7e]{0,12}", "write up to 12 printable ASCII characters (SMPP 3.4, 5.2.3)")]
 SourceAddr = Annotated[str, text(r"[\x20-\x7e]{1,20}", "write 1 to 20 printable ASCII characters (SMPP 3.4, 5.2.8)")]
-Secret = Annotated[SecretStr, BeforeValidator(_secret)]
-PasswordHash = Annotated[SecretStr, BeforeValidator(_password_hash)]
+Secret = Annotated[SecretStr, BeforeValidator(_secret), _text_in("")]
+PasswordHash = Annotated[SecretStr, BeforeValidator(_password_hash), _text_in("")]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Ratio = Annotated[float, BeforeValidator(_ratio)]
-Duration = Annotated[float, BeforeValidator(_quantity("duration", units.DURATION_FORM, units.duration, zero=False))]
-DurationOrZero = Annotated[
-    float, BeforeValidator(_quantity("duration", units.DURATION_FORM, units.duration, zero=True))
+Duration = Annotated[
+    float, BeforeValidator(_quantity("duration", units.DURATION_FORM, units.duration, zero=False)), _IN_DURATIONS
 ]
-Rate = Annotated[float, BeforeValidator(_quantity("rate", units.RATE_FORM, units.rate, zero=False))]
-Money = Annotated[Decimal, BeforeValidator(_money)]
+DurationOrZero = Annotated[
+    float, BeforeValidator(_quantity("duration", units.DURATION_FORM, units.duration, zero=True)), _IN_DURATIONS
+]
+Rate = Annotated[
+    float, BeforeValidator(_quantity("rate", units.RATE_FORM, units.rate, zero=False)), _text_in("rate", units.RATE)
+]
+Money = Annotated[Decimal, BeforeValidator(_money), _text_in("money", units.MONEY)]
 ListenEndpoint = Annotated[str, BeforeValidator(_read_by(endpoints.server))]
 ConnectEndpoint = Annotated[str, BeforeValidator(_read_by(endpoints.client))]
 StoreAddress = Annotated[str, BeforeValidator(_read_by(store_url.parse, show=False))]
-Cidr = Annotated[Network, PlainValidator(_network)]
+Cidr = Annotated[Network, PlainValidator(_network), _text_in("")]
 Regex = Annotated[str, BeforeValidator(_regex)]
 HttpUrl = Annotated[str, BeforeValidator(_url)]
 Prefix = Annotated[str, BeforeValidator(_prefix)]
-Hours = Annotated[tuple[int, int], PlainValidator(_hours)]
-Body = Annotated[tuple[str, ...] | dict[str, str], PlainValidator(_body)]
+Hours = Annotated[tuple[int, int], PlainValidator(_hours), _text_in("", units.HOURS)]
+Body = Annotated[tuple[str, ...] | dict[str, str], PlainValidator(_body), WithJsonSchema(_BODY)]
 OneOrMore = BeforeValidator(_one_or_more)
 Lower = BeforeValidator(_lower)
 TimeZone = Annotated[str, BeforeValidator(_time_zone)]

@@ -29,6 +29,14 @@ class ConfigErrors(Exception):
 
 def load(path: str | os.PathLike[str], environ: Mapping[str, str] = os.environ) -> Config:
     """Read a configuration file. ConfigErrors when it is missing, unreadable or wrong in any way."""
+    return load_as_written(path, environ)[0]
+
+
+def load_as_written(
+    path: str | os.PathLike[str], environ: Mapping[str, str] = os.environ
+) -> tuple[Config, dict[str, Any]]:
+    """The configuration, and its values as the file writes them: texts, numbers, lists and mappings, with
+    `Substituted` where something was filled in."""
     name = os.fspath(path)
     try:
         with open(name, "rb") as stream:
@@ -45,7 +53,7 @@ def load(path: str | os.PathLike[str], environ: Mapping[str, str] = os.environ) 
         between(document)
     if document.errors or config is None:
         raise ConfigErrors(_sentences(name, document))
-    return config
+    return config, document.values
 
 
 def _sentences(name: str, document: Document) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import socket
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -124,7 +124,14 @@ class ReconnectSettings(Settings):
 
 
 class SmscSettings(Settings):
-    """A channel to an operator. `source` None keeps the submitted source address."""
+    """A channel to an operator. `source` None keeps the submitted source address.
+
+    IN_BINDS: the keys that its binds are made with; when one of them changes, the binds are made anew."""
+
+    IN_BINDS: ClassVar[tuple[str, ...]] = (
+        "name", "connect", "system_id", "password", "system_type", "bind", "binds", "window", "response_timeout",
+        "enquire_link", "reconnect",
+    )  # fmt: skip
 
     name: Name
     connect: ConnectEndpoint

@@ -6,10 +6,11 @@ import re
 from decimal import Decimal
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,6})?) ?(ms|s|m|h|d)")
-_RATE = re.compile(r"(\d{1,9}(?:\.\d{1,6})?) ?/ ?(s|m|h)")
-_MONEY = re.compile(r"\d{1,12}(?:\.\d{1,8})?")
-_HOURS = re.compile(r"(\d\d):(\d\d) ?- ?(\d\d):(\d\d)")
+DURATION = r"^(\d{1,12}(?:\.\d{1,6})?) ?(ms|s|m|h|d)$"
+RATE = r"^(\d{1,9}(?:\.\d{1,6})?) ?/ ?(s|m|h)$"
+MONEY = r"^\d{1,12}(?:\.\d{1,8})?$"
+HOURS = r"^(\d\d):(\d\d) ?- ?(\d\d):(\d\d)$"
+_DURATION, _RATE, _MONEY, _HOURS = map(re.compile, (DURATION, RATE, MONEY, HOURS))
 
 DURATION_FORM = "write a number and a unit, such as 300ms, 30s, 10m, 36h or 7d"
 RATE_FORM = "write a number per second or minute, such as 50/s or 200/m"

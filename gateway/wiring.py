@@ -23,7 +23,8 @@ from bridge.http import HttpClient
 from bridge.provider import HttpRequest
 from bridge.providers import provider_of
 from config.effects import without_effect, without_fallback
-from config.load import ConfigErrors, load
+from config.export import exported
+from config.load import ConfigErrors, load_as_written
 from config.schema import AccountSettings, BridgeSettings, Config, SmscSettings
 from gateway import descriptors
 from gateway.background import Background
@@ -40,6 +41,7 @@ from gateway.delivery.ports import Channel
 from gateway.delivery.receipts import ReceiptDesk
 from gateway.delivery.replacing import Replacing
 from gateway.delivery.reports import Reports
+from gateway.delivery.resend import Resending
 from gateway.delivery.takeover import Takeover
 from gateway.listening import Listeners
 from gateway.messages.address import parse_destination
@@ -72,12 +74,13 @@ log = Logger("node")
 
 
 def make_service(
-    config: Config, path: str | os.PathLike[str], reactor: Any, embedded: EmbeddedServer | None = None
-) -> Node:
-    """The whole gateway as one service. path: read again on reload. embedded: the server of its store, where one was
-    started beforehand."""
+    config: Config, written: Mapping[str, Any], path: str | os.PathLike[str], reactor: Any,
+    embedded: EmbeddedServer | None = None,
+) -> Node:  # fmt: skip
+    """The whole gateway as one service. written: the configuration as its file has it; path: read again on reload.
+    embedded: the server of its store, where one was started beforehand."""
     protocol.Factory.noisy = False  # else Twisted tells of every connection to a provider
-    return Node(config, path, reactor, embedded)
+    return Node(config, written, path, reactor, embedded)
 
 
 class Hub:
@@ -94,9 +97,10 @@ class Node(Service):
     """One gateway process."""
 
     def __init__(
-        self, config: Config, path: str | os.PathLike[str], reactor: Any, embedded: EmbeddedServer | None = None
-    ) -> None:
-        self._config, self._path, self._reactor = config, path, reactor
+        self, config: Config, written: Mapping[str, Any], path: str | os.PathLike[str], reactor: Any,
+        embedded: EmbeddedServer | None = None,
+    ) -> None:  # fmt: skip
+        self._config, self._written, self._path, self._reactor = config, written, path, reactor
         self._embedded = embedded or embedded_of(config.store)
         self.failed = False
         self.setName("pombo")
@@ -198,7 +202,10 @@ class Node(Service):
             binds=self.bound.status, country=lambda: self._config.country,
             default_validity=lambda: self._config.smpp_server.default_validity,
             retention_s=lambda: self._config.store.retention, clock=self._reactor.seconds, reload=self.reload,
-            shapes=self._unmatched,
+            config=lambda: exported(self._written), shapes=self._unmatched,
+            resending=Resending(
+                self.store, self.receipts, self._reactor.seconds, lambda: self._config.store.retention
+            ),
         )  # fmt: skip
 
     def _spawn(self, work: Any, what: str, logger: Logger = log) -> object:
@@ -401,7 +408,7 @@ class Node(Service):
     def reload(self) -> tuple[list[str], list[str]]:
         """Read the file again and apply it: (what changed, errors). A bad file changes nothing."""
         try:
-            new = load(self._path, os.environ)
+            new, written = load_as_written(self._path, os.environ)
         except ConfigErrors as wrong:
             log.error("the configuration was not reloaded: {n} problems, the first: {first}",
                       n=len(wrong.errors), first=wrong.errors[0])  # fmt: skip
@@ -416,7 +423,7 @@ class Node(Service):
         for name in ("node", "store", "http", "log"):
             if getattr(old, name) != getattr(new, name):
                 log.warn("{name} changed; it takes effect with the next start", name=name)
-        self._config = new
+        self._config, self._written = new, written
         if certificates:
             Listeners.use(certificates)
             changed.append("certificates")

@@ -42,10 +42,6 @@ BINDS = {
     "transmitter": (BindTransmitter,),
     "transmitter_receiver": (BindTransmitter, BindReceiver),
 }
-_IN_BINDS = (
-    "name", "connect", "system_id", "password", "system_type", "bind", "binds", "window", "response_timeout",
-    "enquire_link", "reconnect",
-)  # fmt: skip
 
 
 class Results(Protocol):
@@ -167,7 +163,7 @@ class SmscChannel:
 
     def reconfigure(self, settings: SmscSettings) -> bool:
         """Go on with other settings. False, and nothing is changed: they need other binds, so another channel."""
-        if any(getattr(settings, key) != getattr(self.settings, key) for key in _IN_BINDS):
+        if any(getattr(settings, key) != getattr(self.settings, key) for key in SmscSettings.IN_BINDS):
             return False
         self.settings, self.price = settings, str(settings.price)
         self._outflow.configure(settings)

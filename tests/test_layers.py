@@ -74,6 +74,7 @@ MAY: dict[str, set[str]] = {
     # settings
     "config": {"msgspec", "pydantic"},
     "config.document": {"yaml", "config.fields", "config.references"},
+    "config.export": {"yaml", "pydantic", "config.fields", "config.load", "config.schema"},
     "config.endpoints": {"twisted"},
     "config.secrets": {"cryptography", "pydantic"},
     "config.certificates": {"cryptography"},
@@ -82,6 +83,7 @@ MAY: dict[str, set[str]] = {
         "msgspec", "pydantic", "requests", "twisted", "yaml", "valkey", "config", "gateway.smpp",
         "gateway.store.embedded", "gateway.store.keys", *PORTS,
     },
+    "tools.cli": {"shtab", "tools"},
     "tools.demo": {"twisted", "smpplib", "tools"},
     "tools.demo_client": {"msgspec", "smpplib"},
     "tools.backlog": {

@@ -20,6 +20,7 @@ from config.schema import HttpSettings, StoreSettings
 
 DEFAULT_CONFIG = "config/pombo.yaml"
 TIMEOUT_S = 10.0
+RESEND_S = 600.0  # for as many as there are
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -89,7 +90,7 @@ class Node:
     def ask(self, method: str, path: str, **arguments: Any) -> tuple[int, Any]:
         """(HTTP status, the JSON of the answer, or its text where it is none)."""
         try:
-            response = self._session.request(method, self.url + path, timeout=TIMEOUT_S, **arguments)
+            response = self._session.request(method, self.url + path, **{"timeout": TIMEOUT_S, **arguments})
         except requests.exceptions.SSLError:
             raise NodeError(f"the node's certificate at {self.url} is not trusted; name it in POMBO_CA") from None
         except requests.exceptions.Timeout:
@@ -152,6 +153,27 @@ class Node:
             return str(body["id"]), ""
         reason = body.get("error") if isinstance(body, dict) else ""
         return "", str(reason or f"the node answered with HTTP {status}")
+
+    def reload(self) -> tuple[list[str], list[str]]:
+        """POST /admin/reload: (what changed, errors)."""
+        status, body = self.ask("POST", "/admin/reload")
+        if status not in (200, 422) or not isinstance(body, dict):
+            raise NodeError(f"the node at {self.url} answered with HTTP {status}")
+        return list(body.get("changed", ())), list(body.get("errors", ()))
+
+    def config(self) -> tuple[str, list[str]]:
+        """GET /admin/config: (YAML, the names of variables that stand for secrets of the file)."""
+        found = self._expect("GET", "/admin/config")
+        return str(found["yaml"]), list(found["secrets"])
+
+    def resend_receipts(self, account: str, since: float) -> tuple[int, str]:
+        """POST /admin/receipts/resend: (how many, "") or (0, why not). since: epoch seconds."""
+        order = {"account": account, "since": since}
+        status, body = self.ask("POST", "/admin/receipts/resend", json=order, timeout=RESEND_S)
+        if status == 200 and isinstance(body, dict):
+            return int(body["queued"]), ""
+        reason = body.get("error") if isinstance(body, dict) else ""
+        return 0, str(reason or f"the node answered with HTTP {status}")
 
 
 def store_settings(environ: Mapping[str, str], path: str | None = None) -> StoreSettings:

@@ -6,13 +6,13 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from config.load import ConfigErrors, load
+from config.load import ConfigErrors, load_as_written
 
 
 def run_gateway(path: str, environ: Mapping[str, str]) -> int:
     """Runs until SIGTERM or SIGINT; 1 when the configuration is wrong or the gateway could not start."""
     try:
-        config = load(path, environ)
+        config, written = load_as_written(path, environ)
     except ConfigErrors as wrong:
         print("\n".join(wrong.errors), file=sys.stderr)
         return 1
@@ -29,7 +29,7 @@ def run_gateway(path: str, environ: Mapping[str, str]) -> int:
 
     reactor: Any = default
     start_logging(config.log, sys.stdout)
-    service: Any = make_service(config, path, reactor, embedded)
+    service: Any = make_service(config, written, path, reactor, embedded)
 
     def begin() -> None:
         service.privilegedStartService()

@@ -237,9 +237,8 @@ class Intake:
             message_id, message.account, message.dest, message.dest_ton, message.dest_npi, message.source,
             message.source_ton, message.source_npi,
         )  # fmt: skip
-        written = keys.writer(message.msisdn, now, records.encode(writer))
-        key = keys.writers(int(now // keys.DAY_S))
-        turn.commands.append(("WROTE", key, WRITERS_LIVE_S, records.octets(written)))
+        written = records.octets(records.written(message.msisdn, now, writer))
+        turn.commands.append(("WROTE", keys.writers(int(now // keys.DAY_S)), WRITERS_LIVE_S, written))
         if message.schedule_at > now:
             message.state = State.SCHEDULED
         if message.part is not None and self._waits_for_others(turn):

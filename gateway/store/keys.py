@@ -13,7 +13,7 @@ set:{part key}              hash    part number -> "digest id [id ...]"         
 set:{part key}:done         hash    the same of a set that was joined           10 min
 parts:{part key}            hash    part number -> id, for reports of only one   validity
 r:{account}                 stream  receipts and replies waiting for a bind     receipts_kept
-writers:{day}               zset    who wrote to which number, see writer()      30 days
+writers:{day}               zset    who wrote to which number, see records.written      30 days
 told:{day}                  hash    id -> when its receipt was sent, answered   store.retention + 1 day
 p:{person}                  string  a channel's evidence, see bridge/presence.py given by the writer
 mo:{channel}:{remote_id}    string  an inbound text that was taken              1 day
@@ -28,13 +28,11 @@ numbers                     integer the last one taken for short message ids    
 pombo:events                stream  the event feed                              store.events
 
 {day} is that of the writing, in days since the epoch. What there is one of for each message is gathered in one key a
-day, so that a whole batch of it is one command, and goes with its day. Before 0.2 each was a key of its own, which is
-still read: u:{channel}:{remote_id}, t:{msisdn} (list, newest first) and e:{id}.
+day, so that a whole batch of it is one command, and goes with its day. The first builds gave each a key of its own,
+which is still read: u:{channel}:{remote_id}, t:{msisdn} (list, newest first) and e:{id}.
 """
 
 from __future__ import annotations
-
-import struct
 
 DAY_S = 86400
 DUE = "due"
@@ -103,14 +101,6 @@ def receipts(account: str) -> str:
 
 def writers(day: int) -> str:
     return f"writers:{day}"
-
-
-_MOMENT = struct.Struct(">Q")
-
-
-def writer(msisdn: str, at: float, packed: bytes) -> bytes:
-    """A member of `writers`: sorted by number, then by time. packed: records.Writer."""
-    return b"%b:%b%b" % (msisdn.encode(), _MOMENT.pack(int(at * 1000)), packed)
 
 
 def person(key: str) -> str:

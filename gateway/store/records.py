@@ -90,6 +90,18 @@ def encode(value: object) -> bytes:
 
 
 decode_writer = msgspec.msgpack.Decoder(Writer).decode
+_MOMENT = struct.Struct(">Q")
+
+
+def written(msisdn: str, at: float, writer: Writer) -> bytes:
+    """A member of keys.writers: sorted by number, then by time. at: epoch seconds."""
+    return b"%b:%b%b" % (msisdn.encode(), _MOMENT.pack(int(at * 1000)), _encode(writer))
+
+
+def read_written(member: bytes) -> tuple[float, Writer]:
+    """When, and who."""
+    at = member.index(b":") + 1
+    return _MOMENT.unpack_from(member, at)[0] / 1000, decode_writer(member[at + _MOMENT.size :])
 
 
 class Waiting(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -15,6 +15,7 @@ from gateway.delivery.clockwork import Overview
 from gateway.delivery.intake import Intake
 from gateway.delivery.operations import Operations
 from gateway.delivery.ports import Channel
+from gateway.delivery.resend import Resending
 from gateway.messages.address import ninth_digit_forms, parse_destination
 from gateway.messages.ids import kept_hex, told
 from gateway.messages.message import Message, Priority
@@ -36,11 +37,14 @@ class NodeAdmin:
         channels: Mapping[str, Channel], accounts: Callable[[], Mapping[str, AccountSettings]],
         binds: Callable[[], Mapping[str, list[dict[str, str]]]], country: Callable[[], str],
         default_validity: Callable[[], float], retention_s: Callable[[], float], clock: Callable[[], float],
-        reload: Callable[[], tuple[list[str], list[str]]], shapes: Unmatched,
+        reload: Callable[[], tuple[list[str], list[str]]], config: Callable[[], tuple[str, list[str]]],
+        resending: Resending, shapes: Unmatched,
     ) -> None:  # fmt: skip
+        """config(): the configuration in use, without its secrets; see config.export."""
         self._node, self._store, self._intake, self._operations = node, store, intake, operations
         self._overview, self._channels, self._accounts, self._binds = overview, channels, accounts, binds
         self._country, self._default_validity, self.reload = country, default_validity, reload
+        self.config, self._resending = config, resending
         self._clock, self._shapes, self._retention_s = clock, shapes, retention_s
 
     def status(self) -> dict[str, Any]:
@@ -132,6 +136,18 @@ class NodeAdmin:
         if status == 0x0B:
             raise Refusal(422, "to: no route takes this number")
         raise Refusal(503, "the store takes no messages now; try again later")
+
+    async def resend(self, order: Mapping[str, Any]) -> int:
+        """Receipts of an account once more; Refusal says what is wrong. How many were queued."""
+        account, since = order.get("account"), order.get("since")
+        if account not in self._accounts():
+            raise Refusal(422, "account: not one of smpp_server.accounts")
+        if isinstance(since, bool) or not isinstance(since, int | float):
+            raise Refusal(422, "since: give a moment in seconds since 1970")
+        try:
+            return await self._resending.again(str(account), float(since))
+        except StoreAway as error:
+            raise Refusal(503, f"the store is away: {error}") from None
 
     def _message_of(self, order: Mapping[str, Any]) -> Message:
         unknown = set(order) - {"account", "to", "text", "from", "priority", "validity"}

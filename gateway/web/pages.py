@@ -27,6 +27,8 @@ ALLOWED = {  # pages and the methods they take, for whoever uses another
     ("admin", "status"): "GET",
     ("admin", "unmatched"): "GET",
     ("admin", "reload"): "POST",
+    ("admin", "config"): "GET",
+    ("admin", "receipts", "resend"): "POST",
     ("admin", "messages"): "GET, POST",
 }
 log = Logger("http")
@@ -54,6 +56,10 @@ class Admin(Protocol):
     async def submit(self, order: Mapping[str, Any]) -> str: ...
 
     def reload(self) -> tuple[list[str], list[str]]: ...
+
+    def config(self) -> tuple[str, list[str]]: ...
+
+    async def resend(self, order: Mapping[str, Any]) -> int: ...
 
 
 class Pages:
@@ -107,6 +113,12 @@ class Pages:
             case ("POST", "admin", "reload"):
                 changed, errors = self._admin.reload()
                 return _json(request, 422, {"errors": errors}) if errors else _json(request, 200, {"changed": changed})
+            case ("GET", "admin", "config"):
+                text, secrets = self._admin.config()
+                return _json(request, 200, {"yaml": text, "secrets": secrets})
+            case ("POST", "admin", "receipts", "resend"):
+                order = _object(request, '{"account", "since"}')
+                return _json(request, 200, {"queued": await self._admin.resend(order)})
         for known, allowed in ALLOWED.items():
             if known == (*path,)[: len(known)] and len(path) <= len(known) + (known[-1] == "messages"):
                 request.setHeader(b"allow", allowed.encode())
@@ -152,12 +164,7 @@ class Pages:
         return _json(request, 200, {"messages": await self._admin.messages(number, _limit(request))})
 
     async def _submit(self, request: Request) -> bytes:
-        try:
-            order = json.loads(_body(request, LARGEST_BODY))
-        except ValueError:
-            raise Refusal(422, 'the body is no JSON; send {"account", "to", "text"}') from None
-        if not isinstance(order, dict):
-            raise Refusal(422, 'the body is no object; send {"account", "to", "text"}')
+        order = _object(request, '{"account", "to", "text"}')
         return _json(request, 202, {"id": await self._admin.submit(order)})
 
 
@@ -198,6 +205,17 @@ class _Door(Resource):
 
 def _body(request: Request, most: int) -> bytes:
     return request.content.read(most) if request.content is not None else b""
+
+
+def _object(request: Request, right: str) -> dict[str, Any]:
+    """The body of a request that has to be a JSON object."""
+    try:
+        value = json.loads(_body(request, LARGEST_BODY))
+    except ValueError:
+        raise Refusal(422, f"the body is no JSON; send {right}") from None
+    if not isinstance(value, dict):
+        raise Refusal(422, f"the body is no object; send {right}")
+    return value
 
 
 def _argument(request: Request, name: str) -> str:

@@ -20,7 +20,7 @@ from config.schema import StoreSettings
 from config.secrets import verify_password
 from gateway.store.embedded import EmbeddedServer
 from tests.tools.test_journey import MESSAGE
-from tools import cli, feed
+from tools import cli, feed, node_commands
 from tools.http_door import Reply, site
 from tools.node import NodeError
 from tools.terminal import Terminal
@@ -57,6 +57,7 @@ class FakeNode:
         self.looks = 0
         self.ends = "delivered"
         self.shapes = 1
+        self.errors: list[str] = []
 
     async def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
         if headers.get("authorization") != "Bearer t0ken":
@@ -69,6 +70,16 @@ class FakeNode:
                 return Reply(200, {"unmatched": [UNMATCHED] * self.shapes})
             case "GET", "/admin/messages":
                 return Reply(200, {"messages": [MESSAGE, {**MESSAGE, "id": "m0"}]})
+            case "POST", "/admin/reload":
+                return (
+                    Reply(422, {"errors": self.errors}) if self.errors else Reply(200, {"changed": ["routes", "zap"]})
+                )
+            case "GET", "/admin/config":
+                return Reply(200, {"yaml": "node: gw1\n", "secrets": ["SMSC_CLIENT_OPERATOR_PASSWORD"]})
+            case "POST", "/admin/receipts/resend":
+                self.orders.append(json.loads(body))
+                known = self.orders[-1]["account"] == "billing"
+                return Reply(200, {"queued": 7}) if known else Reply(422, {"error": "account: not one"})
             case "POST", "/admin/messages":
                 self.orders.append(json.loads(body))
                 return (
@@ -95,7 +106,7 @@ def node(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         f"store: {{directory: {tmp_path}/store}}\n"
     )
     monkeypatch.setenv("POMBO_CONFIG", str(config))
-    monkeypatch.setattr(cli, "POLL_S", 0.001)
+    monkeypatch.setattr(node_commands, "POLL_S", 0.001)
     yield fake
     pytest_twisted.blockon(port.stopListening())
 
@@ -134,7 +145,7 @@ async def test_trace_takes_an_id_or_a_number(node: FakeNode, capsys: pytest.Capt
 async def test_trace_of_something_unknown_is_1(
     node: FakeNode, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli.Node, "messages", lambda self, number, limit: [])
+    monkeypatch.setattr(node_commands.Node, "messages", lambda self, number, limit: [])
     assert await pombo("trace", "nothing") == 1
     assert "knows no message" in capsys.readouterr().err
 
@@ -291,7 +302,7 @@ def test_events_are_printed_as_json_lines_with_iso_moments(
 
 def test_status_lines_need_no_terminal() -> None:
     paint: Callable[[], Terminal] = lambda: Terminal(io.StringIO(), {})  # noqa: E731
-    lines = cli.status_lines(STATUS, paint(), now=1_763_719_200.0)
+    lines = node_commands.status_lines(STATUS, paint(), now=1_763_719_200.0)
     assert lines[0] == "node gw1" and not any("\x1b" in line for line in lines)
 
 
@@ -316,3 +327,66 @@ async def test_unmatched_shows_each_shape_with_its_draft(node: FakeNode, capsys:
     node.shapes = 0
     assert await pombo("unmatched") == 0
     assert "had one" in capsys.readouterr().out
+
+
+@pytest_twisted.ensureDeferred
+async def test_reload_says_what_changed_or_why_nothing_did(node: FakeNode, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await pombo("reload") == 0
+    assert capsys.readouterr().out == "reloaded: routes, zap\n"
+    node.errors = ["pombo.yaml:7: routes: is missing"]
+    assert await pombo("reload") == 1
+    assert capsys.readouterr().err == "pombo.yaml:7: routes: is missing\n"
+
+
+@pytest_twisted.ensureDeferred
+async def test_config_prints_yaml_alone_and_names_what_to_set(
+    node: FakeNode, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await pombo("config") == 0
+    said = capsys.readouterr()
+    assert said.out == "node: gw1\n" and "SMSC_CLIENT_OPERATOR_PASSWORD" in said.err
+
+
+@pytest_twisted.ensureDeferred
+async def test_receipts_are_listed_and_sent_again(node: FakeNode, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await pombo("receipts", "pending") == 0
+    assert "billing                 3      1" in capsys.readouterr().out
+    assert await pombo("receipts", "resend", "--account", "billing", "--since", "2026-11-21T10:00") == 0
+    assert node.orders == [{"account": "billing", "since": 1795255200.0}]
+    assert capsys.readouterr().out == "7 receipts are sent to billing again\n"
+    assert await pombo("receipts", "resend", "--account", "nobody", "--since", "2h") == 1
+    assert "account: not one" in capsys.readouterr().err
+    assert await pombo("receipts", "resend", "--account", "billing", "--since", "yesterday") == 2
+    assert "--since" in capsys.readouterr().err
+
+
+@pytest_twisted.ensureDeferred
+async def test_status_is_watched_also_while_the_node_is_away(
+    node: FakeNode, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looks = []
+
+    def away(self: Any) -> Any:
+        raise NodeError("the node cannot be reached; is it running?")
+
+    def asleep(seconds: float) -> None:
+        looks.append(seconds)
+        monkeypatch.setattr(node_commands.Node, "status", away)
+        if len(looks) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(node_commands.time, "sleep", asleep)
+    assert await pombo("status", "--watch", "--every", "500ms") == 130
+    out = capsys.readouterr().out
+    assert looks == [0.5, 0.5] and "billing  transceiver" in out and "is it running?" in out
+
+
+def test_version_and_schema_and_completions_need_no_node(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["version"]) == 0
+    assert capsys.readouterr().out.startswith("pombo ")
+    assert cli.main(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "Pombo's configuration"
+    for shell in ("bash", "zsh", "tcsh"):
+        assert cli.main(["completion", shell]) == 0
+        out = capsys.readouterr().out
+        assert "receipts" in out and "unmatched" in out

@@ -77,7 +77,7 @@ function own.PART(_, key, total, number, id, digest, moment, ttl)
   return false
 end
 
--- Somebody wrote to a number, which the writer begins with; see keys.writers.
+-- Somebody wrote to a number, which the writer begins with; see records.written.
 function own.WROTE(_, key, ttl, writer)
   gather('ZADD', key, 0, writer)
   lives[key] = ttl

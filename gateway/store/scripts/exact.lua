@@ -10,7 +10,7 @@ for i = 4, #ARGV do
       break
     end
   end
-  id = id or redis.call('GET', 'u:' .. channel .. ':' .. ARGV[i]) -- as before 0.2
+  id = id or redis.call('GET', 'u:' .. channel .. ':' .. ARGV[i]) -- as the first builds wrote it
   out[i - 3] = id and redis.call('GET', 'm:' .. id)
 end
 return out

@@ -20,7 +20,7 @@ local function owner(remote_id)
       return id
     end
   end
-  return redis.call('GET', 'u:' .. channel .. ':' .. remote_id) -- as before 0.2
+  return redis.call('GET', 'u:' .. channel .. ':' .. remote_id) -- as the first builds wrote it
 end
 
 -- Does a message's number end with these digits? What follows it in the record is its service_type, of 5 octets at most.

@@ -7,4 +7,4 @@ for day = today, today - days, -1 do
     break
   end
 end
-return { record, events or redis.call('GET', 'e:' .. id) } -- as before 0.2
+return { record, events or redis.call('GET', 'e:' .. id) } -- as the first builds wrote it

@@ -10,7 +10,7 @@ for day = today, today - days, -1 do
     return out
   end
 end
-local before = redis.call('LRANGE', 't:' .. number, 0, most - #out - 1) -- as before 0.2
+local before = redis.call('LRANGE', 't:' .. number, 0, most - #out - 1) -- as the first builds wrote it
 for i = 1, #before do
   out[#out + 1] = before[i]
 end

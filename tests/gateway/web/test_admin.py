@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from twisted.internet.defer import ensureDeferred
 
 from config.schema import AccountSettings
+from gateway.delivery.resend import Resending
 from gateway.messages.message import Priority
 from gateway.messages.outcome import Status
 from gateway.store import keys
@@ -19,7 +20,7 @@ from gateway.store.valkey import Store
 from gateway.web.admin import LONGEST_TEXT, NodeAdmin
 from gateway.web.pages import Refusal
 from gateway.wiring import text_of
-from tests.gateway.delivery.house import House
+from tests.gateway.delivery.house import SMS_ONLY, House
 from tests.gateway.samples import NUMBER
 
 T = TypeVar("T")
@@ -43,6 +44,8 @@ def admin_of(house: House) -> NodeAdmin:
         default_validity=lambda: 86400.0,
         retention_s=lambda: 172800.0,
         reload=lambda: ([], []),
+        config=lambda: ("", []),
+        resending=Resending(house.store, house.desk, house.tick, lambda: 172800.0),
         clock=house.tick,
         shapes=Unmatched(house.store, house.clock.callLater),
     )
@@ -224,3 +227,57 @@ async def test_only_so_many_shapes_are_kept_and_the_commonest_stay(store: Store)
     await house.passes(GATHERED_S)
     assert await store.command("ZCARD", keys.shapes("zap")) == MOST_SHAPES
     assert (await shapes.commonest(["zap"], 1)) == [("zap", "common", 3)]
+
+
+# -- receipts once more
+
+
+@pytest_twisted.ensureDeferred
+async def test_receipts_that_were_had_are_sent_again_and_no_others(store: Store) -> None:
+    house = await House(store, SMS_ONLY).start()
+    bind = house.esmes.bind()
+
+    async def delivered(**fields: Any) -> str:
+        message_id = await house.submit_one(**fields)
+        house.operator.accept(message_id)
+        house.operator.report(message_id, Status.DELIVERED)
+        await house.settle()
+        return message_id
+
+    early = await delivered()
+    house.clock.advance(60)
+    since = house.tick() - 1
+    had, unasked, other = await delivered(), await delivered(registered_delivery=0), await delivered(account="shop")
+    unfinished = await house.submit_one()
+    assert bind.ids == [early, had]
+    admin = admin_of(house)
+    assert await asked(house, admin.resend({"account": "billing", "since": since})) == 1
+    await house.settle()
+    assert bind.ids == [early, had, had] and {unasked, unfinished, other}.isdisjoint(bind.ids)
+    assert await asked(house, admin.resend({"account": "billing", "since": 0})) == 2
+    await house.settle()
+    assert bind.ids[3:] == [early, had]
+    assert await store.command("XLEN", keys.receipts("billing")) == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_receipt_that_is_still_to_come_is_not_doubled(store: Store) -> None:
+    house = await House(store, SMS_ONLY).start()
+    await house.submit_one()
+    house.operator.accept("op-1")
+    house.operator.report("op-1", Status.DELIVERED)
+    await house.settle()  # nobody is bound
+    assert await asked(house, admin_of(house).resend({"account": "billing", "since": 0})) == 0
+    assert await store.command("XLEN", keys.receipts("billing")) == 1
+
+
+@pytest.mark.parametrize(
+    ("order", "word"),
+    [({"account": "nobody", "since": 0}, "account"), ({"account": "billing"}, "since"),
+     ({"account": "billing", "since": "yesterday"}, "since"), ({"account": "billing", "since": True}, "since")],
+)  # fmt: skip
+@pytest_twisted.ensureDeferred
+async def test_an_order_for_receipts_has_an_account_and_a_moment(store: Store, order: Any, word: str) -> None:
+    house = await House(store).start()
+    with pytest.raises(Refusal, match=f"^{word}: "):
+        await asked(house, admin_of(house).resend(order))

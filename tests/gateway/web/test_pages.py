@@ -24,6 +24,8 @@ ADMIN = [
     ("POST", "/admin/messages"),
     ("POST", "/admin/reload"),
     ("GET", "/admin/unmatched"),
+    ("GET", "/admin/config"),
+    ("POST", "/admin/receipts/resend"),
 ]
 
 
@@ -53,6 +55,13 @@ class Desk:
             raise Refusal(422, "to: a text is needed")
         self.asked.append(dict(order))
         return "m2"
+
+    def config(self) -> tuple[str, list[str]]:
+        return "node: gw1\n", ["A_SECRET"]
+
+    async def resend(self, order: Mapping[str, Any]) -> int:
+        self.asked.append(dict(order))
+        return 3
 
     def reload(self) -> tuple[list[str], list[str]]:
         return ([], self.errors) if self.errors else (["routes"], [])
@@ -248,3 +257,13 @@ def test_shapes_without_a_template_are_shown_to_whoever_has_the_token() -> None:
     assert stage.desk.asked == [3]
     assert stage.browser.get("/admin/unmatched?limit=0", headers=BEARER).status == 422
     assert stage.browser.post("/admin/unmatched", headers=BEARER).status == 405
+
+
+def test_the_configuration_is_shown_and_receipts_are_sent_again() -> None:
+    stage = Stage()
+    assert stage.browser.get("/admin/config", headers=BEARER).json == {"yaml": "node: gw1\n", "secrets": ["A_SECRET"]}
+    order = b'{"account": "billing", "since": 5}'
+    answer = stage.browser.ask("POST", "/admin/receipts/resend", order, BEARER)
+    assert (answer.status, answer.json) == (200, {"queued": 3})
+    assert stage.desk.asked == [{"account": "billing", "since": 5}]
+    assert stage.browser.ask("POST", "/admin/receipts/resend", b"[]", BEARER).status == 422

@@ -40,6 +40,7 @@ HISTOGRAMS = {
     "pombo_ack_seconds": ("submit_sm read to submit_sm_resp written", (), FAST),
     "pombo_lookup_seconds": ("question to answer of a lookup at the provider", ("channel",), FAST),
     "pombo_delivery_seconds": ("accepted to delivered", ("channel",), SLOW),
+    "pombo_store_seconds": ("a call of the store, from its writing to its answer", (), FAST),
 }
 GAUGES = {
     "pombo_binds": ("bound sessions", ("side", "name")),
@@ -48,6 +49,13 @@ GAUGES = {
     "pombo_receipts_pending": ("receipts and replies an account has not acknowledged", ("account",)),
     "pombo_inflight": ("messages in a channel's hands", ("channel",)),
     "pombo_channel_up": ("1 while the channel can send", ("channel",)),
+    "pombo_channel_quarantined": ("1 while a WhatsApp channel is put aside", ("channel",)),
+    "pombo_unfinished": ("messages without an outcome yet", ()),
+    "pombo_unfinished_limit": ("as many may be; store.max_messages", ()),
+    "pombo_store_writable": ("1 while the store takes writes", ()),
+    "pombo_store_used_bytes": ("memory the store uses", ()),
+    "pombo_store_limit_bytes": ("memory the store may use; absent without a limit", ()),
+    "pombo_store_disk_free_bytes": ("free where an embedded store writes", ()),
 }
 Gauge = tuple[str, tuple[str, ...], float]  # name, label values, value
 

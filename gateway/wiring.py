@@ -60,6 +60,7 @@ from gateway.store import keys
 from gateway.store.embedded import EmbeddedServer, embedded_of
 from gateway.store.evidence import Evidence
 from gateway.store.ledger import Ledger
+from gateway.store.room import Room
 from gateway.store.unmatched import Unmatched
 from gateway.store.valkey import Keep, Store, StoreAway
 from gateway.store.wirelog import WireLog
@@ -171,13 +172,15 @@ class Node(Service):
         self.intake.use(routes_of(config))
         self._pages = Pages(
             self.metrics, self._admin(), token=_secret(config.http.admin_token), ready=self.why_not_ready,
-            webhooks=self._webhook_taker,
+            webhooks=self._webhook_taker, clock=clock,
         )  # fmt: skip
         self._http_listeners = Listeners()
         self.clockwork: Clockwork | None = None
         self.membership: Membership | None = None
         self._wirelog: WireLog | None = None
         self.metrics.gauges(self._gauges)
+        self.store.took = lambda seconds: self.metrics.observe("pombo_store_seconds", seconds)
+        self._room = Room(self.store, reactor, config.store.directory if config.store.url == "embedded" else "")
 
     def _is_whatsapp(self, name: str) -> bool:
         channel = self.delivery.channels.get(name)
@@ -328,6 +331,7 @@ class Node(Service):
             await channel.start()
             self.delivery.dispatchers[name].start()
         self.clockwork.start()
+        self._room.start()
         self.membership.start()
         await self.server.start(self._reactor)
         self._outbind.start()
@@ -380,6 +384,7 @@ class Node(Service):
         await self._settled()
         if self.clockwork is not None:
             self.clockwork.stop()
+            self._room.stop()
         if self.membership is not None:
             with contextlib.suppress(StoreAway):
                 await self.membership.leave()
@@ -476,7 +481,10 @@ class Node(Service):
         return reasons
 
     def _gauges(self) -> Sequence[Gauge]:
-        seen, gauges = self._overview_box, list[Gauge]()
+        seen, gauges = self._overview_box, list[Gauge](self._room.gauges())
+        gauges.append(("pombo_store_writable", (), float(self.store.writable)))
+        gauges.append(("pombo_unfinished", (), float(self.intake.unfinished)))
+        gauges.append(("pombo_unfinished_limit", (), float(self.intake.max_messages)))
         binds = self.bound.status()
         now = self._reactor.seconds()
         for account in self._accounts():
@@ -486,6 +494,9 @@ class Node(Service):
             gauges.append(("pombo_binds", ("client", name), float(channel.binds)))
             gauges.append(("pombo_channel_up", (name,), float(bool(channel.up))))
             gauges.append(("pombo_inflight", (name,), float(channel.inflight)))
+            if channel.kind == "whatsapp":
+                aside = bool(getattr(channel, "quarantined", False))
+                gauges.append(("pombo_channel_quarantined", (name,), float(aside)))
             at = seen.oldest_at.get(name, 0.0)
             gauges.append(("pombo_queue_oldest_seconds", (name,), max(0.0, now - at) if at else 0.0))
             for priority, depth in zip(Priority, seen.depth.get(name, (0, 0, 0)), strict=True):

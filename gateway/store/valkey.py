@@ -141,6 +141,7 @@ class Store:
         self._beat: task.LoopingCall | None = None
         self._watch: task.LoopingCall | None = None
         self.on_back: Callable[[], None] = lambda: None  # called after every new link but the first
+        self.took: Callable[[float], None] = lambda seconds: None  # told how long each call took
 
     # -- state
 
@@ -363,6 +364,7 @@ class Store:
         self._forget(call)
         if self._refusal and _writes(call.args):  # reads are answered even by a store that takes no writes
             self._refusal = ""
+        self.took(self._reactor.seconds() - call.sent_at)
         call.deferred.callback(answer)
 
     def _failed(self, failure: Failure, call: _Call) -> None:

@@ -16,6 +16,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 
 from bridge.provider import HttpRequest, HttpResponse
 from gateway.metrics import Metrics
+from gateway.web.guesses import WITHIN_S, Guesses
 
 LARGEST_BODY = 4 * 1024 * 1024  # Meta's webhooks have 3 MB at most
 LONGEST_LIST = 500
@@ -68,11 +69,12 @@ class Pages:
 
     def __init__(
         self, metrics: Metrics, admin: Admin, *, token: str | None, ready: Callable[[], dict[str, str]],
-        webhooks: Callable[[str], Callable[[HttpRequest], Any] | None],
+        webhooks: Callable[[str], Callable[[HttpRequest], Any] | None], clock: Callable[[], float],
     ) -> None:  # fmt: skip
         """ready(): reasons why not, empty when ready. webhooks(channel): who takes its webhooks, None without one."""
         self._metrics, self._admin, self.token = metrics, admin, token
-        self._ready, self._webhooks = ready, webhooks
+        self._ready, self._webhooks, self._clock = ready, webhooks, clock
+        self._guesses = Guesses()
 
     def resource(self) -> Resource:
         """The root of the site."""
@@ -95,6 +97,8 @@ class Pages:
                 return await self._webhook(request, channel)
             case (_, "admin", *_):
                 self._authorize(request)
+                if method == "POST":
+                    request.notifyFinish().addBoth(_audit, request, "/".join(path[1:3]))
         match (method, *path):
             case ("GET", "admin", "status"):
                 return _json(request, 200, self._admin.status())
@@ -152,10 +156,16 @@ class Pages:
             if not (host.startswith("127.") or host in ("::1", "::ffff:127.0.0.1")):
                 raise Refusal(403, "without http.admin_token the admin part answers only on a loopback listener")
             return
-        given = request.getHeader(b"authorization") or b""
+        given, address, now = request.getHeader(b"authorization") or b"", _peer(request), self._clock()
+        if self._guesses.too_many(address, now):
+            request.setHeader(b"retry-after", str(int(WITHIN_S)).encode())
+            raise Refusal(429, "too many wrong tokens from this address; wait a minute")
         if not hmac.compare_digest(given, b"Bearer " + self.token.encode()):
+            self._guesses.wrong(address, now)
             request.setHeader(b"www-authenticate", b"Bearer")
+            log.warn("admin: {peer} gave no valid token", peer=address)
             raise Refusal(401, "send http.admin_token as Authorization: Bearer TOKEN")
+        self._guesses.right(address)
 
     async def _messages(self, request: Request) -> bytes:
         number = _argument(request, "number")
@@ -201,6 +211,16 @@ class _Door(Resource):
         if request.method != b"HEAD":
             request.write(body)
         request.finish()
+
+
+def _peer(request: Request) -> str:
+    """The address of whoever asks."""
+    return str(getattr(request.getClientAddress(), "host", "local"))
+
+
+def _audit(_: object, request: Request, what: str) -> None:
+    """One line for each thing that was ordered: who, what, and what came of it."""
+    log.info("admin: {peer} ordered {what}: HTTP {status}", peer=_peer(request), what=what, status=request.code)
 
 
 def _body(request: Request, most: int) -> bytes:

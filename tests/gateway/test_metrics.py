@@ -31,8 +31,20 @@ GAUGES = {
     "pombo_receipts_pending": ("account",),
     "pombo_inflight": ("channel",),
     "pombo_channel_up": ("channel",),
+    "pombo_channel_quarantined": ("channel",),
+    "pombo_unfinished": (),
+    "pombo_unfinished_limit": (),
+    "pombo_store_writable": (),
+    "pombo_store_used_bytes": (),
+    "pombo_store_limit_bytes": (),
+    "pombo_store_disk_free_bytes": (),
 }
-HISTOGRAMS = {"pombo_ack_seconds": (), "pombo_lookup_seconds": ("channel",), "pombo_delivery_seconds": ("channel",)}
+HISTOGRAMS = {
+    "pombo_ack_seconds": (),
+    "pombo_lookup_seconds": ("channel",),
+    "pombo_delivery_seconds": ("channel",),
+    "pombo_store_seconds": (),
+}
 
 
 def values(metrics: Metrics, name: str) -> list[tuple[dict[str, str], float]]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 from twisted.internet.defer import Deferred
+from twisted.logger import formatEvent, globalLogPublisher
 
 from bridge.provider import HttpRequest, HttpResponse
 from gateway.metrics import Metrics
+from gateway.web.guesses import MOST, WITHIN_S
 from gateway.web.pages import LARGEST_BODY, Pages, Refusal
 from tests.gateway.web.requests import Browser, read
 
@@ -27,6 +29,19 @@ ADMIN = [
     ("GET", "/admin/config"),
     ("POST", "/admin/receipts/resend"),
 ]
+
+
+Logged = Callable[[], list[str]]
+
+
+@pytest.fixture
+def logged() -> Iterator[Logged]:
+    """What the listener says, as text."""
+    events: list[Any] = []
+    observer = events.append
+    globalLogPublisher.addObserver(observer)
+    yield lambda: [formatEvent(one) for one in events if one.get("log_namespace") == "http"]
+    globalLogPublisher.removeObserver(observer)
 
 
 class Desk:
@@ -72,10 +87,19 @@ class Stage:
         self.desk = Desk()
         self.metrics = Metrics(CollectorRegistry())
         self.reasons: dict[str, str] = {}
+        self.now = 1000.0
         self.webhooks: list[HttpRequest] = []
         self.answer: Deferred[HttpResponse] = Deferred()
         self.browser = Browser(
-            Pages(self.metrics, self.desk, token=token, ready=lambda: self.reasons, webhooks=self.taker), host
+            Pages(
+                self.metrics,
+                self.desk,
+                token=token,
+                ready=lambda: self.reasons,
+                webhooks=self.taker,
+                clock=lambda: self.now,
+            ),
+            host,
         )
 
     def taker(self, channel: str) -> Any:
@@ -145,6 +169,37 @@ def test_without_the_token_the_admin_part_is_closed(method: str, path: str, head
 def test_without_a_configured_token_only_a_loopback_listener_answers(method: str, path: str) -> None:
     assert Stage(token=None, host="10.0.0.5").browser.ask(method, path, b"{}", headers=BEARER).status == 403
     assert Stage(token=None).browser.ask(method, path, b'{"to": "1"}').status in (200, 202)
+
+
+def test_an_address_that_guesses_is_not_listened_to_for_a_minute() -> None:
+    stage = Stage()
+    wrong = {"Authorization": "Bearer wrong"}
+    assert [stage.browser.get("/admin/status", headers=wrong).status for _ in range(MOST)] == [401] * MOST
+    answer = stage.browser.get("/admin/status", headers=BEARER)
+    assert (answer.status, answer.headers["retry-after"]) == (429, "60"), "not even with the right one"
+    assert stage.browser.get("/healthz").status == 200
+    stage.now += WITHIN_S
+    assert stage.browser.get("/admin/status", headers=BEARER).status == 200
+
+
+def test_the_right_token_forgives_wrong_ones() -> None:
+    stage = Stage()
+    for _ in range(3 * MOST):
+        assert stage.browser.get("/admin/status").status == 401
+        assert stage.browser.get("/admin/status", headers=BEARER).status == 200
+
+
+def test_guesses_are_told_and_orders_are_written_down(logged: Logged) -> None:
+    stage = Stage()
+    stage.browser.get("/admin/status", headers={"Authorization": "Bearer s3cret-guess"})
+    stage.browser.post("/admin/reload", headers=BEARER)
+    stage.browser.post("/admin/messages", b'{"to": "5511987654321"}', BEARER)
+    stage.browser.get("/admin/status", headers=BEARER)
+    assert logged() == [
+        "admin: 127.0.0.1 gave no valid token",
+        "admin: 127.0.0.1 ordered reload: HTTP 200",
+        "admin: 127.0.0.1 ordered messages: HTTP 202",
+    ]
 
 
 def test_with_the_token_any_listener_answers() -> None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from tools import file_commands, node_commands
+from tools import file_commands, init_command, node_commands
 from tools.node import DEFAULT_CONFIG, NodeError, config_path
 from tools.terminal import Terminal
 from tools.units import seconds
@@ -32,6 +32,9 @@ def parser() -> argparse.ArgumentParser:
         return one
 
     files, node = file_commands, node_commands
+    one = add("init", init_command.init, "write a configuration to begin with, and passwords for it")
+    one.add_argument("directory", metavar="DIR")
+    one.add_argument("--state", metavar="DIR", help="where the store goes (default: DIR)")
     add("check", files.check, "check a configuration file").add_argument("file", metavar="FILE")
     one = add("diff", files.diff, "say what would change on a node that runs with file A and reads file B")
     one.add_argument("before", metavar="A")

@@ -326,6 +326,7 @@ class Node(Service):
         await self.membership.join()
         self._overview_box.overview = self.clockwork.overview
         await self.clockwork.recover()
+        await self.reports.recover()
         self.store.on_back = self._store_back
         for name, channel in list(self.delivery.channels.items()):
             await channel.start()

@@ -187,6 +187,10 @@ class Delivery:
         message = turn.message
         for call in self.settling.pop(message.msisdn, ()):
             call()
+        if answers is None:  # the link broke: what was parked went with the answer
+            for command in turn.commands:
+                if command[0] == "REMOTE":
+                    self.look_again(command[4], (command[3],))
         for answer in answers or ():
             if answer and answer[0] >= 0x80:  # a packed report; places in a stream are digits
                 self.early_report(answer)
@@ -381,6 +385,8 @@ class Delivery:
         turn = Turn(message, now)
         if news.tlvs:
             turn.tlvs = news.tlvs
+        if news.parked:
+            turn.commands.append(("DEL", keys.parked(news.channel, news.remote_id)))
         for event, channel, detail in journey.report(message, news, now, self._taken):
             turn.events.append((now, event, channel, detail))
             if event == "late":

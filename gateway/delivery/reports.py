@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from twisted.logger import Logger
 
 from gateway.delivery.deliver import Delivery
@@ -16,7 +17,7 @@ from gateway.metrics import Metrics
 from gateway.store import keys, records
 from gateway.store.keys import DAY_S
 from gateway.store.records import octets
-from gateway.store.valkey import Store
+from gateway.store.valkey import Keep, Store
 
 OWN_ID = 4  # how find.lua found a message: by the id that we gave it
 SAME_NUMBER_DIGITS = 8  # last digits that source and destination must share when an id is matched by another form
@@ -172,13 +173,27 @@ class Reports:
     def look_again(self, channel: str, ids: Sequence[str]) -> None:
         """A message to the number of these reports has its id now: is it one of theirs, in another form?"""
         for remote_id in ids:
-            parked = self._store.command("GETDEL", keys.parked(channel, remote_id))
+            parked = self._store.command("GET", keys.parked(channel, remote_id))
             parked.addCallbacks(lambda packed: self.unpark(packed) if packed else None, lambda _: None)
 
     def unpark(self, packed: bytes) -> None:
         """A parked report whose message is known by now."""
-        report = _decode_report(packed)
+        report = replace(_decode_report(packed), parked=True)
         self.reported(report.channel, [report], lambda _: None)
+
+    async def recover(self) -> None:
+        """At the start: parked reports whose message is known, which the process before has not applied any more."""
+        cursor = b"0" if await self._store.command("EXISTS", "parked", keep=Keep.OVER_LINKS) else b""
+        while cursor:
+            scan = ("SCAN", cursor, "MATCH", keys.parked("*", "*"), "COUNT", "1000")
+            cursor, names = await self._store.command(*scan, keep=Keep.OVER_LINKS)
+            parked = await self._store.command("MGET", *names, keep=Keep.OVER_LINKS) if names else []
+            for packed in filter(None, parked):
+                report = _decode_report(packed)
+                (owner,) = await self._store.call("exact", report.channel, *self._days(), report.remote_id)
+                if owner:
+                    self.unpark(packed)
+            cursor = cursor if cursor != b"0" else b""
 
     def look_for_stray(self, message: Message, channel: str, turn: Any) -> None:
         """A message was written and never answered: perhaps its report came before we knew that."""
@@ -192,7 +207,7 @@ class Reports:
 
     def _stray(self, remote_id: bytes | None, key: str, channel: str) -> None:
         if remote_id:
-            parked = self._store.command("GETDEL", keys.parked(channel, remote_id.decode()))
+            parked = self._store.command("GET", keys.parked(channel, remote_id.decode()))
             parked.addCallbacks(self._unparked, lambda _: None, callbackArgs=(key, channel))
 
     def _unparked(self, packed: bytes | None, key: str, channel: str) -> None:

@@ -99,6 +99,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True, gc=False):
     message_id: str = ""  # ours, where the service gives it back: it names its own ids exactly, then
     again_s: float = -1.0  # FAILED, and the same channel may try once more after so long; below 0: it may not
     tlvs: tuple[tuple[int, bytes], ...] = ()  # what the ESME is to see of the operator's own
+    parked: bool = False  # it waits in the store, acknowledged, until its message is known
 
 
 class Inbound(msgspec.Struct, frozen=True, array_like=True, gc=False):

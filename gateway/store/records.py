@@ -2,7 +2,7 @@
 
 A message is eight octets of header and then msgpack. The header is what the scripts need without unpacking:
 
-    0-3 revision, raised by every change: a commit states the one it has read
+    0-3 revision, another with every change (see turn.py): a commit states the one it has read
     4   1 when the state is final
     5   1 while a channel of some node has the message in its hands
     6   ordinal: how many attempts were begun; a queue entry with another ordinal is stale
@@ -68,7 +68,7 @@ class Writer(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 def pack(message: Message) -> bytes:
-    """The record under the message's own revision (`rev`), which the caller has raised."""
+    """The record under the message's own revision (`rev`), which is the caller's to give."""
     attempts = len(message.attempts)
     return HEADER.pack(
         message.rev, message.state in FINAL, message.in_hand, attempts if attempts < 255 else 255, FORMAT

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any
 
 from gateway.messages.message import Message, Receipt
@@ -15,6 +17,12 @@ Command = Sequence[Any]  # a server command, or one of commit.lua's own; octets 
 Answers = Sequence[Any] | None
 """Of commands that have any, in order, and last the place of `receipt` in its stream. None: the change had been made
 before a lost link, and the answers are not known any more."""
+
+# A change may be made on top of one that is not known to be kept. Should that one lose the race, what won must not have
+# the revision that it would have had. So no two changes ever have the same: each is even and of this process alone as
+# far as chance allows, a lease makes the next odd one of it, and 1 is that of every new message.
+LEAST_REVISION = 0x10000
+_revisions = count(secrets.randbits(32), 2)
 
 
 class Turn:
@@ -73,13 +81,13 @@ class Turn:
         self.kept = [*self.kept, call]
 
     def change(self, again: Callable[[Message | None], None] | None = None) -> Turn:
-        """Seal it: the message as it is at this moment is what will be kept, under a raised revision."""
+        """Seal it: the message as it is at this moment is what will be kept, under a revision of its own."""
         message = self.message
         self.again = again
         self.trace_ids = message.parts or (message.id,)
         self.state, self.cost = message.state, message.cost
         self.expected = message.rev
-        message.rev += 1
+        message.rev = (next(_revisions) & 0xFFFFFFFE) | LEAST_REVISION if message.rev else 1
         if self.events:
             message.trace += self.events
             if len(message.trace) > LONGEST_TRACE:

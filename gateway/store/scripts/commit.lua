@@ -83,14 +83,15 @@ function own.WROTE(_, key, ttl, writer)
   lives[key] = ttl
 end
 
--- A channel gave the message an id: reports will name it. One that came before is parked; nil when none did.
+-- A channel gave the message an id: reports will name it. One that came before is parked, and stays so until it has
+-- changed its message; nil when none did.
 function own.REMOTE(id, key, ttl, remote_id, channel)
   gather('HSET', key, remote_id, id)
   lives[key] = ttl
   if parked == nil then
     parked = call('EXISTS', 'parked') == 1
   end
-  return parked and call('GETDEL', 'park:' .. channel .. ':' .. remote_id) or nil
+  return parked and call('GET', 'park:' .. channel .. ':' .. remote_id) or nil
 end
 
 local changes = items[1]

@@ -205,6 +205,9 @@ class House:
         recovering = ensureDeferred(self.clockwork.recover())
         await self.settle()
         await recovering
+        recovering = ensureDeferred(self.reports.recover())
+        await self.settle()
+        await recovering
         for dispatcher in self.delivery.dispatchers.values():
             dispatcher.start()
         self.clockwork.start()

@@ -69,7 +69,7 @@ class Desk:
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_new_message_is_kept_and_every_change_raises_its_revision(store: Store) -> None:
+async def test_a_new_message_is_kept_and_every_change_has_a_revision_of_its_own(store: Store) -> None:
     desk = Desk(store)
     message = accepted()
     assert await desk.write(message) == ("done", ())
@@ -77,7 +77,8 @@ async def test_a_new_message_is_kept_and_every_change_raises_its_revision(store:
     message.state = State.ENROUTE
     assert await desk.write(message) == ("done", ())
     read = await desk.read("m1")
-    assert (read.rev, read.state) == (2, State.ENROUTE)
+    assert (read.rev, read.state) == (message.rev, State.ENROUTE)
+    assert read.rev not in (0, 1, sealed(accepted(rev=1)).message.rev)
 
 
 @pytest_twisted.ensureDeferred

@@ -89,6 +89,7 @@ MAY: dict[str, set[str]] = {
     "tools.backlog": {
         "twisted", "valkey", "gateway.store", "gateway.messages", "tools",
     },
+    "tools.model": {"msgspec", "gateway.messages", "gateway.routing", "gateway.store"},
     "tools.soak_audit": {"msgspec", "valkey", "gateway.store", "tools"},
     "tools.run": {"twisted", "config.load", "gateway.logs", "gateway.store.embedded", "gateway.wiring"},
     "twistd": {"twisted", "config.load", "gateway.logs", "gateway.store.embedded", "gateway.wiring"},

@@ -56,7 +56,7 @@ from gateway.server.factory import MAX_CONNECTIONS, SmppServer, threads_of
 from gateway.server.outbind import Outbind, connector
 from gateway.smpp import charset, segments
 from gateway.smpp.retext import retext
-from gateway.store import keys
+from gateway.store import formats, keys
 from gateway.store.embedded import EmbeddedServer, embedded_of
 from gateway.store.evidence import Evidence
 from gateway.store.ledger import Ledger
@@ -285,7 +285,8 @@ class Node(Service):
     def _could_not_start(self, failure: Any) -> None:
         self.failed = True
         log.critical("the gateway cannot start: {why}", why=failure.getErrorMessage())
-        if not failure.check(OSError) and type(failure.value).__name__ not in ("StoreUnavailable", "CannotListenError"):
+        told = ("StoreUnavailable", "NewerStore", "CannotListenError")
+        if not failure.check(OSError) and type(failure.value).__name__ not in told:
             log.failure("the gateway cannot start", failure=failure)
         self._reactor.callLater(0, self._reactor.stop)
 
@@ -298,6 +299,7 @@ class Node(Service):
         directory = Path(config.store.directory)
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         await self.store.start()
+        await formats.agree(self.store)
         incarnation = await self.store.command("INCR", keys.INCARNATIONS, keep=Keep.ALWAYS)
         self.intake.ids = Ids(self._reactor.seconds(), int(incarnation))
         self.intake.numbering.use(short_ids_of(config))

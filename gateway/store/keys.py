@@ -23,6 +23,7 @@ members                     hash    node -> its process, lease and channels     
 hands                       set     "node channel kind" of hands that may hold  until the hand is empty
 share:{channel}             hash    node -> its share of the rate, until when   1 h
 desk:{account}              string  the node that writes its receipts, until    1 day
+format                      string  the store's format, and who brought it to it  for ever
 nodes                       integer incarnations given out                      for ever
 numbers                     integer the last one taken for short message ids    for ever
 pombo:events                stream  the event feed                              store.events
@@ -37,6 +38,7 @@ from __future__ import annotations
 DAY_S = 86400
 DUE = "due"
 FEED = "pombo:events"
+FORMAT = "format"
 INCARNATIONS = "nodes"
 NUMBERS = "numbers"
 MEMBERS, HANDS = "members", "hands"

@@ -79,7 +79,7 @@ def unpack(record: bytes) -> Message:
     """The message of a record. The header is the truth for revision and hand: scripts change it alone."""
     rev, _, in_hand, _, version = HEADER.unpack_from(record)
     if version > FORMAT:
-        raise NewerRecord(f"record format {version}, this version reads up to {FORMAT}")
+        raise NewerRecord(f"record format {version}, this version reads up to {FORMAT}; a newer Pombo has written it")
     message = _decode_message(memoryview(record)[HEADER.size :])
     message.rev, message.in_hand = rev, bool(in_hand)
     return message

@@ -9,10 +9,12 @@ import struct
 from typing import Any
 
 import pytest
+import valkey
 from twisted.internet.threads import deferToThread
 
 from gateway.smpp import pdu
 from gateway.smpp.constants import CommandStatus
+from gateway.store.embedded import socket_path
 from tests.end_to_end.in_reactor import in_reactor
 from tests.end_to_end.node import GatewayProcess
 from tests.end_to_end.stage import KEY, PASSWORD, Stage
@@ -71,6 +73,19 @@ async def test_a_second_gateway_on_the_same_store_directory_refuses_to_start(sta
     answer = await biller.submit(number(), "O primeiro continua.")
     assert answer.status == 0
     await stage.until(lambda: len(biller.receipts_of(answer.message_id)) == 1, "the first one works on")
+
+
+@in_reactor
+async def test_an_older_gateway_refuses_the_store_of_a_newer_one_and_says_so(stage: Stage) -> None:
+    await stage.start()
+    stage.gateway.kill()
+    with valkey.Valkey(unix_socket_path=socket_path(stage.gateway.store_directory)) as link:
+        link.set("format", "99 7.1.0")
+    stage.gateway.start()
+    await stage.until(lambda: not stage.gateway.alive, "the older one ends")
+    assert stage.gateway.status not in (0, None)
+    assert "the store has format 99, written by Pombo 7.1.0" in stage.gateway.log()
+    assert "Traceback" not in stage.gateway.log()
 
 
 # ------------------------------------------------------------------------------------------------------------ clients

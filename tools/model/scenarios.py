@@ -27,7 +27,7 @@ DEEP: dict[str, dict[str, Any]] = {
     "the gateway dies and dies again": {"may": May(crashes=2)},
     "WhatsApp goes down, attempts fail": {"may": May(downs=2, failures=1), "straight": False},
     "reports come": {"may": May(reports=2)},
-    "reports come, attempts fail": {"may": May(reports=2, failures=1)},
+    "reports come, attempts fail": {"may": May(reports=1, failures=1)},
     "reports come, the gateway dies": {"may": May(reports=1, crashes=1)},
     "reports come, the link breaks": {"may": May(reports=1, cuts=1)},
     "reports come, the store stalls": {"may": May(reports=1, stalls=1)},

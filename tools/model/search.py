@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from sys import intern
 from typing import NamedTuple
 
 import msgspec
@@ -69,7 +70,7 @@ def search(
             there = number.get(key)
             if there is None:
                 there = number[key] = len(came)
-                came.append((here, what))
+                came.append((here, intern(what)))
                 waiting.append(then)
             if is_calm:
                 calm[here].append(there)

@@ -1,0 +1,80 @@
+"""Whatever channels, billing systems and crashes do, in whatever order, every message has one end: over the real scripts.
+
+POMBO_LIVES=2000 tries so many lives, other ones each time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+import pytest_twisted
+from greenlet import greenlet
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from gateway.store.embedded import EmbeddedServer
+from tests.gateway.delivery.life import Life
+
+LIVES = int(os.environ.get("POMBO_LIVES", "0"))
+QUIET = {
+    "stateful_step_count": 30, "deadline": None, "database": None, "print_blob": False,
+    "suppress_health_check": list(HealthCheck),
+}  # fmt: skip
+
+
+def machine(server: EmbeddedServer, **scripts: Callable[[str], str]) -> type[Life]:
+    lives = type("ALife", (Life,), {"server": server, "scripts": scripts})
+    return lives if LIVES else seed(1)(lives)
+
+
+def aside(work: Callable[[], None]) -> Deferred[None]:
+    """Run what waits for the reactor without giving it back: in a greenlet beside the reactor's."""
+    done: Deferred[None] = Deferred()
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException:
+            reactor.callLater(0, done.errback, Failure())  # type: ignore[attr-defined]
+        else:
+            reactor.callLater(0, done.callback, None)  # type: ignore[attr-defined]
+
+    greenlet(run).switch()
+    return done
+
+
+@pytest_twisted.ensureDeferred
+async def test_every_message_has_one_end(server: EmbeddedServer) -> None:
+    many = settings(max_examples=LIVES or 50, **QUIET)
+    await aside(lambda: run_state_machine_as_test(machine(server), settings=many))
+
+
+def without(text: str, instead: str = "") -> Callable[[str], str]:
+    return lambda script: script.replace(text, instead)
+
+
+@pytest.mark.parametrize(
+    ("script", "mistake"),
+    [
+        ("commit", without("before and sub(before, 1, 4) == revision('>I4', expected)", "before and true")),
+        ("commit", without("gather('ZADD', 'due', moment, id)")),
+        ("commit", without("call('XADD', items[j + 8], '*', 'b', sub(area, receipt_at, at - 1))", "'0-1'")),
+        ("commit", without("gather('SADD', items[j + 6], id)")),
+        ("lease", without("redis.call('SADD', hand, id)")),
+        ("due", without("redis.call('ZADD', 'due', ARGV[3], ids[i])", "redis.call('ZREM', 'due', ids[i])")),
+    ],
+    ids=["no revision check", "no due", "no receipt", "not into the hand", "leased by nobody", "due is forgotten"],
+)
+@pytest_twisted.ensureDeferred
+async def test_a_mistake_in_a_script_is_found(
+    server: EmbeddedServer, script: str, mistake: Callable[[str], str]
+) -> None:
+    wrong = machine(server, **{script: mistake})
+    few = settings(max_examples=300, phases=[Phase.generate], report_multiple_bugs=False, **QUIET)
+    with pytest.raises(AssertionError, match="receipts|was told|nobody|ended twice|is gone|never ended|times|refused"):
+        await aside(lambda: run_state_machine_as_test(wrong, settings=few))

@@ -8,6 +8,9 @@ from tools.model.memory import CHANNELS, unpack
 from tools.model.world import World
 
 
+AS_PROMISED = (State.DELIVERED, State.DELETED)  # its ESME may cancel it while the word is on its way
+
+
 def is_over(world: World) -> bool:
     """Nothing is left to do: it has ended and its ESME knows, or nobody was promised anything."""
     kept = world.kept
@@ -41,7 +44,7 @@ def broken(world: World) -> str:
     if len(world.got) > 1:
         return "receipts that contradict each other"
     denied = any(world.copies[int(one[1:])].failed for one in world.arrived)
-    if world.promised and not denied and message is not None and message.final and message.state is not State.DELIVERED:
+    if world.promised and not denied and message is not None and message.final and message.state not in AS_PROMISED:
         return "word of its delivery was taken, and it ended otherwise"
     alone = len(world.processes) == 1  # what a dead node's hand held may have been written, as far as another one knows
     if alone and kept.ends == (State.EXPIRED,) and not world.copies and not world.kept_back:

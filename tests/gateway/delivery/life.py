@@ -413,11 +413,9 @@ class Life(RuleBasedStateMachine):
         for one in accepted:
             assert queued[one] == 1, f"{one} has {queued[one]} receipts"
             assert self.got[one] == {self.finals[one]}, f"{one} was told to be {self.got[one]}"
+        denied = Counter((sent.channel, sent.message.id) for sent in self.sent if sent.number in self.denied)
         for (name, one), count in self.given.items():
-            denied = sum(
-                1 for sent in self.sent if sent.number in self.denied and (sent.channel, sent.message.id) == (name, one)
-            )
-            assert count - denied <= 1, f"{name} got {one} {count} times"
+            assert count - denied[name, one] <= 1, f"{name} got {one} {count} times"
         for one, status in self.answers.items():
             if status and one not in self.excused:
                 assert not any(channel_id[1] == one for channel_id in self.given), f"{one} was refused and sent"

@@ -1,4 +1,4 @@
-"""Whatever channels, billing systems and crashes do, in whatever order, every message has one end: over the real scripts.
+"""Whatever channels, billing systems and crashes do, in any order, each message has one end: over the real scripts.
 
 POMBO_LIVES=2000 tries so many lives, other ones each time.
 """
@@ -76,5 +76,5 @@ async def test_a_mistake_in_a_script_is_found(
 ) -> None:
     wrong = machine(server, **{script: mistake})
     few = settings(max_examples=300, phases=[Phase.generate], report_multiple_bugs=False, **QUIET)
-    with pytest.raises(AssertionError, match="receipts|was told|nobody|ended twice|is gone|never ended|times|refused"):
+    with pytest.raises(AssertionError, match=r"receipts|was told|nobody|ended twice|is gone|never ended|times|refused"):
         await aside(lambda: run_state_machine_as_test(wrong, settings=few))

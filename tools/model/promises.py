@@ -7,7 +7,6 @@ from gateway.store.turn import NEVER
 from tools.model.memory import CHANNELS, unpack
 from tools.model.world import World
 
-
 AS_PROMISED = (State.DELIVERED, State.DELETED)  # its ESME may cancel it while the word is on its way
 
 

@@ -1,7 +1,7 @@
 """Can a message be lost, end twice or wait for ever? Every order of steps is tried, on a model of its life.
 
     python -m tools.model                  what the suite tries, some seconds
-    python -m tools.model --deep           more of everything at once, about half an hour
+    python -m tools.model --deep           more of everything at once, about twenty minutes
     python -m tools.model --only "die"     those whose name has the word
 
 The model is one message on a route over WhatsApp and an operator. What is decided about it, gateway/routing decides;

@@ -42,10 +42,6 @@ DEEP: dict[str, dict[str, Any]] = {
     "the gateway dies three times": {"may": May(crashes=3)},
     "two nodes, one dies": {"may": May(crashes=1), "nodes": 2},
     "two nodes, one looks dead": {"may": May(takeovers=1), "nodes": 2},
-    "two nodes, one looks dead, reports come": {
-        "may": May(takeovers=1, reports=1),
-        "nodes": 2,
-        "after": ("a: the store does accepted", "zap: writes it", "time passes"),
-    },
+    "two nodes, reports come": {"may": May(reports=1), "nodes": 2},
     "two nodes, refused": {"may": May(impatience=1), "nodes": 2, "straight": False},
 }

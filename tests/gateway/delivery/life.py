@@ -295,6 +295,12 @@ class Life(RuleBasedStateMachine):
         self.run(self._break(self.house.store, heard))
         self.then(settled)
 
+    async def _no_new_link(self, store: Store) -> None:
+        """One that is under way comes now or never."""
+        store._stopping = True
+        if store._link is None:
+            await deferLater(reactor, 0.05, lambda: None)
+
     async def _break(self, store: Store, heard: bool) -> None:
         self.house.clock.advance(0)
         link = store._link
@@ -343,6 +349,7 @@ class Life(RuleBasedStateMachine):
         if store._beat is not None:
             store._beat.stop()
         clock, self.house.clock = self.house.clock, Clock()  # nothing in there goes on
+        await self._no_new_link(store)
         await self._break(store, heard)
         self.house.clock = clock
         await self._start()
@@ -433,4 +440,5 @@ class Life(RuleBasedStateMachine):
         self.house.die()
         for store in (self.house.store, self.witness):
             store._pending.clear()
+            await self._no_new_link(store)
             await store.stop()

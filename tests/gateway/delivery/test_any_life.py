@@ -7,12 +7,14 @@ tests/tools/test_model.py plants its own on every run.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 
 import pytest
 import pytest_twisted
 from greenlet import greenlet
 from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.errors import FlakyFailure
 from hypothesis.stateful import run_state_machine_as_test
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -78,5 +80,8 @@ async def test_a_mistake_in_a_script_is_found(
 ) -> None:
     wrong = machine(server, **{script: mistake})
     few = settings(max_examples=max(300, LIVES), phases=[Phase.generate], report_multiple_bugs=False, **QUIET)
-    with pytest.raises(AssertionError, match=r"receipts|was told|nobody|ended twice|is gone|never ended|times|refused"):
+    with pytest.raises((AssertionError, FlakyFailure)) as found:  # flaky: where the store's speed decides, too
         await aside(lambda: run_state_machine_as_test(wrong, settings=few))
+    group = found.value
+    broken = group.exceptions[0] if isinstance(group, FlakyFailure) else group
+    assert re.search(r"receipts|was told|nobody|ended twice|is gone|never ended|times|refused", str(broken))

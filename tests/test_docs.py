@@ -25,7 +25,7 @@ from gateway.store import keys
 from tools import cli, laboratory
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "CHANGELOG.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))
+PAGES = ("README.md", "CHANGELOG.md", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md"))))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -69,6 +69,29 @@ def test_a_command_of_the_readme_can_be_given(words: list[str]) -> None:
             assert name == "POMBO_CONFIG" and (ROOT / path).is_file()
         case _:
             pytest.fail(f"README shows a command that nothing here checks: {words[0]}")
+
+
+def lines_with_pombo() -> list[tuple[str, str]]:
+    """(page, line) of every command of ours in a block of the pages beside README."""
+    found = []
+    for page in PAGES:
+        for block in re.findall(r"^```(?:sh)?\n(.*?)^```", read(page), re.MULTILINE | re.DOTALL):
+            for line in block.splitlines():
+                shown = line.removeprefix("$ ").removeprefix("/opt/pombo/bin/")
+                if shown.startswith("pombo ") and page != "README.md":
+                    found.append((page, shown.partition(" > ")[0]))
+    return found
+
+
+@pytest.mark.parametrize(("page", "line"), lines_with_pombo())
+def test_a_command_that_a_page_shows_can_be_given(page: str, line: str) -> None:
+    match shlex.split(line, comments=True)[1:]:
+        case ["simulate", *options]:
+            parser = argparse.ArgumentParser()
+            laboratory.add_arguments(parser)
+            parser.parse_args(options)
+        case options:
+            cli.parser().parse_args(options)
 
 
 def test_every_command_of_pombo_is_in_the_readme() -> None:

@@ -246,8 +246,8 @@ class Node(Service):
         assert self._wirelog is not None
         if isinstance(settings, SmscSettings):
             operator: Any = SmscChannel(
-                settings, results=self.hub, mark=self._wirelog.mark, reactor=self._reactor, metrics=self.metrics,
-                random=random.random,
+                settings, results=self.hub, mark=self._wirelog.marks_of(settings.name), reactor=self._reactor,
+                metrics=self.metrics, random=random.random,
             )  # fmt: skip
             if self._embedded is None:
                 operator.take_share(0.0)  # until the other nodes, if any, are known
@@ -256,8 +256,9 @@ class Node(Service):
             log.info("bridge {name}: uses the Evolution API", name=settings.name)
         return WhatsAppChannel(
             settings, provider=provider_of(settings), http=self._http, evidence=self._evidence, results=self.hub,
-            mark=self._wirelog.mark, decode=text_of, clock=self._reactor, spawn=self.background.spawn,
-            country=self._config.country, count=self.metrics.count, unmatched=self._unmatched.note,
+            mark=self._wirelog.marks_of(settings.name), decode=text_of, clock=self._reactor,
+            spawn=self.background.spawn, country=self._config.country, count=self.metrics.count,
+            unmatched=self._unmatched.note,
         )  # fmt: skip
 
     def _add_channel(self, settings: SmscSettings | BridgeSettings) -> Channel:

@@ -38,10 +38,11 @@ class Clockwork:
 
     def __init__(
         self, *, store: Store, delivery: Delivery, joining: Joining, intake: Intake, reactor: Any,
-        was_written: Callable[[str], bool], resends: Callable[[str], bool], accounts: Callable[[], Sequence[str]],
+        was_written: Callable[[str, str], bool], resends: Callable[[str], bool], accounts: Callable[[], Sequence[str]],
         concerned: Callable[[], Set[str]],
     ) -> None:  # fmt: skip
-        """was_written(id): may the dead process have sent it? resends(channel): is such a message sent again?
+        """was_written(id, channel): may the dead process have sent it by that channel? resends(channel): is such a
+        message sent again?
         concerned(): ids of the messages whose change is on its way to the store."""
         self._concerned = concerned
         self._store, self._delivery, self._joining, self._intake = store, delivery, joining, intake
@@ -122,7 +123,7 @@ class Clockwork:
         written: list[tuple[Message, AttemptResult]] = []
         back: list[Message] = []
         for message in await self._in_nobodys_hand(dispatcher):
-            if self._was_written(message.id) and not (dispatcher.channel.kind == "smsc" and self._resends(name)):
+            if self._was_written(message.id, name) and not (dispatcher.channel.kind == "smsc" and self._resends(name)):
                 written.append((message, Uncertain("the gateway died before the answer")))
             else:
                 back.append(message)

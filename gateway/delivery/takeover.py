@@ -26,7 +26,7 @@ class Takeover:
     """Brings messages back on their way."""
 
     def __init__(
-        self, *, store: Store, node: str, delivery: Delivery, was_written: Callable[[str], bool],
+        self, *, store: Store, node: str, delivery: Delivery, was_written: Callable[[str, str], bool],
         resends: Callable[[str], bool], concerned: Callable[[], Set[str]], spawn: Callable[[Any, str], object],
     ) -> None:  # fmt: skip
         """was_written, resends, concerned: see Clockwork."""
@@ -80,7 +80,7 @@ class Takeover:
     def _may_have_gone(self, node: str, channel: str, kind: str, message_id: str) -> bool:
         if kind == "smsc" and self._resends(channel):
             return False
-        return node != self._node or self._was_written(message_id)
+        return node != self._node or self._was_written(message_id, channel)
 
     async def _empty_queue(self, channel: str, kind: str) -> None:
         """The channel is in no configuration any more: what waits for it goes on by the next one of its plan."""

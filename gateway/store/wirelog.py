@@ -10,10 +10,11 @@ from __future__ import annotations
 import mmap
 import os
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 SLOTS = 65_536  # marks kept; far more than any sum of windows
-WIDTH = 24  # octets a slot: an id, padded
+WIDTH = 24  # octets a slot: an id and four digits that stand for the channel, padded
 HEAD = 64
 
 
@@ -31,7 +32,7 @@ class WireLog:
     def __init__(self, path: str | os.PathLike[str], boot: str | None = None) -> None:
         """Opens or creates the file; what an earlier process left is in `written` until the ring comes round."""
         boot = boot_id() if boot is None else boot
-        head = f"pombo-wire-1 {boot}".encode().ljust(HEAD, b"\0")[:HEAD]
+        head = f"pombo-wire-2 {boot}".encode().ljust(HEAD, b"\0")[:HEAD]
         size = HEAD + SLOTS * WIDTH
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -52,18 +53,27 @@ class WireLog:
         self._map[:] = head + ring.ljust(SLOTS * WIDTH, b"\0")
         self._next = len(self._before) % SLOTS
 
-    def mark(self, message_id: str) -> None:
-        """Remember that this message's octets go to a socket now."""
-        at = HEAD + self._next * WIDTH
-        self._map[at : at + WIDTH] = message_id.encode().ljust(WIDTH, b"\0")[:WIDTH]
-        self._next = (self._next + 1) % SLOTS
+    def marks_of(self, channel: str) -> Callable[[str], None]:
+        """mark(message_id): remember that this message's octets go to a socket of the channel now."""
+        tag = _tag(channel)
 
-    def was_written(self, message_id: str) -> bool:
-        """May an earlier process have sent this message? True whenever that cannot be ruled out."""
-        return not self.trustworthy or message_id.encode()[:WIDTH] in self._before
+        def mark(message_id: str) -> None:
+            at = HEAD + self._next * WIDTH
+            self._map[at : at + WIDTH] = (message_id + tag).encode().ljust(WIDTH, b"\0")[:WIDTH]
+            self._next = (self._next + 1) % SLOTS
+
+        return mark
+
+    def was_written(self, message_id: str, channel: str) -> bool:
+        """May an earlier process have sent this message by this channel? True whenever that cannot be ruled out."""
+        return not self.trustworthy or (message_id + _tag(channel)).encode()[:WIDTH] in self._before
 
     def close(self) -> None:
         self._map.close()
+
+
+def _tag(channel: str) -> str:
+    return f" {fingerprint(channel.encode())[:4]}"
 
 
 def _reserve(fd: int, size: int) -> None:

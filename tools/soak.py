@@ -39,6 +39,7 @@ STALL_S = 2.0  # a machine that gives nobody a turn for so long stood still
 START_S, STOP_S, MARGIN_S = 30.0, 20.0, 60.0
 GATEWAY_AWAY_S, PEER_AWAY_S = (0.1, 1.0), (1.0, 3.0)  # until who was killed is started again
 PEERS = ("operator", "provider")
+WHATSAPP = 0.1  # of people; at 400/s half of them would take more than two cores, for all parts are on one machine
 NODE, CHANNELS, ACCOUNT = "soak", ("zap", "operator"), "billing"
 LOG_LINES, MOST_TRACES = 40, 6
 
@@ -275,7 +276,7 @@ def plan_of(words: list[str]) -> tuple[Plan, str]:
     parser.add_argument("--away", type=_span, default=None, metavar="T-T",
                         help="who was killed stays away so long, as 10m-10m; default: a second or so")  # fmt: skip
     parser.add_argument("--validity", type=seconds, default=float(usual.validity_s), metavar="T")
-    parser.add_argument("--whatsapp", type=fraction, default=usual.whatsapp, metavar="SHARE", help="of people with it")
+    parser.add_argument("--whatsapp", type=fraction, default=WHATSAPP, metavar="SHARE", help="of people with it")
     parser.add_argument("--operator-rate", type=per_second, default=0.0, metavar="RATE",
                         help="the operator channel's; default: a little less than what arrives for it")  # fmt: skip
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import requests
 import yaml
 
 from config.load import load
+from tools.gateway_process import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("bridge", "config", "gateway", "smsc_client", "tools")
@@ -69,7 +69,7 @@ def test_the_wheel_alone_makes_a_configuration_and_runs(wheel: Path, tmp_path: P
 
     assert pombo("init", "conf").returncode == 0
     path = home / "conf/pombo.yaml"
-    smpp, http = _free_port(), _free_port()
+    smpp, http = free_port(), free_port()
     path.write_text(path.read_text().replace("tcp:2775:", f"tcp:{smpp}:").replace("tcp:8081:", f"tcp:{http}:"))
     assert pombo("check", str(path)).stdout == f"{path}: ok\n"
     running = subprocess.Popen(
@@ -102,12 +102,6 @@ def _ready(url: str, process: subprocess.Popen[str]) -> bool:
             return False
         time.sleep(0.1)
     return False
-
-
-def _free_port() -> int:
-    with socket.socket() as link:
-        link.bind(("127.0.0.1", 0))
-        return int(link.getsockname()[1])
 
 
 # -- systemd

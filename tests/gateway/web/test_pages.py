@@ -194,11 +194,13 @@ def test_guesses_are_told_and_orders_are_written_down(logged: Logged) -> None:
     stage.browser.get("/admin/status", headers={"Authorization": "Bearer s3cret-guess"})
     stage.browser.post("/admin/reload", headers=BEARER)
     stage.browser.post("/admin/messages", b'{"to": "5511987654321"}', BEARER)
+    stage.browser.post("/admin/messages/5511987654321%0Aforged", headers=BEARER)
     stage.browser.get("/admin/status", headers=BEARER)
     assert logged() == [
         "admin: 127.0.0.1 gave no valid token",
         "admin: 127.0.0.1 ordered reload: HTTP 200",
         "admin: 127.0.0.1 ordered messages: HTTP 202",
+        "admin: 127.0.0.1 ordered what there is not: HTTP 405",
     ]
 
 

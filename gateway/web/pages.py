@@ -98,8 +98,8 @@ class Pages:
             case (_, "admin", *_):
                 self._authorize(request)
                 if method == "POST":
-                    known = "/".join(path[1:]) if tuple(path) in ALLOWED else "what there is not"
-                    request.notifyFinish().addBoth(_audit, request, known)
+                    ordered = "/".join(path[1:]) if tuple(path) in ALLOWED else "what there is not"
+                    request.notifyFinish().addBoth(_audit, request, ordered)
         match (method, *path):
             case ("GET", "admin", "status"):
                 return _json(request, 200, self._admin.status())

@@ -208,7 +208,7 @@ class Node(Service):
             binds=self.bound.status, country=lambda: self._config.country,
             default_validity=lambda: self._config.smpp_server.default_validity,
             retention_s=lambda: self._config.store.retention, clock=self._reactor.seconds, reload=self.reload,
-            config=lambda: exported(self._written), shapes=self._unmatched,
+            config=lambda: exported(self._written), diff=self.diff, shapes=self._unmatched,
             resending=Resending(
                 self.store, self.receipts, self._reactor.seconds, lambda: self._config.store.retention
             ),
@@ -426,6 +426,15 @@ class Node(Service):
 
     def _reload_by_signal(self) -> None:
         self.reload()
+
+    def diff(self) -> tuple[list[dict[str, str]], list[str]]:
+        """(What a reload would change, errors of the file)."""
+        try:
+            read = load_as_written(self._path, os.environ)
+        except ConfigErrors as wrong:
+            return [], list(wrong.errors)
+        found = changes((self._config, self._written), read)
+        return [{"place": one.place, "what": one.what, "effect": one.effect} for one in found], []
 
     def reload(self) -> tuple[list[str], list[str]]:
         """Read the file again and apply it: (what changed, errors). A bad file changes nothing."""

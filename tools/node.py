@@ -154,6 +154,13 @@ class Node:
         reason = body.get("error") if isinstance(body, dict) else ""
         return "", str(reason or f"the node answered with HTTP {status}")
 
+    def diff(self) -> tuple[list[dict[str, str]], list[str]]:
+        """GET /admin/diff: (what a reload would change as place, what, effect; errors of the file)."""
+        status, body = self.ask("GET", "/admin/diff")
+        if status not in (200, 422) or not isinstance(body, dict):
+            raise NodeError(f"the node at {self.url} answered with HTTP {status}")
+        return list(body.get("changes", ())), list(body.get("errors", ()))
+
     def reload(self) -> tuple[list[str], list[str]]:
         """POST /admin/reload: (what changed, errors)."""
         status, body = self.ask("POST", "/admin/reload")

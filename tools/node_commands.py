@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tools import drafts, journey
+from tools.file_commands import change_lines
 from tools.node import Node, NodeError, config_path, store_settings
 from tools.terminal import Terminal, table
 from tools.units import age, since
@@ -170,17 +171,22 @@ def events(options: argparse.Namespace, terminal: Terminal) -> int:
 
 def reload(options: argparse.Namespace, terminal: Terminal) -> int:
     """`pombo reload`: 1 when the file is wrong, which changes nothing."""
-    changed, errors = Node.find(os.environ).reload()
+    node = Node.find(os.environ)
+    told, _ = node.diff()
+    changed, errors = node.reload()
     for error in errors:
         print(error, file=sys.stderr)
     if errors:
         return 1
-    terminal.line(f"reloaded: {', '.join(changed) or 'nothing had changed'}")
+    for line in change_lines(told, terminal):
+        terminal.line(line)
+    terminal.line(f"reloaded: {', '.join(changed) or 'nothing that counts before the next start has changed'}"
+                  if told or changed else "reloaded: nothing has changed")  # fmt: skip
     return 0
 
 
 def config_(options: argparse.Namespace, terminal: Terminal) -> int:
-    """`pombo config`: the configuration that the node runs with, its secrets as references."""
+    """`pombo config export`: the configuration that the node runs with, its secrets as references."""
     text, secrets = Node.find(os.environ).config()
     print(text, end="")
     if secrets:

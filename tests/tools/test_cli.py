@@ -305,6 +305,20 @@ def test_events_are_printed_as_json_lines_with_iso_moments(
     assert cli.main(["events", "--since", "whenever"]) == 2
 
 
+def test_binds_of_one_kind_from_one_host_are_one_line() -> None:
+    binds = [
+        {"type": kind, "peer": f"10.0.0.{host}:{port}", "since": f"2026-11-21T09:00:0{port}Z"}
+        for port, (kind, host) in enumerate([("receiver", 9), ("transceiver", 8), ("receiver", 9), ("receiver", 7)])
+    ]
+    found = {**STATUS, "accounts": [{"system_id": "billing", "receipts_pending": 3, "binds": binds}], "channels": []}
+    lines = node_commands.status_lines(found, Terminal(io.StringIO(), {}), 1_795_251_610.0)
+    assert [line.split() for line in lines[3:6]] == [
+        ["billing", "receiver", "x2", "10.0.0.9", "10", "s", "3"],
+        ["transceiver", "10.0.0.8:1", "9.00", "s"],
+        ["receiver", "10.0.0.7:3", "7.00", "s"],
+    ]
+
+
 def test_status_lines_need_no_terminal() -> None:
     paint: Callable[[], Terminal] = lambda: Terminal(io.StringIO(), {})  # noqa: E731
     lines = node_commands.status_lines(STATUS, paint(), now=1_763_719_200.0)
@@ -386,7 +400,7 @@ async def test_receipts_are_listed_and_sent_again(node: FakeNode, capsys: pytest
     assert "billing                 3      1" in capsys.readouterr().out
     assert await pombo("receipts", "resend", "--account", "billing", "--since", "2026-11-21T10:00") == 0
     assert node.orders == [{"account": "billing", "since": 1795255200.0}]
-    assert capsys.readouterr().out == "7 receipts are sent to billing again\n"
+    assert capsys.readouterr().out == "7 receipts go to billing again\n"
     assert await pombo("receipts", "resend", "--account", "nobody", "--since", "2h") == 1
     assert "account: not one" in capsys.readouterr().err
     assert await pombo("receipts", "resend", "--account", "billing", "--since", "yesterday") == 2

@@ -60,9 +60,12 @@ class FakeNode:
         self.ends = "delivered"
         self.shapes = 1
         self.errors: list[str] = []
+        self.refuses: Reply | None = None
         self.changes = [{"place": "routes default", "what": "fallback_after 10m -> 5m", "effect": "at once"}]
 
     async def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        if self.refuses is not None:
+            return self.refuses
         if headers.get("authorization") != "Bearer t0ken":
             return Reply(401, {"error": "no"})
         path = path.partition("?")[0]
@@ -182,6 +185,26 @@ async def test_a_wrong_token_is_one_line_and_2(
     assert await pombo("status") == 2
     error = capsys.readouterr().err
     assert "refuses the admin token" in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (429, {"error": "too many wrong tokens"}, "wait a minute"),
+        (403, {"error": "no"}, "wants http.admin_token set"),
+        (503, {"error": "the store is away: not connected"}, "HTTP 503: the store is away: not connected"),
+        (500, "what", "HTTP 500"),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_what_a_node_cannot_answer_is_told_in_its_words(
+    node: FakeNode, capsys: pytest.CaptureFixture[str], status: int, body: Any, said: str
+) -> None:
+    node.refuses = Reply(status, body)
+    for words in (["status"], ["trace", "m1"], ["trace", "11988880001"], ["reload"], ["diff"], ["unmatched"]):
+        assert await pombo(*words) == 2, words
+        error = capsys.readouterr().err
+        assert said in error and error.count("\n") == 1
 
 
 def test_a_node_that_is_not_there_is_one_line_and_2(

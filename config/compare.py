@@ -6,21 +6,21 @@ differ.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msgspec import Struct
 from pydantic import SecretStr
 
 from config.fields import Substituted
-from config.schema import Config, Settings, SmscSettings
+from config.running import Loaded, Written, listeners
+from config.schema import Config, HttpSettings, Settings, SmppServerSettings, SmscSettings
 
 AT_ONCE, NEXT_START = "at once", "with the next start"
 BINDS_STAY, BINDS_END = "at once; its binds stay", "its binds end"
 BINDS_ANEW = "its binds are made anew"
 NEW_CONNECTIONS = "for new connections"
 STARTS_ANEW = "the channel starts anew; what it holds waits"
-Written = Mapping[str, Any]
 LONGEST = 60
 
 
@@ -35,7 +35,7 @@ class Change(Struct, frozen=True):
         return f"{self.place}: {self.what} ({self.effect})"
 
 
-def changes(before: tuple[Config, Written], after: tuple[Config, Written]) -> list[Change]:
+def changes(before: Loaded, after: Loaded) -> list[Change]:
     """Every difference between two configurations as config.load.load_as_written gives them, in the order of the
     sections."""
     (old, was), (new, will) = before, after
@@ -56,7 +56,8 @@ def _top(old: Config, new: Config, was: Written, will: Written) -> Iterator[Chan
             yield Change(key, what, NEXT_START if key == "node" else AT_ONCE)
     for section in ("store", "http", "log"):
         for what in _fields(getattr(old, section), getattr(new, section), was.get(section), will.get(section)):
-            yield Change(section, what, NEXT_START)
+            certificates = section == "http" and what.startswith("listen ") and _in_use(old.http, new.http)
+            yield Change(section, what, NEW_CONNECTIONS if certificates else NEXT_START)
 
 
 def _server(old: Config, new: Config, was: Written, will: Written) -> Iterator[Change]:
@@ -65,7 +66,8 @@ def _server(old: Config, new: Config, was: Written, will: Written) -> Iterator[C
     for key in type(before).model_fields:
         if key != "accounts" and getattr(before, key) != getattr(after, key):
             what = f"{key} {_shown(texts[0], key)} -> {_shown(texts[1], key)}"
-            yield Change("smpp_server", what, NEXT_START if key == "listen" else NEW_CONNECTIONS)
+            waits = key == "listen" and not _in_use(before, after)
+            yield Change("smpp_server", what, NEXT_START if waits else NEW_CONNECTIONS)
     place = "smpp_server.accounts"
     pairs = _pairs(before.accounts, after.accounts, texts[0].get("accounts"), texts[1].get("accounts"), "system_id")
     for name, one, other, written, now_written in pairs:
@@ -77,6 +79,11 @@ def _server(old: Config, new: Config, was: Written, will: Written) -> Iterator[C
             same = (one.password, one.password_hash) == (other.password, other.password_hash)
             for what in _fields(one, other, written, now_written):
                 yield Change(f"{place} {name}", what, BINDS_STAY if same else BINDS_END)
+
+
+def _in_use(old: HttpSettings | SmppServerSettings, new: HttpSettings | SmppServerSettings) -> bool:
+    """Are these the addresses that are open, perhaps with other certificates?"""
+    return listeners(old.listen, new.listen) == new.listen
 
 
 def _channels(

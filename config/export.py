@@ -37,7 +37,7 @@ def _without_secrets(value: Any, model: type[BaseModel] | None, place: str, name
     fields = {field.alias or name: field for name, field in model.model_fields.items()} if model is not None else {}
     for key, one in value.items():
         field, where = fields.get(key), f"{place}_{key}"
-        if field is not None and isinstance(one, str) and not isinstance(one, Substituted) and _is_secret(field):
+        if field is not None and isinstance(one, str) and not isinstance(one, Substituted) and _is_secret(field, one):
             name = re.sub(r"[^A-Z0-9]+", "_", where.upper()).strip("_")
             names.append(name)
             out[key] = f"${{{name}}}"
@@ -46,8 +46,9 @@ def _without_secrets(value: Any, model: type[BaseModel] | None, place: str, name
     return out
 
 
-def _is_secret(field: Any) -> bool:
-    return SecretStr.__name__ in repr(field.annotation) or not field.repr
+def _is_secret(field: Any, value: str) -> bool:
+    """A URL is one when it carries a password, or may carry one."""
+    return SecretStr.__name__ in repr(field.annotation) or (not field.repr and "@" in value)
 
 
 def _name_of(value: Any, number: int) -> str:

@@ -22,9 +22,11 @@ from bridge.channel import WhatsAppChannel
 from bridge.http import HttpClient
 from bridge.provider import HttpRequest
 from bridge.providers import provider_of
+from config.compare import NEXT_START, changes
 from config.effects import without_effect, without_fallback
 from config.export import exported
 from config.load import ConfigErrors, load_as_written
+from config.running import after_reload
 from config.schema import AccountSettings, BridgeSettings, Config, SmscSettings
 from gateway import descriptors
 from gateway.background import Background
@@ -104,6 +106,7 @@ class Node(Service):
         self._config, self._written, self._path, self._reactor = config, written, path, reactor
         self._embedded = embedded or embedded_of(config.store)
         self.failed = False
+        self._exchanges: dict[str, defer.DeferredLock] = {}  # channels that a reload exchanges
         self.setName("pombo")
 
     # -- building
@@ -205,7 +208,7 @@ class Node(Service):
             binds=self.bound.status, country=lambda: self._config.country,
             default_validity=lambda: self._config.smpp_server.default_validity,
             retention_s=lambda: self._config.store.retention, clock=self._reactor.seconds, reload=self.reload,
-            config=lambda: exported(self._written), shapes=self._unmatched,
+            config=lambda: exported(self._written), diff=self.diff, shapes=self._unmatched,
             resending=Resending(
                 self.store, self.receipts, self._reactor.seconds, lambda: self._config.store.retention
             ),
@@ -302,30 +305,8 @@ class Node(Service):
         await self.store.start()
         await formats.agree(self.store)
         incarnation = await self.store.command("INCR", keys.INCARNATIONS, keep=Keep.ALWAYS)
-        self.intake.ids = Ids(self._reactor.seconds(), int(incarnation))
-        self.intake.numbering.use(short_ids_of(config))
-        self._wirelog = WireLog(directory / f"wire-{config.node}")
-        for settings in _channels_of(config).values():
-            self._add_channel(settings)
-        concerned = lambda: set[str]().union(*(ledger.concerned for ledger in self._ledgers))  # noqa: E731
-        resending = {s.name for s in config.smsc_client if s.unanswered == "resend"}
-        self.clockwork = Clockwork(
-            store=self.store, delivery=self.delivery, joining=self.joining, intake=self.intake, reactor=self._reactor,
-            was_written=self._wirelog.was_written, resends=resending.__contains__,
-            accounts=lambda: list(self._accounts()),
-            concerned=concerned,
-        )  # fmt: skip
-        takeover = Takeover(
-            store=self.store, node=config.node, delivery=self.delivery, was_written=self._wirelog.was_written,
-            resends=resending.__contains__, concerned=concerned, spawn=self._spawn,
-        )  # fmt: skip
-        self.membership = Membership(
-            store=self.store, node=config.node, instance=int(incarnation), reactor=self._reactor,
-            delivery=self.delivery, desk=self.receipts, takeover=takeover, accounts=lambda: list(self._accounts()),
-            alone=self._embedded is not None, ousted=self._ousted,
-        )  # fmt: skip
-        if self._embedded is None:
-            self.receipts.leases = self.membership
+        self._furnish(int(incarnation))
+        assert self.membership is not None and self.clockwork is not None
         await self.membership.join()
         self._overview_box.overview = self.clockwork.overview
         await self.clockwork.recover()
@@ -343,6 +324,38 @@ class Node(Service):
             signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._reload_by_signal))
         _quieten_gc()
         log.info("ready: node {node}", node=config.node)
+
+    def _furnish(self, incarnation: int) -> None:
+        """What a node is beside its listeners: channels, and who looks after what is due, once the store has said which
+        process of this name it is."""
+        config = self._config
+        self.intake.ids = Ids(self._reactor.seconds(), incarnation)
+        self.intake.numbering.use(short_ids_of(config))
+        self._wirelog = WireLog(Path(config.store.directory) / f"wire-{config.node}")
+        for settings in _channels_of(config).values():
+            self._add_channel(settings)
+        concerned = lambda: set[str]().union(*(ledger.concerned for ledger in self._ledgers))  # noqa: E731
+        self.clockwork = Clockwork(
+            store=self.store, delivery=self.delivery, joining=self.joining, intake=self.intake, reactor=self._reactor,
+            was_written=self._wirelog.was_written, resends=self._resends,
+            accounts=lambda: list(self._accounts()),
+            concerned=concerned,
+        )  # fmt: skip
+        takeover = Takeover(
+            store=self.store, node=config.node, delivery=self.delivery, was_written=self._wirelog.was_written,
+            resends=self._resends, concerned=concerned, spawn=self._spawn,
+        )  # fmt: skip
+        self.membership = Membership(
+            store=self.store, node=config.node, instance=incarnation, reactor=self._reactor,
+            delivery=self.delivery, desk=self.receipts, takeover=takeover, accounts=lambda: list(self._accounts()),
+            alone=self._embedded is not None, ousted=self._ousted,
+        )  # fmt: skip
+        if self._embedded is None:
+            self.receipts.leases = self.membership
+
+    def _resends(self, channel: str) -> bool:
+        """Does `unanswered: resend` hold for this operator?"""
+        return any(one.name == channel and one.unanswered == "resend" for one in self._config.smsc_client)
 
     def _ousted(self) -> None:
         self.failed = True
@@ -414,6 +427,15 @@ class Node(Service):
     def _reload_by_signal(self) -> None:
         self.reload()
 
+    def diff(self) -> tuple[list[dict[str, str]], list[str]]:
+        """(What a reload would change, errors of the file)."""
+        try:
+            read = load_as_written(self._path, os.environ)
+        except ConfigErrors as wrong:
+            return [], list(wrong.errors)
+        found = changes((self._config, self._written), read)
+        return [{"place": one.place, "what": one.what, "effect": one.effect} for one in found], []
+
     def reload(self) -> tuple[list[str], list[str]]:
         """Read the file again and apply it: (what changed, errors). A bad file changes nothing."""
         try:
@@ -428,11 +450,12 @@ class Node(Service):
         except ValueError as wrong_file:
             log.error("the configuration was not reloaded: {why}", why=str(wrong_file))
             return [], [f"{self._path}: {wrong_file}"]
-        old, changed = self._config, []
-        for name in ("node", "store", "http", "log"):
-            if getattr(old, name) != getattr(new, name):
-                log.warn("{name} changed; it takes effect with the next start", name=name)
-        self._config, self._written = new, written
+        old, changed = self._config, list[str]()
+        for one in changes((old, self._written), (new, written)):
+            if one.effect == NEXT_START:
+                log.warn("{change}", change=str(one))
+        new, self._written = after_reload((old, self._written), (new, written))
+        self._config = new
         if certificates:
             Listeners.use(certificates)
             changed.append("certificates")
@@ -448,7 +471,10 @@ class Node(Service):
         for name in [*before, *(n for n in after if n not in before)]:
             if before.get(name) != after.get(name):
                 changed.append(name)
-                self._spawn(self._exchange(name, after.get(name)), f"reload of channel {name}")
+                self._spawn(self._exchange(name), f"reload of channel {name}")
+        for channel in self.delivery.channels.values():
+            if isinstance(channel, WhatsAppChannel):
+                channel.country = new.country
         if old.routes != new.routes:
             changed.append("routes")
         if old.replies != new.replies:
@@ -458,14 +484,28 @@ class Node(Service):
         log.info("configuration reloaded: {changed}", changed=", ".join(changed) or "nothing changed")
         return changed, []
 
-    async def _exchange(self, name: str, settings: SmscSettings | BridgeSettings | None) -> None:
-        """A channel whose settings changed: the old one hands back what it holds, the new one takes over."""
-        old = self.delivery.channels.get(name)
+    async def _exchange(self, name: str) -> None:
+        """A channel whose settings changed: the old one hands back what it holds, the new one takes over. One exchange
+        at a time for each name: files may be read faster than channels end."""
+        turn = self._exchanges.setdefault(name, defer.DeferredLock())
+        await turn.acquire()
+        try:
+            await self._exchanged(name)
+        finally:
+            turn.release()
+
+    async def _exchanged(self, name: str) -> None:
+        old, settings = self.delivery.channels.get(name), _channels_of(self._config).get(name)
+        if getattr(old, "settings", None) == settings:
+            return
         if isinstance(old, SmscChannel) and isinstance(settings, SmscSettings) and old.reconfigure(settings):
             return
         if old is not None:
             self.delivery.dispatchers[name].stopping = True
             await old.stop()
+        if self.intake.stopping:
+            return
+        settings = _channels_of(self._config).get(name)  # which may have been read meanwhile
         if settings is None:
             self.delivery.channels.pop(name, None)
             self.delivery.dispatchers.pop(name, None)

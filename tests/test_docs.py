@@ -76,10 +76,13 @@ def lines_with_pombo() -> list[tuple[str, str]]:
     found = []
     for page in PAGES:
         for block in re.findall(r"^```(?:sh)?\n(.*?)^```", read(page), re.MULTILINE | re.DOTALL):
+            session = block.startswith("$ ")  # then the other lines are what is printed
             for line in block.splitlines():
+                if session and not line.startswith("$ "):
+                    continue
                 shown = line.removeprefix("$ ").removeprefix("/opt/pombo/bin/")
                 if shown.startswith("pombo ") and page != "README.md":
-                    found.append((page, shown.partition(" > ")[0]))
+                    found.append((page, re.split(r" [>|] ", shown)[0]))
     return found
 
 

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from tools import file_commands, init_command, node_commands
 from tools.node import DEFAULT_CONFIG, NodeError, config_path
@@ -35,10 +36,10 @@ def parser() -> argparse.ArgumentParser:
     one = add("init", init_command.init, "write a configuration to begin with, and passwords for it")
     one.add_argument("directory", metavar="DIR")
     one.add_argument("--state", metavar="DIR", help="where the store goes (default: DIR)")
-    add("check", files.check, "check a configuration file").add_argument("file", metavar="FILE")
+    add("check", files.check, "check a configuration file").add_argument("file", metavar="FILE", nargs="?")
     one = add("diff", files.diff, "say what would change on a node that runs with file A and reads file B")
-    one.add_argument("before", metavar="A")
-    one.add_argument("after", metavar="B")
+    one.add_argument("files", metavar="FILE", nargs="*", action=AtMostTwo,
+                     help="A and B; B alone: A is the node's file; none: what a reload would change")  # fmt: skip
     add("schema", files.schema, "print the JSON Schema of the configuration, for editors")
     add("hash", files.hash_, "make a password_hash of a password read from a prompt or standard input")
     add("run", run, "run the gateway").add_argument("file", metavar="FILE", nargs="?")
@@ -71,13 +72,23 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--limit", type=int, default=10, help="how many, commonest first (%(default)s)")
     one.add_argument("--json", action="store_true")
     add("reload", node.reload, "make the node read its configuration again")
-    add("config", node.config_, "print the configuration that the node runs with, without its secrets")
+    one = add("config", node.config_, "print the configuration that the node runs with, without its secrets")
+    one.add_argument("what", choices=("export",), nargs="?", default="export")
     add("simulate", simulate, "run a part of the laboratory: smsc, whatsapp or esme")
     add("completion", completion, "print a completion script for a shell").add_argument(
-        "shell", choices=("bash", "zsh", "tcsh")
+        "shell", choices=("bash", "zsh", "fish", "tcsh")
     )
     add("version", lambda options, terminal: print(f"pombo {_version()}") or 0, "print the version")
     return top
+
+
+class AtMostTwo(argparse.Action):
+    """Of a list of words."""
+
+    def __call__(self, parser: argparse.ArgumentParser, space: argparse.Namespace, words: Any, _: Any = None) -> None:
+        if len(words) > 2:
+            parser.error("give two files at most")
+        setattr(space, self.dest, words)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -116,8 +127,27 @@ def completion(options: argparse.Namespace, terminal: Terminal) -> int:
     """`pombo completion SHELL`."""
     import shtab  # needed by nobody else
 
-    print(shtab.complete(parser(), options.shell))
+    from tools import laboratory
+
+    top = parser()
+    laboratory.add_arguments(_commands(top)["simulate"])
+    _complete_paths(top, {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY})
+    print(shtab.complete(top, options.shell))
     return 0
+
+
+def _commands(one: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    found = [action.choices for action in one._actions if isinstance(action, argparse._SubParsersAction)]
+    return {name: inner for choices in found for name, inner in choices.items()}
+
+
+def _complete_paths(one: argparse.ArgumentParser, kinds: dict[str, Any]) -> None:
+    """What is a path to a command is one to the shell."""
+    for action in one._actions:
+        if action.metavar in kinds:
+            vars(action)["complete"] = kinds[str(action.metavar)]
+    for inner in _commands(one).values():
+        _complete_paths(inner, kinds)
 
 
 def simulate(options: argparse.Namespace, terminal: Terminal) -> int:

@@ -31,6 +31,7 @@ REASONS = {
     "no_account": "no account",
     "timeout": "not delivered in time",
     "provider_down": "provider down",
+    "channel_down": "channel down",
     "unknown": "account unknown",
     "failed": "failed after it was sent",
     "undeliverable": "undeliverable",
@@ -46,6 +47,16 @@ def detail_of(event: Mapping[str, Any]) -> str:
     if isinstance(detail, Mapping):
         return harmless(" ".join(f"{name}={value}" for name, value in detail.items()))
     return harmless(str(detail))
+
+
+def why_of(event: Mapping[str, Any]) -> str:
+    """The detail of an event, the reason of a decision as words: `from zap: no_account` is `from zap: no account`."""
+    detail = detail_of(event)
+    if event["event"] not in ("fallback", "decided", "failed"):
+        return detail
+    before = found[0] if (found := _FROM.match(detail)) else ""
+    word, blank, rest = detail[len(before) :].partition(" ")
+    return before + REASONS.get(word, word) + blank + rest
 
 
 def channel_word(channel: str, kinds: Mapping[str, str]) -> str:
@@ -120,19 +131,21 @@ def event_lines(message: Mapping[str, Any], terminal: Terminal, kinds: Mapping[s
         where = where if where == channel or not channel else f"{where} ({channel})"
         lines.append(
             f"  {terminal.paint(clock, 'dim')}  {pad('+' + age(at - began), 9, right=True)}  "
-            f"{terminal.paint(pad(name, 17), *STYLES.get(name, ()))}{pad(where, 22)}{detail_of(event)}".rstrip()
+            f"{terminal.paint(pad(name, 17), *STYLES.get(name, ()))}{pad(where, 22)}{why_of(event)}".rstrip()
         )
     return lines
 
 
 def heading(message: Mapping[str, Any], terminal: Terminal) -> str:
-    """The first line of a trace: id, account, addresses, state."""
+    """The first line of a trace: id, account, addresses, state, the day it was accepted."""
     state = str(message["state"])
+    events = message["events"]
+    day = datetime.fromtimestamp(epoch(events[0]["at"])).strftime("  %Y-%m-%d") if events else ""
     sender = f"{harmless(str(message['from']))} " if message.get("from") else ""
     return (
         f"{terminal.paint(str(message['id']), 'bold')}  {message['account']}  "
         f"{sender}{terminal.arrow} {harmless(str(message['to']))}  "
-        f"{terminal.paint(state, *STATE_STYLES.get(state, ('red', 'bold')))}"
+        f"{terminal.paint(state, *STATE_STYLES.get(state, ('red', 'bold')))}{terminal.paint(day, 'dim')}"
     )
 
 

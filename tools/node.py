@@ -98,9 +98,12 @@ class Node:
         except requests.exceptions.RequestException:
             raise NodeError(f"the node at {self.url} cannot be reached; is it running?") from None
         if response.status_code == 401:
-            raise NodeError(f"the node at {self.url} refuses the admin token (http.admin_token)")
+            right = "POMBO_CONFIG has to name the file it runs with, for its http.admin_token"
+            raise NodeError(f"the node at {self.url} refuses the admin token; {right}")
         if response.status_code == 403:
             raise NodeError(f"the node at {self.url} wants http.admin_token set, since its listener is not loopback")
+        if response.status_code == 429:
+            raise NodeError(f"the node at {self.url} has seen too many wrong tokens from here; wait a minute")
         try:
             return response.status_code, response.json()
         except ValueError:
@@ -109,8 +112,13 @@ class Node:
     def _expect(self, method: str, path: str, **arguments: Any) -> Any:
         status, body = self.ask(method, path, **arguments)
         if not 200 <= status < 300 or not isinstance(body, (dict, list)):
-            raise NodeError(f"the node at {self.url} answered {path.partition('?')[0]} with HTTP {status}")
+            raise self._no_answer(status, body)
         return body
+
+    def _no_answer(self, status: int, body: Any) -> NodeError:
+        """In the node's own words where it has some: that its store is away, say."""
+        why = body.get("error") if isinstance(body, dict) else ""
+        return NodeError(f"the node at {self.url} answered with HTTP {status}{f': {why}' if why else ''}")
 
     def ready(self) -> bool:
         """Does /readyz say yes?"""
@@ -133,7 +141,7 @@ class Node:
         if status == 404:
             return None
         if status != 200 or not isinstance(body, dict):
-            raise NodeError(f"the node at {self.url} answered with HTTP {status}")
+            raise self._no_answer(status, body)
         return body
 
     def messages(self, number: str, limit: int = 10) -> list[dict[str, Any]]:
@@ -142,7 +150,7 @@ class Node:
         if 400 <= status < 500:
             return []
         if status != 200 or not isinstance(body, dict):
-            raise NodeError(f"the node at {self.url} answered with HTTP {status}")
+            raise self._no_answer(status, body)
         found: list[dict[str, Any]] = body["messages"]
         return found
 
@@ -154,11 +162,18 @@ class Node:
         reason = body.get("error") if isinstance(body, dict) else ""
         return "", str(reason or f"the node answered with HTTP {status}")
 
+    def diff(self) -> tuple[list[dict[str, str]], list[str]]:
+        """GET /admin/diff: (what a reload would change as place, what, effect; errors of the file)."""
+        status, body = self.ask("GET", "/admin/diff")
+        if status not in (200, 422) or not isinstance(body, dict):
+            raise self._no_answer(status, body)
+        return list(body.get("changes", ())), list(body.get("errors", ()))
+
     def reload(self) -> tuple[list[str], list[str]]:
         """POST /admin/reload: (what changed, errors)."""
         status, body = self.ask("POST", "/admin/reload")
         if status not in (200, 422) or not isinstance(body, dict):
-            raise NodeError(f"the node at {self.url} answered with HTTP {status}")
+            raise self._no_answer(status, body)
         return list(body.get("changed", ())), list(body.get("errors", ()))
 
     def config(self) -> tuple[str, list[str]]:

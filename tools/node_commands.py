@@ -7,14 +7,15 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from tools import drafts, journey
+from tools.file_commands import change_lines
 from tools.node import Node, NodeError, config_path, store_settings
-from tools.terminal import Terminal, table
-from tools.units import age, since
+from tools.terminal import Terminal, clip, table
+from tools.units import age, epoch, since
 
 POLL_S = 0.2
 
@@ -70,29 +71,20 @@ def status(options: argparse.Namespace, terminal: Terminal) -> int:
         print(json.dumps(found, ensure_ascii=False, indent=2))
         return 0
     for line in status_lines(found, terminal, time.time()):
-        terminal.line(line)
+        terminal.line(clip(line, terminal.width) if terminal.live else line)
     return 0
 
 
 def status_lines(found: dict[str, Any], terminal: Terminal, now: float) -> list[str]:
     """The answer of /admin/status as tables."""
-    from tools.units import epoch
-
     lines = [f"node {terminal.paint(str(found['node']), 'bold')}", ""]
     binds_rows: list[Sequence[str]] = []
     for account in found["accounts"]:
-        binds = account["binds"] or [None]
-        for place, bind in enumerate(binds):
-            binds_rows.append(
-                (
-                    str(account["system_id"]) if place == 0 else "",
-                    str(bind["type"]) if bind else terminal.paint("not bound", "dim"),
-                    str(bind["peer"]) if bind else "",
-                    age(now - epoch(bind["since"])) if bind else "",
-                    str(account["receipts_pending"]) if place == 0 else "",
-                )
-            )
-    lines += table(("ACCOUNT", "BIND", "PEER", "FOR", "RECEIPTS PENDING"), binds_rows, frozenset({3, 4}))
+        name, pending = str(account["system_id"]), str(account["receipts_pending"])
+        for bind, peer, since_at in _alike(account["binds"]) or [(terminal.paint("not bound", "dim"), "", now)]:
+            binds_rows.append((name, bind, peer, age(now - since_at) if peer else "", pending))
+            name = pending = ""
+    lines += table(("ACCOUNT", "BIND", "PEER", "FOR", "RECEIPTS"), binds_rows, frozenset({3, 4}))
     lines.append("")
     rows: list[Sequence[str]] = []
     for channel in found["channels"]:
@@ -112,6 +104,20 @@ def status_lines(found: dict[str, Any], terminal: Terminal, now: float) -> list[
         )
     lines += table(("CHANNEL", "KIND", "STATE", "BINDS", "QUEUE", "OLDEST", "IN FLIGHT"), rows, frozenset({3, 4, 5, 6}))
     return lines
+
+
+def _alike(binds: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, float]]:
+    """(type, peer, since) of an account's binds, those of one type from one host in one, the oldest first."""
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for bind in sorted(binds, key=lambda one: epoch(one["since"])):
+        groups.setdefault((str(bind["type"]), str(bind["peer"]).rpartition(":")[0] or str(bind["peer"])), []).append(
+            bind
+        )
+    return [
+        (kind if len(some) == 1 else f"{kind} x{len(some)}", str(some[0]["peer"]) if len(some) == 1 else host,
+         epoch(some[0]["since"]))
+        for (kind, host), some in groups.items()
+    ]  # fmt: skip
 
 
 def unmatched(options: argparse.Namespace, terminal: Terminal) -> int:
@@ -170,17 +176,22 @@ def events(options: argparse.Namespace, terminal: Terminal) -> int:
 
 def reload(options: argparse.Namespace, terminal: Terminal) -> int:
     """`pombo reload`: 1 when the file is wrong, which changes nothing."""
-    changed, errors = Node.find(os.environ).reload()
+    node = Node.find(os.environ)
+    told, _ = node.diff()
+    changed, errors = node.reload()
     for error in errors:
         print(error, file=sys.stderr)
     if errors:
         return 1
-    terminal.line(f"reloaded: {', '.join(changed) or 'nothing had changed'}")
+    for line in change_lines(told, terminal):
+        terminal.line(line)
+    terminal.line(f"reloaded: {', '.join(changed) or 'nothing that counts before the next start has changed'}"
+                  if told or changed else "reloaded: nothing has changed")  # fmt: skip
     return 0
 
 
 def config_(options: argparse.Namespace, terminal: Terminal) -> int:
-    """`pombo config`: the configuration that the node runs with, its secrets as references."""
+    """`pombo config export`: the configuration that the node runs with, its secrets as references."""
     text, secrets = Node.find(os.environ).config()
     print(text, end="")
     if secrets:
@@ -205,5 +216,5 @@ def receipts(options: argparse.Namespace, terminal: Terminal) -> int:
     if why_not:
         print(f"pombo: {why_not}", file=sys.stderr)
         return 1
-    terminal.line(f"{queued} receipts are sent to {options.account} again")
+    terminal.line(f"{queued} {'receipt goes' if queued == 1 else 'receipts go'} to {options.account} again")
     return 0

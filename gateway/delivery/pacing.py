@@ -15,7 +15,6 @@ class Pacer:
 
     def __init__(self, rate: float, now: float) -> None:
         """rate: segments per second."""
-        self._configured = rate
         self._next = now
         self.set_rate(rate)
 

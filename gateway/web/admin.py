@@ -38,13 +38,15 @@ class NodeAdmin:
         binds: Callable[[], Mapping[str, list[dict[str, str]]]], country: Callable[[], str],
         default_validity: Callable[[], float], retention_s: Callable[[], float], clock: Callable[[], float],
         reload: Callable[[], tuple[list[str], list[str]]], config: Callable[[], tuple[str, list[str]]],
+        diff: Callable[[], tuple[list[dict[str, str]], list[str]]],
         resending: Resending, shapes: Unmatched,
     ) -> None:  # fmt: skip
-        """config(): the configuration in use, without its secrets; see config.export."""
+        """config(): the configuration in use, without its secrets; see config.export. diff(): what a reload would
+        change, or the errors of the file; see config.compare."""
         self._node, self._store, self._intake, self._operations = node, store, intake, operations
         self._overview, self._channels, self._accounts, self._binds = overview, channels, accounts, binds
         self._country, self._default_validity, self.reload = country, default_validity, reload
-        self.config, self._resending = config, resending
+        self.config, self.diff, self._resending = config, diff, resending
         self._clock, self._shapes, self._retention_s = clock, shapes, retention_s
 
     def status(self) -> dict[str, Any]:
@@ -145,9 +147,12 @@ class NodeAdmin:
         if isinstance(since, bool) or not isinstance(since, int | float):
             raise Refusal(422, "since: give a moment in seconds since 1970")
         try:
-            return await self._resending.again(str(account), float(since))
+            queued = await self._resending.again(str(account), float(since))
         except StoreAway as error:
             raise Refusal(503, f"the store is away: {error}") from None
+        if queued is None:
+            raise Refusal(409, "receipts of this account are being queued already; wait for that to end")
+        return queued
 
     def _message_of(self, order: Mapping[str, Any]) -> Message:
         unknown = set(order) - {"account", "to", "text", "from", "priority", "validity"}

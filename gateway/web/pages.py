@@ -29,6 +29,7 @@ ALLOWED = {  # pages and the methods they take, for whoever uses another
     ("admin", "unmatched"): "GET",
     ("admin", "reload"): "POST",
     ("admin", "config"): "GET",
+    ("admin", "diff"): "GET",
     ("admin", "receipts", "resend"): "POST",
     ("admin", "messages"): "GET, POST",
 }
@@ -59,6 +60,8 @@ class Admin(Protocol):
     def reload(self) -> tuple[list[str], list[str]]: ...
 
     def config(self) -> tuple[str, list[str]]: ...
+
+    def diff(self) -> tuple[list[dict[str, str]], list[str]]: ...
 
     async def resend(self, order: Mapping[str, Any]) -> int: ...
 
@@ -121,6 +124,9 @@ class Pages:
             case ("GET", "admin", "config"):
                 text, secrets = self._admin.config()
                 return _json(request, 200, {"yaml": text, "secrets": secrets})
+            case ("GET", "admin", "diff"):
+                told, errors = self._admin.diff()
+                return _json(request, 422, {"errors": errors}) if errors else _json(request, 200, {"changes": told})
             case ("POST", "admin", "receipts", "resend"):
                 order = _object(request, '{"account", "since"}')
                 return _json(request, 200, {"queued": await self._admin.resend(order)})

@@ -16,8 +16,15 @@ def test_an_exported_configuration_is_the_same_one_and_has_no_secret(tmp_path: P
     (tmp_path / "a.yaml").write_text(text)
     config, written = load_as_written(tmp_path / "a.yaml", ENVIRON)
     told, names = exported(written)
-    assert names == ["SMPP_SERVER_ACCOUNTS_BILLING_PASSWORD", "SMSC_CLIENT_OPERATOR_PASSWORD", "BRIDGE_ZAP_URL"]
+    assert names == ["SMPP_SERVER_ACCOUNTS_BILLING_PASSWORD", "SMSC_CLIENT_OPERATOR_PASSWORD"]
     assert "secret" not in told and "from-a-file" not in told and "${CRM}" in told
     (tmp_path / "b.yaml").write_text(told)
-    secrets = dict(zip(names, ("first-secret", "op-secret", "http://127.0.0.1:8080"), strict=True))
+    secrets = dict(zip(names, ("first-secret", "op-secret"), strict=True))
     assert load_as_written(tmp_path / "b.yaml", {**ENVIRON, **secrets})[0] == config
+
+
+def test_a_url_with_a_password_in_it_is_a_secret(tmp_path: Path) -> None:
+    text = BASE.replace("http://127.0.0.1:8080", "http://me:url-secret@127.0.0.1:8080")
+    (tmp_path / "a.yaml").write_text(text + "store: {url: 'redis://:store-secret@127.0.0.1'}\n")
+    told, names = exported(load_as_written(tmp_path / "a.yaml", ENVIRON)[1])
+    assert "secret" not in told and {"BRIDGE_ZAP_URL", "STORE_URL"} <= set(names)

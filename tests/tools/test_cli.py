@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -58,8 +60,12 @@ class FakeNode:
         self.ends = "delivered"
         self.shapes = 1
         self.errors: list[str] = []
+        self.refuses: Reply | None = None
+        self.changes = [{"place": "routes default", "what": "fallback_after 10m -> 5m", "effect": "at once"}]
 
     async def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        if self.refuses is not None:
+            return self.refuses
         if headers.get("authorization") != "Bearer t0ken":
             return Reply(401, {"error": "no"})
         path = path.partition("?")[0]
@@ -74,6 +80,8 @@ class FakeNode:
                 return (
                     Reply(422, {"errors": self.errors}) if self.errors else Reply(200, {"changed": ["routes", "zap"]})
                 )
+            case "GET", "/admin/diff":
+                return Reply(422, {"errors": self.errors}) if self.errors else Reply(200, {"changes": self.changes})
             case "GET", "/admin/config":
                 return Reply(200, {"yaml": "node: gw1\n", "secrets": ["SMSC_CLIENT_OPERATOR_PASSWORD"]})
             case "POST", "/admin/receipts/resend":
@@ -177,6 +185,26 @@ async def test_a_wrong_token_is_one_line_and_2(
     assert await pombo("status") == 2
     error = capsys.readouterr().err
     assert "refuses the admin token" in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (429, {"error": "too many wrong tokens"}, "wait a minute"),
+        (403, {"error": "no"}, "wants http.admin_token set"),
+        (503, {"error": "the store is away: not connected"}, "HTTP 503: the store is away: not connected"),
+        (500, "what", "HTTP 500"),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_what_a_node_cannot_answer_is_told_in_its_words(
+    node: FakeNode, capsys: pytest.CaptureFixture[str], status: int, body: Any, said: str
+) -> None:
+    node.refuses = Reply(status, body)
+    for words in (["status"], ["trace", "m1"], ["trace", "11988880001"], ["reload"], ["diff"], ["unmatched"]):
+        assert await pombo(*words) == 2, words
+        error = capsys.readouterr().err
+        assert said in error and error.count("\n") == 1
 
 
 def test_a_node_that_is_not_there_is_one_line_and_2(
@@ -300,6 +328,20 @@ def test_events_are_printed_as_json_lines_with_iso_moments(
     assert cli.main(["events", "--since", "whenever"]) == 2
 
 
+def test_binds_of_one_kind_from_one_host_are_one_line() -> None:
+    binds = [
+        {"type": kind, "peer": f"10.0.0.{host}:{port}", "since": f"2026-11-21T09:00:0{port}Z"}
+        for port, (kind, host) in enumerate([("receiver", 9), ("transceiver", 8), ("receiver", 9), ("receiver", 7)])
+    ]
+    found = {**STATUS, "accounts": [{"system_id": "billing", "receipts_pending": 3, "binds": binds}], "channels": []}
+    lines = node_commands.status_lines(found, Terminal(io.StringIO(), {}), 1_795_251_610.0)
+    assert [line.split() for line in lines[3:6]] == [
+        ["billing", "receiver", "x2", "10.0.0.9", "10", "s", "3"],
+        ["transceiver", "10.0.0.8:1", "9.00", "s"],
+        ["receiver", "10.0.0.7:3", "7.00", "s"],
+    ]
+
+
 def test_status_lines_need_no_terminal() -> None:
     paint: Callable[[], Terminal] = lambda: Terminal(io.StringIO(), {})  # noqa: E731
     lines = node_commands.status_lines(STATUS, paint(), now=1_763_719_200.0)
@@ -332,17 +374,45 @@ async def test_unmatched_shows_each_shape_with_its_draft(node: FakeNode, capsys:
 @pytest_twisted.ensureDeferred
 async def test_reload_says_what_changed_or_why_nothing_did(node: FakeNode, capsys: pytest.CaptureFixture[str]) -> None:
     assert await pombo("reload") == 0
-    assert capsys.readouterr().out == "reloaded: routes, zap\n"
+    said = capsys.readouterr().out
+    assert said == "routes default: fallback_after 10m -> 5m (at once)\nreloaded: routes, zap\n"
     node.errors = ["pombo.yaml:7: routes: is missing"]
     assert await pombo("reload") == 1
     assert capsys.readouterr().err == "pombo.yaml:7: routes: is missing\n"
 
 
 @pytest_twisted.ensureDeferred
+async def test_the_node_tells_what_its_file_would_change(node: FakeNode, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await pombo("diff") == 1
+    assert capsys.readouterr().out == "routes default: fallback_after 10m -> 5m (at once)\n"
+    node.changes = []
+    assert await pombo("diff") == 0
+    assert capsys.readouterr().out == "nothing would change\n"
+    node.errors = ["pombo.yaml:7: routes: is missing"]
+    assert await pombo("diff") == 2
+    assert capsys.readouterr().err == "pombo.yaml:7: routes: is missing\n"
+
+
+def test_one_file_is_held_against_that_of_the_node(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, level in (("a.yaml", "info"), ("b.yaml", "debug")):
+        (tmp_path / name).write_text(f"log: {{level: {level}}}\n")
+    monkeypatch.setenv("POMBO_CONFIG", str(tmp_path / "a.yaml"))
+    for words in (["b.yaml"], ["a.yaml", "b.yaml"]):
+        assert cli.main(["diff", *(str(tmp_path / word) for word in words)]) == 1
+        assert capsys.readouterr().out == "log: level info -> debug (with the next start)\n"
+    assert cli.main(["diff", str(tmp_path / "a.yaml")]) == 0
+    assert cli.main(["diff", str(tmp_path / "c.yaml")]) == 2
+    with pytest.raises(SystemExit):
+        cli.main(["diff", "a", "b", "c"])
+
+
+@pytest_twisted.ensureDeferred
 async def test_config_prints_yaml_alone_and_names_what_to_set(
     node: FakeNode, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert await pombo("config") == 0
+    assert await pombo("config", "export") == 0
     said = capsys.readouterr()
     assert said.out == "node: gw1\n" and "SMSC_CLIENT_OPERATOR_PASSWORD" in said.err
 
@@ -353,7 +423,7 @@ async def test_receipts_are_listed_and_sent_again(node: FakeNode, capsys: pytest
     assert "billing                 3      1" in capsys.readouterr().out
     assert await pombo("receipts", "resend", "--account", "billing", "--since", "2026-11-21T10:00") == 0
     assert node.orders == [{"account": "billing", "since": 1795255200.0}]
-    assert capsys.readouterr().out == "7 receipts are sent to billing again\n"
+    assert capsys.readouterr().out == "7 receipts go to billing again\n"
     assert await pombo("receipts", "resend", "--account", "nobody", "--since", "2h") == 1
     assert "account: not one" in capsys.readouterr().err
     assert await pombo("receipts", "resend", "--account", "billing", "--since", "yesterday") == 2
@@ -386,7 +456,33 @@ def test_version_and_schema_and_completions_need_no_node(capsys: pytest.CaptureF
     assert capsys.readouterr().out.startswith("pombo ")
     assert cli.main(["schema"]) == 0
     assert json.loads(capsys.readouterr().out)["title"] == "Pombo's configuration"
-    for shell in ("bash", "zsh", "tcsh"):
+    for shell in ("bash", "zsh", "fish", "tcsh"):
         assert cli.main(["completion", shell]) == 0
         out = capsys.readouterr().out
         assert "receipts" in out and "unmatched" in out
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("re", "receipts reload"),
+        ("receipts ", "pending resend"),
+        ("receipts resend --a", "--account"),
+        ("simulate whatsapp --prov", "--provider"),
+        ("check poem", "poem.yaml"),
+    ],
+)
+def test_bash_completes_commands_options_and_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], typed: str, offered: str
+) -> None:
+    assert cli.main(["completion", "bash"]) == 0
+    (tmp_path / "completion").write_text(capsys.readouterr().out)
+    (tmp_path / "poem.yaml").write_text("")
+    words = " ".join(map(repr, ["pombo", *typed.split(" ")]))
+    script = (
+        f"source ./completion; COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _shtab_pombo;"
+        ' echo "${COMPREPLY[@]}"'
+    )
+    ran = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == offered, ran.stderr

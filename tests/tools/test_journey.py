@@ -72,9 +72,15 @@ def test_a_long_journey_is_broken_between_steps() -> None:
     assert max(map(len, lines[1:])) < 140 and len(lines[0]) + 60 < 140
 
 
+def test_a_trace_tells_why_in_words() -> None:
+    told = [journey.why_of(event) for event in FELL_BACK[1:4]]
+    assert told == ["inactive (cache)", "no account (cache)", "from zap: no account"]
+    assert journey.why_of(event(0, "fallback", "operator", "from zap: timeout")) == "from zap: not delivered in time"
+
+
 def test_a_trace_has_a_line_for_every_event() -> None:
     lines = journey.trace(MESSAGE, plain(), KINDS, "BRL")
-    assert lines[0] == "m1  billing  28940 → (11) 98888-0001  delivered"
+    assert lines[0] == "m1  billing  28940 → (11) 98888-0001  delivered  2026-11-21"
     assert len(lines) == 2 + len(DELIVERED)
     assert "+0.05 s  lookup           WhatsApp (zap)        active (provider)" in lines[3]
     assert lines[-1] == "  delivered, by WhatsApp, 2 segments, R$ 0,16, 0.60 s"

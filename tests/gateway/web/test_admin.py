@@ -11,7 +11,8 @@ from pydantic import SecretStr
 from twisted.internet.defer import ensureDeferred
 
 from config.schema import AccountSettings
-from gateway.delivery.resend import Resending
+from gateway.delivery import resend
+from gateway.delivery.resend import ON_ITS_WAY_S, Resending
 from gateway.messages.message import Priority
 from gateway.messages.outcome import Status
 from gateway.store import keys
@@ -45,6 +46,7 @@ def admin_of(house: House) -> NodeAdmin:
         retention_s=lambda: 172800.0,
         reload=lambda: ([], []),
         config=lambda: ("", []),
+        diff=lambda: ([], []),
         resending=Resending(house.store, house.desk, house.tick, lambda: 172800.0),
         clock=house.tick,
         shapes=Unmatched(house.store, house.clock.callLater),
@@ -269,6 +271,45 @@ async def test_a_receipt_that_is_still_to_come_is_not_doubled(store: Store) -> N
     await house.settle()  # nobody is bound
     assert await asked(house, admin_of(house).resend({"account": "billing", "since": 0})) == 0
     assert await store.command("XLEN", keys.receipts("billing")) == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_receipt_that_was_given_up_is_sent_after_all(store: Store) -> None:
+    """The account was away for longer than receipts_kept, say."""
+    house = await House(store, SMS_ONLY).start()
+    message_id = await house.submit_one()
+    house.operator.accept(message_id)
+    house.operator.report(message_id, Status.DELIVERED)
+    await house.settle()
+    await store.command("DEL", keys.receipts("billing"))
+    admin, order = admin_of(house), {"account": "billing", "since": 0}
+    assert await asked(house, admin.resend(order)) == 0  # it may be on its way from the ledger to its stream
+    house.clock.advance(ON_ITS_WAY_S + 1)
+    assert await asked(house, admin.resend(order)) == 1
+    assert await asked(house, admin.resend(order)) == 0  # it waits for a bind now
+
+
+@pytest_twisted.ensureDeferred
+async def test_receipts_are_queued_for_an_account_by_one_at_a_time_and_each_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resend, "AT_ONCE", 2)  # pages of two, into which new messages come
+    house = await House(store, SMS_ONLY).start()
+    bind = house.esmes.bind()
+    ids = [await house.submit_one(msisdn=f"55119{n:08}") for n in range(7)]
+    house.operator.accept(*ids)
+    for message_id in ids:
+        house.operator.report(message_id, Status.DELIVERED)
+    await house.settle()
+    admin, order = admin_of(house), {"account": "billing", "since": 0}
+    first = ensureDeferred(admin.resend(order))
+    with pytest.raises(Refusal, match="already"):
+        await asked(house, admin.resend(order))
+    await house.submit_one(msisdn="5510000000000")
+    await house.settle()
+    assert await first == 7
+    await house.settle()
+    assert sorted(bind.ids[7:]) == sorted(ids)
 
 
 @pytest.mark.parametrize(

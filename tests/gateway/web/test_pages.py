@@ -28,6 +28,7 @@ ADMIN = [
     ("GET", "/admin/unmatched"),
     ("GET", "/admin/config"),
     ("POST", "/admin/receipts/resend"),
+    ("GET", "/admin/diff"),
 ]
 
 
@@ -70,6 +71,9 @@ class Desk:
             raise Refusal(422, "to: a text is needed")
         self.asked.append(dict(order))
         return "m2"
+
+    def diff(self) -> tuple[list[dict[str, str]], list[str]]:
+        return [] if self.errors else [{"place": "log", "what": "level", "effect": "at once"}], self.errors
 
     def config(self) -> tuple[str, list[str]]:
         return "node: gw1\n", ["A_SECRET"]
@@ -314,6 +318,15 @@ def test_shapes_without_a_template_are_shown_to_whoever_has_the_token() -> None:
     assert stage.desk.asked == [3]
     assert stage.browser.get("/admin/unmatched?limit=0", headers=BEARER).status == 422
     assert stage.browser.post("/admin/unmatched", headers=BEARER).status == 405
+
+
+def test_what_a_reload_would_change_is_told_or_why_nothing_would() -> None:
+    stage = Stage()
+    answer = stage.browser.get("/admin/diff", headers=BEARER)
+    assert (answer.status, answer.json["changes"][0]["place"]) == (200, "log")
+    stage.desk.errors = ["pombo.yaml:1: file: is empty"]
+    answer = stage.browser.get("/admin/diff", headers=BEARER)
+    assert (answer.status, answer.json) == (422, {"errors": ["pombo.yaml:1: file: is empty"]})
 
 
 def test_the_configuration_is_shown_and_receipts_are_sent_again() -> None:

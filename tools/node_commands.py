@@ -79,6 +79,8 @@ def status_lines(found: dict[str, Any], terminal: Terminal, now: float) -> list[
     from tools.units import epoch
 
     lines = [f"node {terminal.paint(str(found['node']), 'bold')}", ""]
+    if found.get("dry_run"):
+        lines.insert(1, terminal.paint("dry run: everything is accepted and nothing is sent", "yellow", "bold"))
     binds_rows: list[Sequence[str]] = []
     for account in found["accounts"]:
         binds = account["binds"] or [None]

@@ -38,7 +38,7 @@ class NodeAdmin:
         binds: Callable[[], Mapping[str, list[dict[str, str]]]], country: Callable[[], str],
         default_validity: Callable[[], float], retention_s: Callable[[], float], clock: Callable[[], float],
         reload: Callable[[], tuple[list[str], list[str]]], config: Callable[[], tuple[str, list[str]]],
-        resending: Resending, shapes: Unmatched,
+        resending: Resending, shapes: Unmatched, dry_run: bool = False,
     ) -> None:  # fmt: skip
         """config(): the configuration in use, without its secrets; see config.export."""
         self._node, self._store, self._intake, self._operations = node, store, intake, operations
@@ -46,11 +46,13 @@ class NodeAdmin:
         self._country, self._default_validity, self.reload = country, default_validity, reload
         self.config, self._resending = config, resending
         self._clock, self._shapes, self._retention_s = clock, shapes, retention_s
+        self._dry_run = dry_run
 
     def status(self) -> dict[str, Any]:
         binds, seen, now = self._binds(), self._overview, self._clock()
         return {
             "node": self._node,
+            "dry_run": self._dry_run,
             "accounts": [
                 {
                     "system_id": name,

@@ -34,7 +34,7 @@ here() { for port in $PORTS; do sed -i "s/:${port%=*}\b/:${port#*=}/g" "$1"; don
 python3() {
   "$PYTHON" "$@"
   [ "$1 $2" = "-m venv" ] || return 0
-  echo "$LIBRARIES" > "$(echo "$3"/lib/python3*/site-packages)/libraries.pth"
+  echo "import sys; sys.path.insert(0, '$LIBRARIES')" > "$(echo "$3"/lib/python3*/site-packages)/libraries.pth"
 }
 played() {
   port=$1; shift
@@ -110,7 +110,8 @@ class Machine:
             **{name: value for name, value in os.environ.items() if name not in ("POMBO_CONFIG", "VIRTUAL_ENV")},
             "PATH": f"{self.root}/usr/local/bin:{os.environ['PATH']}",
             "PYTHON": getattr(sys, "_base_executable", sys.executable), "LIBRARIES": sysconfig.get_paths()["purelib"],
-            "PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "LOG": str(self.log),
+            "PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0",
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1", "LOG": str(self.log),
             "POMBO_CONFIG": config or f"{self.root}/etc/pombo/pombo.yaml", "PYTHONUNBUFFERED": "1", "NO_COLOR": "1",
             "PORTS": " ".join(f"{port}={ours}" for port, ours in self.ports.items()),
             **dict(zip(("SMPP", "OPERATOR", "PROVIDER", "HTTP"), self.ports.values(), strict=True)),

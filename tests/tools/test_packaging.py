@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -15,10 +16,12 @@ import pytest
 import yaml
 
 from config.load import load
+from tests.tools.documented import Machine
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("bridge", "config", "gateway", "smsc_client", "tools")
 DOCKER, SYSTEMD = ROOT / "docker", ROOT / "config/systemd"
+HADOLINT = shutil.which("hadolint", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
 
 
 @pytest.mark.slow
@@ -99,7 +102,7 @@ def test_systemd_makes_the_user_and_the_folders_that_the_unit_needs(tmp_path: Pa
     assert list(modes.values()) == [0o750, 0o640, 0o750, 0o640, 0o700]
 
 
-# -- containers: there is no engine here, so the files are read
+# -- containers: there is no engine here, so the files are read, and what the image is built with is run as it stands
 
 
 def instructions() -> list[tuple[str, str]]:
@@ -123,9 +126,35 @@ def test_the_image_runs_as_nobody_special_and_says_how_it_is() -> None:
     assert "/readyz" in dict(instructions())["HEALTHCHECK"]
 
 
-@pytest.mark.skipif(shutil.which("hadolint") is None, reason="hadolint is not installed")
+@pytest.mark.slow
+def test_the_steps_of_the_image_make_a_pombo_that_runs(wheel: Path, tmp_path: Path) -> None:
+    """Each RUN in a clean directory that holds what COPY has brought, on a machine whose root is another."""
+    machine = Machine(tmp_path / "machine", wheel)
+    source = machine.root / "src"
+    source.mkdir()
+    build, image = " ".join(f"{word} {rest}" for word, rest in instructions()).split("FROM ")[1:]
+    for word, rest in instructions():
+        if word == "COPY" and "--from" not in rest:
+            for name in rest.split()[:-1]:
+                copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+                copy(ROOT / name, source / name)
+    first, second = (rest for word, rest in instructions() if word == "RUN")
+    assert first in build and second in image
+    machine.run(first, cwd=source)
+    assert machine.run("/opt/pombo/bin/pombo version").startswith("pombo 0.")
+    if os.geteuid() == 0:
+        for name in ("passwd", "group", "shadow", "gshadow"):
+            (machine.root / "etc" / name).touch()
+        machine.run(
+            second.replace("useradd ", f"useradd --prefix {machine.root} ").replace(" /var", f" {machine.root}/var")
+        )
+        user = (machine.root / "etc/passwd").read_text()
+        assert user.startswith(f"pombo:x:{dict(instructions())['USER']}:")
+
+
+@pytest.mark.skipif(HADOLINT is None, reason="hadolint is not installed")
 def test_hadolint_finds_nothing() -> None:
-    done = subprocess.run(["hadolint", str(DOCKER / "Dockerfile")], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([str(HADOLINT), str(DOCKER / "Dockerfile")], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout
 
 

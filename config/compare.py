@@ -50,10 +50,10 @@ def changes(before: Loaded, after: Loaded) -> list[Change]:
 
 
 def _top(old: Config, new: Config, was: Written, will: Written) -> Iterator[Change]:
-    for key in ("node", "currency", "country"):
+    for key in ("node", "currency", "country", "dry_run"):
         if getattr(old, key) != getattr(new, key):
             what = f"{_shown(was, key)} -> {_shown(will, key)}"
-            yield Change(key, what, NEXT_START if key == "node" else AT_ONCE)
+            yield Change(key, what, NEXT_START if key in ("node", "dry_run") else AT_ONCE)
     for section in ("store", "http", "log"):
         for what in _fields(getattr(old, section), getattr(new, section), was.get(section), will.get(section)):
             certificates = section == "http" and what.startswith("listen ") and _in_use(old.http, new.http)

@@ -10,7 +10,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -126,6 +126,15 @@ def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"expected true or false, got {shown(value)}")
     return value
+
+
+def _dry_run(value: object) -> bool | str:
+    if isinstance(value, str) and value.strip() == "lookups":
+        return "lookups"
+    try:
+        return _flag(value)
+    except ValueError:
+        raise ValueError(f"expected true, false or lookups, got {shown(value)}") from None
 
 
 def _ratio(value: object) -> float:
@@ -307,6 +316,7 @@ SourceAddr = Annotated[str, text(r"[\x20-\x7e]{1,20}", "write 1 to 20 printable 
 Secret = Annotated[SecretStr, BeforeValidator(_secret), _text_in("")]
 PasswordHash = Annotated[SecretStr, BeforeValidator(_password_hash), _text_in("")]
 Flag = Annotated[bool, BeforeValidator(_flag)]
+DryRun = Annotated[bool | Literal["lookups"], BeforeValidator(_dry_run)]
 Ratio = Annotated[float, BeforeValidator(_ratio)]
 Duration = Annotated[
     float, BeforeValidator(_quantity("duration", units.DURATION_FORM, units.duration, zero=False)), _IN_DURATIONS

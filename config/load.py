@@ -43,7 +43,9 @@ def load_as_written(
             data = stream.read(_MOST_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or "bad name"
-        raise ConfigErrors([f"{name}:1: file: cannot be read ({reason}); name a configuration file"]) from None
+        raise ConfigErrors(
+            [f"{name}:1: file: cannot be read ({reason}); name a configuration file, or make one with `pombo init DIR`"]
+        ) from None
     if len(data) > _MOST_BYTES:
         raise ConfigErrors([f"{name}:1: file: is larger than {_MOST_BYTES} bytes; name a configuration file"])
     document = read(data, Resolver(environ, os.path.dirname(os.path.abspath(name))))

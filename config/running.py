@@ -8,7 +8,7 @@ from typing import Any
 from config import endpoints
 from config.schema import Config
 
-NEXT_START = ("node", "store", "http", "log")  # sections; of smpp_server only `listen`, see after_reload
+NEXT_START = ("node", "dry_run", "store", "http", "log")  # sections; of smpp_server only `listen`, see after_reload
 Written = Mapping[str, Any]
 Loaded = tuple[Config, Written]
 """A configuration and its values as the file writes them, as of config.load.load_as_written."""

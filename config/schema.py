@@ -20,6 +20,7 @@ from config.fields import (
     Cidr,
     ConnectEndpoint,
     Country,
+    DryRun,
     Duration,
     DurationOrZero,
     Flag,
@@ -304,6 +305,7 @@ class Config(Settings):
     node: Name = Field(default_factory=host_name)
     currency: Currency = "BRL"
     country: Country = "BR"
+    dry_run: DryRun = False  # True: nothing leaves; lookups: only they do
     store: StoreSettings = StoreSettings()
     smpp_server: SmppServerSettings = SmppServerSettings()
     smsc_client: tuple[SmscSettings, ...] = ()

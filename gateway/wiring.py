@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from twisted.web.server import Site
 
 from bridge.channel import WhatsAppChannel
+from bridge.dry_run import DryEvidence, DryHttp, pretending, rehearsing
 from bridge.http import HttpClient
 from bridge.provider import HttpRequest
 from bridge.providers import provider_of
@@ -28,7 +29,7 @@ from config.export import exported
 from config.load import ConfigErrors, load_as_written
 from config.running import after_reload
 from config.schema import AccountSettings, BridgeSettings, Config, SmscSettings
-from gateway import descriptors
+from gateway import descriptors, dry_run
 from gateway.background import Background
 from gateway.delivery.clockwork import Clockwork
 from gateway.delivery.deliver import Delivery
@@ -69,6 +70,7 @@ from gateway.store.wirelog import WireLog
 from gateway.web.admin import NodeAdmin
 from gateway.web.pages import Pages
 from smsc_client.channel import SmscChannel
+from smsc_client.dry_run import DrySmscChannel
 from smsc_client.remote_ids import id_forms
 
 DRAIN_S = 2.0
@@ -105,6 +107,7 @@ class Node(Service):
     ) -> None:  # fmt: skip
         self._config, self._written, self._path, self._reactor = config, written, path, reactor
         self._embedded = embedded or embedded_of(config.store)
+        self._dry_run = config.dry_run  # of this process: another word in the file waits for the next start
         self.failed = False
         self._exchanges: dict[str, defer.DeferredLock] = {}  # channels that a reload exchanges
         self.setName("pombo")
@@ -208,6 +211,7 @@ class Node(Service):
             binds=self.bound.status, country=lambda: self._config.country,
             default_validity=lambda: self._config.smpp_server.default_validity,
             retention_s=lambda: self._config.store.retention, clock=self._reactor.seconds, reload=self.reload,
+            dry_run=bool(self._dry_run),
             config=lambda: exported(self._written), diff=self.diff, shapes=self._unmatched,
             resending=Resending(
                 self.store, self.receipts, self._reactor.seconds, lambda: self._config.store.retention
@@ -264,8 +268,24 @@ class Node(Service):
             unmatched=self._unmatched.note,
         )  # fmt: skip
 
+    def _make_dry_channel(self, settings: SmscSettings | BridgeSettings) -> Channel:
+        """One that decides and counts as the real one, and sends nothing."""
+        reactor: Any = self._reactor
+        results = dry_run.Rehearsed(self.hub, reactor.callLater, reactor.seconds)
+        if isinstance(settings, SmscSettings):
+            return DrySmscChannel(settings, results=results, clock=reactor, later=reactor.callLater)
+        lookups = self._dry_run == "lookups"
+        channel: Any = WhatsAppChannel(
+            rehearsing(settings), provider=pretending(provider_of(settings), lookups),
+            http=DryHttp(self._http if lookups else None), evidence=DryEvidence(self._evidence), results=results,
+            mark=lambda _: None, decode=text_of, clock=reactor, spawn=self.background.spawn,
+            country=self._config.country, count=self.metrics.count, unmatched=self._unmatched.note,
+        )  # fmt: skip
+        channel.learn = None  # that it was delivered proves nothing here
+        return channel
+
     def _add_channel(self, settings: SmscSettings | BridgeSettings) -> Channel:
-        channel = self._make_channel(settings)
+        channel = (self._make_dry_channel if self._dry_run else self._make_channel)(settings)
         dispatcher = Dispatcher(
             channel, self.store, self._config.node, self.delivery.attempted, self._later, self._reactor.seconds
         )  # fmt: skip
@@ -289,7 +309,7 @@ class Node(Service):
     def _could_not_start(self, failure: Any) -> None:
         self.failed = True
         log.critical("the gateway cannot start: {why}", why=failure.getErrorMessage())
-        told = ("StoreUnavailable", "NewerStore", "CannotListenError")
+        told = ("StoreUnavailable", "NewerStore", "OtherStore", "CannotListenError")
         if not failure.check(OSError) and type(failure.value).__name__ not in told:
             log.failure("the gateway cannot start", failure=failure)
         self._reactor.callLater(0, self._reactor.stop)
@@ -304,6 +324,9 @@ class Node(Service):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         await self.store.start()
         await formats.agree(self.store)
+        await dry_run.claim(self.store, bool(self._dry_run))
+        if self._dry_run:
+            log.warn("dry run: everything is accepted and nothing is sent")
         incarnation = await self.store.command("INCR", keys.INCARNATIONS, keep=Keep.ALWAYS)
         self._furnish(int(incarnation))
         assert self.membership is not None and self.clockwork is not None

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from tools import file_commands, init_command, node_commands
-from tools.node import DEFAULT_CONFIG, NodeError, config_path
+from tools.node import DEFAULT_CONFIG, SYSTEM_CONFIG, NodeError, config_path
 from tools.terminal import Terminal
 from tools.units import seconds
 
@@ -22,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="pombo",
         description="SMPP gateway and SMS centre with a WhatsApp bridge.",
-        epilog=f"Commands find the node through POMBO_CONFIG (default: {DEFAULT_CONFIG}).",
+        epilog=f"Commands find the node through POMBO_CONFIG (default: {DEFAULT_CONFIG}, else {SYSTEM_CONFIG}).",
     )
     top.add_argument("--version", action="version", version=f"pombo {_version()}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         return one
 
     files, node = file_commands, node_commands
-    one = add("init", init_command.init, "write a configuration to begin with, and passwords for it")
+    one = add("init", init_command.init, "write a configuration to begin with, passwords for it, and examples")
     one.add_argument("directory", metavar="DIR")
     one.add_argument("--state", metavar="DIR", help="where the store goes (default: DIR)")
     add("check", files.check, "check a configuration file").add_argument("file", metavar="FILE", nargs="?")

@@ -18,7 +18,7 @@ from config import document, endpoints
 from config.references import Resolver
 from config.schema import HttpSettings, StoreSettings
 
-DEFAULT_CONFIG = "config/pombo.yaml"
+DEFAULT_CONFIG, SYSTEM_CONFIG = "config/pombo.yaml", "/etc/pombo/pombo.yaml"
 TIMEOUT_S = 10.0
 RESEND_S = 600.0  # for as many as there are
 M = TypeVar("M", bound=BaseModel)
@@ -28,9 +28,13 @@ class NodeError(Exception):
     """The node cannot be found or asked; the text is one line for the person at the terminal."""
 
 
-def config_path(environ: Mapping[str, str], given: str | None = None) -> str:
-    """The configuration file: as given, else POMBO_CONFIG, else config/pombo.yaml."""
-    return given or environ.get("POMBO_CONFIG") or DEFAULT_CONFIG
+def config_path(environ: Mapping[str, str], given: str | None = None, system: str = SYSTEM_CONFIG) -> str:
+    """The configuration file: as given, else POMBO_CONFIG, else config/pombo.yaml, or that of a service where there is
+    none here."""
+    named = given or environ.get("POMBO_CONFIG")
+    if named:
+        return named
+    return system if os.path.exists(system) and not os.path.exists(DEFAULT_CONFIG) else DEFAULT_CONFIG
 
 
 def section(path: str, environ: Mapping[str, str], name: str, model: type[M]) -> M:

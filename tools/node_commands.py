@@ -18,6 +18,7 @@ from tools.terminal import Terminal, clip, table
 from tools.units import age, epoch, since
 
 POLL_S = 0.2
+QUIET_POLLS = 15  # without news, before `pombo send` says what it waits for
 
 
 def _kinds(node: Node) -> dict[str, str]:
@@ -78,6 +79,8 @@ def status(options: argparse.Namespace, terminal: Terminal) -> int:
 def status_lines(found: dict[str, Any], terminal: Terminal, now: float) -> list[str]:
     """The answer of /admin/status as tables."""
     lines = [f"node {terminal.paint(str(found['node']), 'bold')}", ""]
+    if found.get("dry_run"):
+        lines.insert(1, terminal.paint("dry run: everything is accepted and nothing is sent", "yellow", "bold"))
     binds_rows: list[Sequence[str]] = []
     for account in found["accounts"]:
         name, pending = str(account["system_id"]), str(account["receipts_pending"])
@@ -143,18 +146,29 @@ def send(options: argparse.Namespace, terminal: Terminal) -> int:
     if not message_id:
         print(f"pombo: not accepted: {why_not}", file=sys.stderr)
         return 1
-    kinds, seen = _kinds(node), 0
+    kinds, seen, quiet = _kinds(node), 0, 0
     terminal.line(f"{terminal.paint(message_id, 'bold')}  {options.account} {terminal.arrow} {options.to}")
     while True:
         message = node.message(message_id)
         if message is not None:
             for line in journey.event_lines(message, terminal, kinds, seen):
                 terminal.line(line)
+            quiet = quiet + 1 if seen == len(message["events"]) else 0
             seen = len(message["events"])
             if message["state"] in journey.FINAL:
                 terminal.line(journey.closing(message, terminal, kinds, _currency()))
                 return 0 if message["state"] == "delivered" else 1
+            if quiet == QUIET_POLLS:
+                terminal.line("  " + terminal.paint(waiting_for(message, node.status()), "dim"))
         time.sleep(POLL_S)
+
+
+def waiting_for(message: dict[str, Any], found: dict[str, Any]) -> str:
+    """Why nothing happens to a message: what its channel is like."""
+    name = str(message.get("channel") or "")
+    up = {str(channel["name"]): bool(channel["up"]) for channel in found["channels"]}
+    what = "is down: see the log" if not up.get(name, True) else "has said nothing yet"
+    return f"{name or 'it'} {what}. It goes on without this command; Ctrl-C leaves it, `pombo trace` tells the end"
 
 
 def events(options: argparse.Namespace, terminal: Terminal) -> int:

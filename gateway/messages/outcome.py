@@ -12,6 +12,8 @@ import msgspec
 
 from gateway.messages.states import State
 
+DRY_RUN = "dry run, nothing was sent"  # the note of what a channel only pretended to take
+
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
     """The channel took the message. `remote_id` is its own id, "" when it gave none."""
@@ -20,6 +22,7 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     identity: str = ""  # WhatsApp: the form of the number that worked
     held: bool = False  # taken and not on its way yet: perhaps no word of it will ever come
     lives_s: float = 0.0  # after so long it is given up in silence; 0: not known
+    note: str = ""  # for the trace
 
 
 class NoAccount(msgspec.Struct, frozen=True, gc=False):

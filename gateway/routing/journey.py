@@ -44,7 +44,7 @@ def resolve(message: Message, result: AttemptResult, now: float, alone: bool) ->
             attempt.state, attempt.remote_id, attempt.reason = Attempted.SENT, result.remote_id, ""
             attempt.due_at = now + result.lives_s if result.lives_s else 0.0
             message.state = State.ENROUTE
-            return [("sent", channel, "")]
+            return [("sent", channel, result.note)]
         case Uncertain(reason=reason):
             attempt.state, attempt.reason = Attempted.UNCERTAIN, reason
             message.state = State.ENROUTE

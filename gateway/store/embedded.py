@@ -85,6 +85,7 @@ class EmbeddedServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: int | None = None
         self.starts = 0
+        self.last_words = ""  # of a server that gave up by itself
 
     def begin(self) -> None:
         """Let the server come up while the rest of the gateway is still being loaded. What stands in its way is told
@@ -117,8 +118,11 @@ class EmbeddedServer:
     def ensure(self) -> str:
         """See to it that a server runs: "running", "adopted", "waiting" or "started". Called again whenever the link is
         lost. "waiting": one that an earlier gateway started has not opened its socket yet, or has just closed it."""
-        if self._process is not None and self._process.poll() is None:
-            return "running"
+        if self._process is not None:
+            status = self._process.poll()
+            if status is None:
+                return "running"
+            self.last_words = self._read_last_words() if status > 0 else ""
         if answers(self.socket):
             return "adopted"
         held = os.open(self.directory / "valkey.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -131,6 +135,17 @@ class EmbeddedServer:
             return "started"
         finally:
             os.close(held)
+
+    def _read_last_words(self) -> str:
+        """The last warning in the log of a server that could not read its files, say, or use its disk."""
+        try:
+            with open(self.directory / "valkey.log", "rb") as log:
+                log.seek(max(0, os.fstat(log.fileno()).st_size - 8192))
+                lines = log.read().decode("utf-8", "replace").splitlines()
+        except OSError:
+            return ""
+        warnings = [line.partition(" # ")[2] for line in lines if " # " in line]
+        return warnings[-1] if warnings else ""
 
     def _start(self, held: int) -> None:
         """held: a locked file that the server inherits and keeps open for as long as it lives: whoever finds it locked

@@ -25,6 +25,7 @@ share:{channel}             hash    node -> its share of the rate, until when   
 desk:{account}              string  the node that writes its receipts, until    1 day
 format                      string  the store's format, and who brought it to it  for ever
 nodes                       integer incarnations given out                      for ever
+purpose                     string  live, or dry_run                            for ever
 numbers                     integer the last one taken for short message ids    for ever
 pombo:events                stream  the event feed                              store.events
 
@@ -39,7 +40,7 @@ DAY_S = 86400
 DUE = "due"
 FEED = "pombo:events"
 FORMAT = "format"
-INCARNATIONS = "nodes"
+INCARNATIONS, PURPOSE = "nodes", "purpose"
 NUMBERS = "numbers"
 MEMBERS, HANDS = "members", "hands"
 PARKED_S = 600

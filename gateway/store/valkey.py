@@ -137,6 +137,7 @@ class Store:
         self._pending: deque[_Call] = deque()
         self._stopping = False
         self._tries = 0
+        self._gave_up = ""  # what the embedded server said last when it ended by itself
         self._refusal = "not connected yet"
         self._beat: task.LoopingCall | None = None
         self._watch: task.LoopingCall | None = None
@@ -216,8 +217,12 @@ class Store:
     async def _connect(self) -> None:
         if self._embedded is not None:
             how = self._embedded.ensure()
-            if how not in ("running", "waiting"):
+            why = self._embedded.last_words if how == "started" else ""
+            if why and why != self._gave_up:
+                log.error("the embedded store gives up, and is tried again: {why} (docs/backup.md)", why=why)
+            elif not why and how not in ("running", "waiting"):
                 log.info("embedded store {how}", how=how)
+            self._gave_up = why or self._gave_up
         if self._watched:
             self._master = await find_master(self._place, self._reactor)
         endpoint, password, dbid, username = self._endpoint()

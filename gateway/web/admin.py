@@ -39,7 +39,7 @@ class NodeAdmin:
         default_validity: Callable[[], float], retention_s: Callable[[], float], clock: Callable[[], float],
         reload: Callable[[], tuple[list[str], list[str]]], config: Callable[[], tuple[str, list[str]]],
         diff: Callable[[], tuple[list[dict[str, str]], list[str]]],
-        resending: Resending, shapes: Unmatched,
+        resending: Resending, shapes: Unmatched, dry_run: bool = False,
     ) -> None:  # fmt: skip
         """config(): the configuration in use, without its secrets; see config.export. diff(): what a reload would
         change, or the errors of the file; see config.compare."""
@@ -48,11 +48,13 @@ class NodeAdmin:
         self._country, self._default_validity, self.reload = country, default_validity, reload
         self.config, self.diff, self._resending = config, diff, resending
         self._clock, self._shapes, self._retention_s = clock, shapes, retention_s
+        self._dry_run = dry_run
 
     def status(self) -> dict[str, Any]:
         binds, seen, now = self._binds(), self._overview, self._clock()
         return {
             "node": self._node,
+            "dry_run": self._dry_run,
             "accounts": [
                 {
                     "system_id": name,

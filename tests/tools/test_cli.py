@@ -170,6 +170,11 @@ async def test_send_prints_the_journey_and_says_whether_it_was_delivered(
     assert await pombo("send", "--account", "billing", "--to", "5511988880001", "Olá") == 1
 
 
+@pytest.mark.parametrize(("channel", "said"), [("zap", "zap is down"), ("operator", "operator has said nothing yet")])
+def test_send_says_what_a_message_waits_for(channel: str, said: str) -> None:
+    assert node_commands.waiting_for({"channel": channel}, STATUS).startswith(said)
+
+
 @pytest_twisted.ensureDeferred
 async def test_a_message_that_is_not_accepted_is_1(node: FakeNode, capsys: pytest.CaptureFixture[str]) -> None:
     assert await pombo("send", "--account", "x", "--to", "5511988880001", "Olá") == 1

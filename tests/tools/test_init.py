@@ -24,6 +24,8 @@ def test_it_makes_a_configuration_that_loads_with_passwords_of_its_own(
     secrets = [(path.name, path.stat().st_mode & 0o777) for path in sorted((one / "secrets").iterdir())]
     assert secrets == [(name, 0o600) for name in ("admin_token", "billing_password", "operator_password", "zap_key")]
     assert (one / "secrets").stat().st_mode & 0o777 == 0o700
+    examples = {path.name for path in (one / "examples").rglob("*")}
+    assert {"production.yaml", "pombo.schema.json", "pombo.service", "pombo-alerts.yml"} <= examples
     said = capsys.readouterr().out
     assert f"pombo check {one}/pombo.yaml" in said
     assert all(path.read_text().strip() not in said for path in (one / "secrets").iterdir())

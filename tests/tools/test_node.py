@@ -33,6 +33,19 @@ def test_the_configuration_is_the_one_named() -> None:
     assert config_path({"POMBO_CONFIG": "/etc/a.yaml"}, "b.yaml") == "b.yaml"
 
 
+def test_away_from_a_checkout_the_configuration_of_the_service_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    service = tmp_path / "etc.yaml"
+    assert config_path({}, system=str(service)) == "config/pombo.yaml"
+    service.write_text("")
+    assert config_path({}, system=str(service)) == str(service)
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/pombo.yaml").write_text("")
+    assert config_path({}, system=str(service)) == "config/pombo.yaml"
+
+
 def write(directory: Path, text: str) -> str:
     path = directory / "pombo.yaml"
     path.write_text(text)

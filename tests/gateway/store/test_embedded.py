@@ -210,3 +210,19 @@ def test_a_server_that_does_not_answer_yet_is_waited_for_and_no_second_one_start
     assert server.ensure() == "running"
     os.kill(server._process.pid, signal.SIGKILL)  # type: ignore[union-attr]
     server.stop()
+
+
+def test_a_server_that_gives_up_on_damaged_files_leaves_its_last_words(tmp_path: Path) -> None:
+    (tmp_path / "appendonlydir").mkdir()
+    (tmp_path / "appendonlydir/appendonly.aof.manifest").write_text("file appendonly.aof.1.incr.aof seq 1 type i\n")
+    (tmp_path / "appendonlydir/appendonly.aof.1.incr.aof").write_bytes(b"\xff" * 4096)
+    embedded = EmbeddedServer(tmp_path, "everysec")
+    embedded.lock()
+    try:
+        assert (embedded.ensure(), embedded.last_words) == ("started", "")
+        process = embedded._process
+        assert process is not None and process.wait(30) > 0
+        assert embedded.ensure() == "started"
+        assert "Bad file format reading the append only file" in embedded.last_words
+    finally:
+        embedded.stop()

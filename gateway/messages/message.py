@@ -7,6 +7,7 @@ read at; a commit that lost the race is thrown away with the copy.
 
 from __future__ import annotations
 
+import math
 from enum import IntEnum
 
 import msgspec
@@ -125,10 +126,15 @@ class Message(msgspec.Struct, array_like=True, gc=False):
         """Would a text that this channel sends now have so little of the route's patience left that the next channel
         sent it as well, before word could come that it arrived? Then it is left to the next one alone."""
         last = self.plan[-1:] == (channel,) or channel not in self.plan
-        if last or not self.attempts or not self.fallback_after:
-            return False
+        return not last and now > self.last_send_at
+
+    @property
+    def last_send_at(self) -> float:
+        """Until when the present attempt may write the text and still hear in time whether it arrived."""
+        if not self.attempts or not self.fallback_after:
+            return math.inf
         least = min(LEAST_PATIENCE_S, self.fallback_after * LEAST_PATIENCE)
-        return now > self.attempts[-1].started_at + self.fallback_after - least
+        return self.attempts[-1].started_at + self.fallback_after - least
 
     @property
     def attempt(self) -> Attempt | None:

@@ -78,9 +78,11 @@ def decide(message: Message, now: float, channels: Mapping[str, ChannelFacts]) -
         reason = "timeout" if facts is None or facts.up else "channel_down"
         return _following(message, following, reason, channels, last)
     if last.state is Attempted.RETRY:
+        if message.is_too_late_for(last.channel, max(now, last.due_at)):
+            return _following(message, following, last.reason or "timeout", channels, last)
         if now >= last.due_at:
             return Send(last.channel, last.reason or "retry", again=True)
-        return Wait(min(last.due_at, patience, message.expires_at))
+        return Wait(min(last.due_at, message.expires_at))
     return Wait(min(patience, message.expires_at))
 
 

@@ -19,6 +19,7 @@ from bridge.clock import Clock, Spawn, Timer
 from bridge.forms import Forms
 from bridge.health import Health, State
 from bridge.lookup import Lookup
+from bridge.parting import LastWords
 from bridge.presence import (
     Change,
     Evidence,
@@ -163,6 +164,9 @@ class WhatsAppChannel:
             day=self._allowance.lookups,
             used=self._allowance.keep,
         )
+        withdraws = settings.delete_before_sms
+        last_words = LastWords(provider, http, self.memory, clock=clock, spawn=spawn, withdraws=withdraws)
+        self.asks, self.withdraws, self.last_word = last_words.asks, last_words.withdraws, last_words.ask
         # Where nobody may ask, "unknown" is everybody: then the send itself is the question.
         self._send_unknown = lookup.when_unknown == "send" or (provider.check_numbers > 0 and not lookup.enabled)
         self._health = Health(min_acks=float(health.min_acks), window=health.window, quarantine=health.quarantine)

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from bridge.templates import Form
-from gateway.messages.outcome import AttemptResult, Inbound, Report, TryLater
+from gateway.messages.outcome import AttemptResult, Inbound, Report, Status, TryLater
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -183,6 +183,27 @@ class Official(Provider, Protocol):
 
     def alarm(self, result: AttemptResult) -> str:
         """What somebody has to look at after such a result; "" when nobody has."""
+
+
+@runtime_checkable
+class Telling(Provider, Protocol):
+    """A service that can be asked what became of a message: a webhook that was lost need not cost an SMS."""
+
+    def message_request(self, recipient: str, remote_id: str) -> HttpRequest:
+        """recipient: as it was sent to."""
+
+    def read_message(self, response: HttpResponse) -> Status | None:
+        """How far it has come; None when the answer does not say."""
+
+
+@runtime_checkable
+class Withdrawing(Provider, Protocol):
+    """A service that deletes a message for everyone."""
+
+    def withdraw_request(self, recipient: str, remote_id: str) -> HttpRequest: ...
+
+    def read_withdrawn(self, response: HttpResponse) -> bool | None:
+        """True it is deleted, False it is not, None when the answer leaves that open."""
 
 
 def last_segment(message_id: str) -> str:

@@ -215,6 +215,7 @@ class BridgeSettings(Settings):
     throughput: Rate = 20.0
     timeout: Duration = 10.0
     price: Money = Decimal("0.00")  # per delivered message
+    delete_before_sms: Flag = False  # of a text that nobody heard of; not on cloud_api
     lookup: LookupSettings = LookupSettings()
     health: HealthSettings = HealthSettings()
     limits: LimitSettings = LimitSettings()

@@ -57,6 +57,8 @@ class Sent(msgspec.Struct):
     form: str = "text"
     reference: str = ""
     message_id: str = ""  # "" when it was not taken
+    state: str = ""  # of its acks, the last one
+    deleted: bool = False  # for everyone
     status: int = 0  # HTTP status of the answer; 0: none was given
 
     def __repr__(self) -> str:
@@ -106,6 +108,7 @@ class WhatsAppProvider:
         self._watch = watch
         self._recent: deque[float] = deque()
         self._tries: Counter[str] = Counter()
+        self._by_id: dict[str, Sent] = {}
 
     # ---- what an API says in its own words
 
@@ -178,12 +181,30 @@ class WhatsAppProvider:
             return sent, fault
         if script.send != "reset" or script.taken:
             sent.message_id = self.new_id()
+            self._by_id[sent.message_id] = sent
             acks = Deferred.fromCoroutine(self._acks(sent, self._becomes(number, script), script))
             acks.addErrback(lambda failure: log.failure("an ack failed", failure=failure))
             if script.early:
                 await acks
         await self._wait(self.settings.answer_after_s)
         return sent, Fault(script.send) if script.send in ("hang", "reset") else None
+
+    def of_id(self, message_id: str) -> Sent | None:
+        """The text with this id, whose last segment counts."""
+        return self._by_id.get(message_id.rpartition("_")[2])
+
+    async def delete(self, message_id: str) -> Sent | Fault:
+        """Delete a text for everyone, as the script of its person says. A telephone that was off never shows it."""
+        await self._wait(self.settings.answer_after_s)
+        sent = self.of_id(message_id)
+        if not self.connected:
+            return Fault("disconnected")
+        script = self.scripts.of(sent.person) if sent is not None else NO_FAULT
+        if sent is None or script.withdrawal == "error":
+            return Fault("error")
+        sent.deleted = True
+        self._watch("deleted", sent)
+        return Fault("hang") if script.withdrawal == "hang" else sent
 
     def _fault(self, sent: Sent, script: WhatsAppScript) -> Fault | None:
         if not self.connected or script.send == "disconnected":
@@ -242,7 +263,11 @@ class WhatsAppProvider:
         await self._wait(wait_s)
         if self.trouble == "banned":  # nobody tells any more
             return
-        self._watch(ack.state, sent)
+        sent.state = ack.state
+        if not sent.deleted:
+            self._watch(ack.state, sent)
+        if not script.told:
+            return
         event = self.status_event(sent, ack, ack.code or script.code)
         await gatherResults([Deferred.fromCoroutine(self.webhooks.send(event)) for _ in range(script.copies)])
 

@@ -97,6 +97,16 @@ class Evolution(msgspec.Struct, frozen=True):
         number = recipient.replace("@c.us", "@s.whatsapp.net")  # another library's word for the same
         return self._request("POST", "message/sendText", {"number": number, "text": text, "linkPreview": False})
 
+    def withdraw_request(self, recipient: str, remote_id: str) -> HttpRequest:
+        jid = recipient.replace("@c.us", "@s.whatsapp.net")
+        key = {"id": remote_id, "remoteJid": jid if "@" in jid else f"{jid}@s.whatsapp.net", "fromMe": True}
+        return self._request("DELETE", "chat/deleteMessageForEveryone", key)
+
+    @staticmethod
+    def read_withdrawn(response: HttpResponse) -> bool | None:
+        """201 holds the message that deletes ours; whatever was thrown is a 400."""
+        return True if 200 <= response.status < 300 else None if response.status >= 500 else False
+
     def state_request(self) -> HttpRequest:
         return self._request("GET", "instance/connectionState", None)
 

@@ -18,7 +18,7 @@ import msgspec
 from bridge.provider import Account, BadProof, Headers, Hidden, HttpRequest, HttpResponse, WebhookRead
 from bridge.providers.baileys import digits_of, text_in
 from bridge.providers.whatsapp_web import from_us, identity_of, jid_of, message_key, moment, refusal, status_of
-from gateway.messages.outcome import Accepted, AttemptResult, ChannelDown, Inbound, Report, Uncertain
+from gateway.messages.outcome import Accepted, AttemptResult, ChannelDown, Inbound, Report, Status, Uncertain
 
 if TYPE_CHECKING:
     from config.schema import BridgeSettings
@@ -64,9 +64,19 @@ class Waha(msgspec.Struct, frozen=True):
         return self._request("GET", f"/api/contacts/check-exists?{query}")
 
     def send_request(self, recipient: str, text: str, message_id: str) -> HttpRequest:
-        chat = identity_of(recipient) or f"{recipient.partition('@')[0]}@c.us"
-        body = {"session": self.session, "chatId": chat, "text": text, "linkPreview": False}
+        body = {"session": self.session, "chatId": _chat_of(recipient), "text": text, "linkPreview": False}
         return self._request("POST", "/api/sendText", body)
+
+    def message_request(self, recipient: str, remote_id: str) -> HttpRequest:
+        return self._request("GET", f"{self._message_path(recipient, remote_id)}?downloadMedia=false")
+
+    def withdraw_request(self, recipient: str, remote_id: str) -> HttpRequest:
+        return self._request("DELETE", self._message_path(recipient, remote_id))
+
+    def _message_path(self, recipient: str, remote_id: str) -> str:
+        chat = _chat_of(recipient)
+        whole = quote(f"true_{chat}_{remote_id}", safe="")
+        return f"/api/{self._segment}/chats/{quote(chat, safe='')}/messages/{whole}"
 
     def state_request(self) -> HttpRequest:
         return self._request("GET", f"/api/sessions/{self._segment}")
@@ -104,6 +114,17 @@ class Waha(msgspec.Struct, frozen=True):
                 return ChannelDown("provider_down", "starting")  # it will be up within seconds
             return ChannelDown("logged_out", "422")
         return refusal(response)
+
+    @staticmethod
+    def read_message(response: HttpResponse) -> Status | None:
+        match response.json() if response.status == 200 else None:
+            case {"fromMe": True, "ack": ack}:
+                return status_of(ack)
+        return None
+
+    @staticmethod
+    def read_withdrawn(response: HttpResponse) -> bool | None:
+        return True if 200 <= response.status < 300 else None if response.status >= 500 else False
 
     def read_state(self, response: HttpResponse) -> bool | None:
         if response.status in (401, 403, 404):
@@ -179,6 +200,10 @@ class Waha(msgspec.Struct, frozen=True):
     def _number_request(self, payload: dict[str, Any]) -> HttpRequest:
         lid = quote(jid_of(payload.get("from")), safe="")
         return self._request("GET", f"/api/{self._segment}/lids/{lid}")
+
+
+def _chat_of(recipient: str) -> str:
+    return identity_of(recipient) or f"{recipient.partition('@')[0]}@c.us"
 
 
 def _about_session(error: dict[str, Any]) -> bool:

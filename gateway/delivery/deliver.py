@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from twisted.logger import Logger
 
 from gateway.delivery.dispatch import Dispatcher
+from gateway.delivery.parting import Parting
 from gateway.delivery.ports import Channel
 from gateway.messages.ids import told
 from gateway.messages.message import Attempted, Message, Receipt
@@ -20,7 +21,7 @@ from gateway.messages.outcome import Accepted, AttemptResult, Lookup, Report, Un
 from gateway.messages.states import FINAL, INTERMEDIATE, State, wants_receipt
 from gateway.metrics import Metrics
 from gateway.routing import journey
-from gateway.routing.decide import ChannelFacts, Send, Stop, Wait, decide
+from gateway.routing.decide import AskFirst, ChannelFacts, Send, Stop, Wait, decide
 from gateway.store import keys, records
 from gateway.store.ledger import STATE_NAMES, Ledger
 from gateway.store.turn import NEVER, Answers, Turn
@@ -68,6 +69,7 @@ class Delivery:
         self.ledger, self.clock, self.metrics, self._receipts = ledger, clock, metrics, receipts
         ledger.count = metrics.count
         self.retention_s = retention_s
+        self._parting = Parting(self)
         self.channels: dict[str, Channel] = {}
         self.dispatchers: dict[str, Dispatcher] = {}
         self.recent: dict[tuple[str, str], Message] = {}  # by channel and its id: sent a moment ago, as last written
@@ -77,7 +79,10 @@ class Delivery:
         self.elsewhere: Mapping[str, ChannelFacts] = {}  # channels that only other nodes have
 
     def facts(self) -> Mapping[str, ChannelFacts]:
-        here = {name: ChannelFacts(channel.kind, channel.up) for name, channel in self.channels.items()}
+        here = {
+            name: ChannelFacts(one.kind, one.up, getattr(one, "asks", False), getattr(one, "withdraws", False))
+            for name, one in self.channels.items()
+        }
         return {**self.elsewhere, **here} if self.elsewhere else here
 
     # -- results of attempts
@@ -253,6 +258,8 @@ class Delivery:
                 turn.step("expired", decision.channel, decision.because)
         if message.final:
             self.end(turn, again)
+        elif isinstance(decision, AskFirst):
+            self._parting.ask(turn, decision, again)
         elif isinstance(decision, Send):
             self._note_fallback(turn, decision)
             if message.parts and self._kind(decision.channel) == "smsc":
@@ -297,11 +304,12 @@ class Delivery:
         if send.again and last is not None and last.channel == send.channel:
             return
         origin, reason = (last.channel, send.because) if last is not None else ("", "")
+        remark = journey.remark(last) if last is not None else ""
         for target, why in (*send.skipped, (send.channel, "")):
             if origin:
-                turn.step("fallback", target, f"from {origin}: {reason}")
+                turn.step("fallback", target, f"from {origin}: {reason}" + (f", {remark}" if remark else ""))
                 turn.count("pombo_fallback", origin, target, reason)
-            origin, reason = target, why
+            origin, reason, remark = target, why, ""
 
     # -- the end
 

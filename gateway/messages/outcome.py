@@ -101,6 +101,21 @@ class Report(msgspec.Struct, frozen=True, array_like=True, gc=False):
     tlvs: tuple[tuple[int, bytes], ...] = ()  # what the ESME is to see of the operator's own
 
 
+class Copy(Enum):
+    """What became of the copy of a text that was to be deleted before the next channel has its turn."""
+
+    KEPT = "not deleted"  # it is still there, or nobody tried
+    DELETED = "deleted"
+    UNCLEAR = "perhaps deleted"
+
+
+class LastWord(msgspec.Struct, frozen=True, gc=False):
+    """What a channel says of a text whose time on it is over. arrived: DELIVERED or READ, which nobody had told us."""
+
+    arrived: Status | None = None
+    copy: Copy = Copy.KEPT
+
+
 class Inbound(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A text from a person, by WhatsApp reply or as MO from the operator.
 

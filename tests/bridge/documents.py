@@ -55,6 +55,12 @@ def _mend_waha(schemas: Any) -> None:
         schemas[name]["properties"][key]["type"] = ["string", "null"]
 
 
+def _mend_evolution(paths: Any) -> None:
+    """A deletion wants a participant only in a group; and the document misspells it where it says what is needed."""
+    operation = paths["/chat/deleteMessageForEveryone/{instance}"]["delete"]
+    operation["requestBody"]["content"]["application/json"]["schema"]["required"].remove("paticipant")
+
+
 _MENDS = {"cloud_api": _mend_meta, "waha": _mend_waha}
 
 
@@ -64,6 +70,8 @@ def _read(provider: str, path: Path) -> Any:
     found = json.loads(text) if path.suffix == ".json" else yaml.load(text, loader)
     if mend := _MENDS.get(provider):
         mend(found["components"]["schemas"])
+    if provider == "evolution":
+        _mend_evolution(found["paths"])
     return found
 
 

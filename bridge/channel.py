@@ -312,7 +312,7 @@ class WhatsAppChannel:
         if self._allowance.used_up:
             return self._end(job, self._allowance.refusal(job.alone(self.name)))
         try:
-            finding = await self._lookup.find(job.message.msisdn)
+            finding = await self._lookup.find(job.message.msisdn, job.message.priority)
         except Exception:
             self.log.failure("presence on {channel} is unknown", channel=self.name)
             finding = None

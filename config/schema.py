@@ -189,6 +189,7 @@ class TemplateSettings(Settings):
     body: Body = ()
     ttl: Duration | None = None
     text: Text | None = None  # as approved, with {{1}} or {{name}}
+    category: Literal["utility", "authentication", "marketing"] = "utility"
 
     def compiled(self) -> re.Pattern[str] | None:
         """The expression as it is used: with fullmatch, '.' matching line breaks."""

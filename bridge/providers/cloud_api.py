@@ -27,7 +27,7 @@ from bridge.provider import (
 from bridge.providers import cloud_errors
 from bridge.providers.cloud_inbound import sender_of, text_in
 from bridge.providers.whatsapp_web import moment
-from bridge.templates import DirectText, Form, FreeText, TemplateText
+from bridge.templates import AUTHENTICATION, DirectText, Form, FreeText, TemplateText
 from gateway.messages.outcome import (
     Accepted,
     AttemptResult,
@@ -301,6 +301,9 @@ def _template(form: TemplateText) -> dict[str, object]:
             for name, text in form.parameters
         ]
         template["components"] = [{"type": "body", "parameters": parameters}]
+        if form.category == AUTHENTICATION:  # its button copies the code, and is filled like one with a link
+            button = {"type": "button", "sub_type": "url", "index": "0", "parameters": parameters}
+            template["components"] = [{"type": "body", "parameters": parameters}, button]
     return template
 
 

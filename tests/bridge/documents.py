@@ -43,6 +43,9 @@ def _mend_meta(schemas: Any) -> None:
     # Usernames (v24) hide the number; `played` is a status of voice messages.
     schemas["Statuses"]["required"].remove("recipient_id")
     schemas["Statuses"]["properties"]["status"]["enum"].append("played")
+    # The place of a button is 0 to 9, the document says so itself and then writes another expression.
+    schemas["TemplateComponent"]["properties"]["index"].pop("pattern")
+    schemas["ButtonComponent"]["allOf"][1]["properties"]["index"].pop("pattern")
     # "Nothing but text" beside the common properties would leave no body that fits.
     schemas["TextMessage"]["allOf"][1].pop("additionalProperties")
 

@@ -57,6 +57,7 @@ DIRECT = DirectText("Ana, seu boleto vence em 10/12.", 600.0)
 NUMBERED = TemplateText("fatura", "pt_BR", (("", "Ana"), ("", "R$ 120,00")), 600.0)
 NAMED = TemplateText("fatura", "pt_BR", (("nome", "Ana"), ("valor", "R$ 120,00")))
 BARE = TemplateText("oi", "pt_BR")
+CODE = TemplateText("codigo", "pt_BR", (("", "491827"),), 600.0, "authentication")
 
 
 # ------------------------------------------------------------------------------------------------------------ requests
@@ -71,14 +72,14 @@ def check(value: object, schema: str) -> None:
     hold("cloud_api", value, {"$ref": f"#/components/schemas/{schema}"})
 
 
-@pytest.mark.parametrize("form", [FREE, DIRECT, NUMBERED, NAMED, BARE])
+@pytest.mark.parametrize("form", [FREE, DIRECT, NUMBERED, NAMED, BARE, CODE])
 def test_a_send_is_what_the_published_document_asks_for(form: Form) -> None:
     body: Any = cloud.form_request(PERSON, form, "m1").json()
     check(body, "BaseMessageProperties")
     if body["type"] == "template":
         check(body["template"], "TemplateObject")
         for component in body["template"].get("components", []):
-            check(component, "BodyComponent")
+            check(component, {"body": "BodyComponent", "button": "ButtonComponent"}[component["type"]])
             for parameter in component["parameters"]:
                 check(parameter, "TextParameter")
     else:
@@ -134,6 +135,22 @@ def test_a_text_goes_in_full_with_the_plus_and_our_own_id() -> None:
             },
         ),
         (BARE, {"name": "oi", "language": {"code": "pt_BR"}}),
+        (
+            CODE,
+            {
+                "name": "codigo",
+                "language": {"code": "pt_BR"},
+                "components": [
+                    {"type": "body", "parameters": [{"type": "text", "text": "491827"}]},
+                    {
+                        "type": "button",
+                        "sub_type": "url",
+                        "index": "0",
+                        "parameters": [{"type": "text", "text": "491827"}],
+                    },
+                ],
+            },
+        ),
     ],
 )
 def test_a_template_has_numbered_named_or_no_parameters(form: Form, expected: object) -> None:

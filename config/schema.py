@@ -57,6 +57,7 @@ Quirk = Annotated[str, BeforeValidator(quirks.named)]
 TemplateName = Annotated[
     str, text(r"[a-z0-9_]{1,512}", "write the name of the approved template: small letters, digits, _")
 ]
+ApprovedText = Annotated[str, text(r"(?s).*\S.*", "write the text as it was approved; line breaks may be in it")]
 Octet = Annotated[int, whole(0, 255)]
 Listeners = Annotated[tuple[ListenEndpoint, ...], OneOrMore, Field(min_length=1)]
 
@@ -188,7 +189,7 @@ class TemplateSettings(Settings):
     match: Regex | None = None  # absent: sent only to accounts that name it, see template_directive
     body: Body = ()
     ttl: Duration | None = None
-    text: Text | None = None  # as approved, with {{1}} or {{name}}
+    text: ApprovedText | None = None  # with {{1}} or {{name}}
     category: Literal["utility", "authentication", "marketing"] = "utility"
 
     def compiled(self) -> re.Pattern[str] | None:

@@ -39,6 +39,7 @@ from bridge.provider import (
     Http,
     HttpRequest,
     HttpResponse,
+    Keyed,
     NotWritten,
     Official,
     Provider,
@@ -167,6 +168,7 @@ class WhatsAppChannel:
         withdraws = settings.delete_before_sms
         last_words = LastWords(provider, http, self.memory, clock=clock, spawn=spawn, withdraws=withdraws)
         self.asks, self.withdraws, self.last_word = last_words.asks, last_words.withdraws, last_words.ask
+        self.key_of = provider.key_of if isinstance(provider, Keyed) else None
         # Where nobody may ask, "unknown" is everybody: then the send itself is the question.
         self._send_unknown = lookup.when_unknown == "send" or (provider.check_numbers > 0 and not lookup.enabled)
         self._health = Health(min_acks=float(health.min_acks), window=health.window, quarantine=health.quarantine)

@@ -186,6 +186,15 @@ class Official(Provider, Protocol):
 
 
 @runtime_checkable
+class Keyed(Provider, Protocol):
+    """A service that lets us choose a message's id, so that we know it although the answer to the send is lost; and a
+    send that is tried again is the same message to it."""
+
+    def key_of(self, message_id: str) -> str:
+        """The remote id of a message of ours."""
+
+
+@runtime_checkable
 class Telling(Provider, Protocol):
     """A service that can be asked what became of a message: a webhook that was lost need not cost an SMS."""
 

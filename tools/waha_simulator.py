@@ -96,7 +96,8 @@ class WahaSimulator(WhatsAppProvider):
             return self._no_session(str(session))
         if not isinstance(chat, str) or "@" not in chat or not isinstance(text, str) or not text:
             return Reply(400, {"message": ["text must be a string"], "error": "Bad Request", "statusCode": 400})
-        sent, fault = await self.take(chat, text)
+        chosen = body.get("id")
+        sent, fault = await self.take(chat, text, message_id=chosen if isinstance(chosen, str) else "")
         if fault is not None:
             reply = broken(fault) or self._refusal(fault)
             sent.status = max(reply.status, 0)

@@ -163,9 +163,10 @@ class WhatsAppProvider:
         ]
 
     async def take(
-        self, number: str, text: str, *, form: str = "text", reference: str = ""
+        self, number: str, text: str, *, form: str = "text", reference: str = "", message_id: str = ""
     ) -> tuple[Sent, Fault | None]:
-        """Take a text as the script of its person says; `status` of the send is for the caller to set."""
+        """Take a text as the script of its person says; `status` of the send is for the caller to set. message_id: the
+        sender's own choice."""
         sent = Sent(float(self.clock.seconds()), person_of(number), text, form, reference)
         self.sends.append(sent)
         self._watch("send", sent)
@@ -180,7 +181,7 @@ class WhatsAppProvider:
             await self._wait(self.settings.answer_after_s)
             return sent, fault
         if script.send != "reset" or script.taken:
-            sent.message_id = self.new_id()
+            sent.message_id = message_id or self.new_id()
             self._by_id[sent.message_id] = sent
             acks = Deferred.fromCoroutine(self._acks(sent, self._becomes(number, script), script))
             acks.addErrback(lambda failure: log.failure("an ack failed", failure=failure))

@@ -131,6 +131,7 @@ class Delivery:
                 return
         elif isinstance(result, Uncertain):
             turn.count("pombo_unanswered", channel)
+            self._know_by_key(turn, channel)
             if self._kind(channel) == "smsc":
                 self._hold(turn, channel)
         elif isinstance(result, Unwritten):
@@ -162,6 +163,7 @@ class Delivery:
             turn.events.append((turn.now, event, of, detail))
         if isinstance(result, Uncertain):
             turn.count("pombo_unanswered", channel)
+            self._know_by_key(turn, channel)
             if kind == "smsc":
                 self._hold(turn, channel)
         elif channel in facts:
@@ -185,6 +187,13 @@ class Delivery:
                 del recent[next(iter(recent))]
         self.settling.setdefault(message.msisdn, [])
         turn.sequel = self._remembered
+
+    def _know_by_key(self, turn: Turn, channel: str) -> None:
+        """The answer is lost, and with it the channel's id, unless the id was ours to choose."""
+        key_of = getattr(self.channels.get(channel), "key_of", None)
+        if key_of is not None:
+            turn.message.attempts[-1].remote_id = key_of(turn.message.id)
+            self._remember(turn, channel, turn.message.attempts[-1].remote_id, by_sms=False)
 
     def _remembered(self, turn: Turn, answers: Answers) -> None:
         """The channel's id is kept: whoever waited for it goes on, and what was parked under it is told."""

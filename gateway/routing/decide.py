@@ -106,7 +106,7 @@ def decide(message: Message, now: float, channels: Mapping[str, ChannelFacts]) -
 def _has_last_word(last: Attempt, facts: ChannelFacts, follows: Decision, channels: Mapping[str, ChannelFacts]) -> bool:
     """Is it worth asking the channel once more? Only while it works; and its copy stays as long as nothing can take
     its place."""
-    if not (facts.asks or facts.withdraws) or not facts.up or last.state is not Attempted.SENT:
+    if not (facts.asks or facts.withdraws) or not facts.up or last.state not in (Attempted.SENT, Attempted.UNCERTAIN):
         return False
     return bool(last.remote_id) and isinstance(follows, Send) and channels[follows.channel].up
 

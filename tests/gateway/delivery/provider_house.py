@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -42,10 +43,11 @@ class ProviderHouse(House):
 
     def __init__(
         self, store: Store, api: str, *, health: dict[str, Any] | None = None, bridge: dict[str, Any] | None = None,
-        clock: Clock | None = None, **more: Any,
+        clock: Clock | None = None, was_written: Callable[[str], bool] = lambda _: False, **more: Any,
     ) -> None:  # fmt: skip
         """bridge: more of the channel's configuration."""
-        super().__init__(store, Route("default", ("zap", "operator"), fallback_after=PATIENCE_S), clock=clock)
+        route = Route("default", ("zap", "operator"), fallback_after=PATIENCE_S)
+        super().__init__(store, route, clock=clock, was_written=was_written)
         self.hooks: list[int] = []  # answers to webhooks
         self.provider = simulator_of(api, self.clock, self._take, **more)
         self.spawned = Spawned()

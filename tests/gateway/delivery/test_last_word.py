@@ -3,6 +3,8 @@ that is wanted, before the SMS goes. The whole way, with the real channel, adapt
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import pytest_twisted
 from twisted.internet.task import Clock
@@ -12,6 +14,7 @@ from gateway.routing.journey import LAST_WORD_S
 from gateway.store.valkey import Store
 from tests.gateway.delivery.house import ids_of
 from tests.gateway.delivery.provider_house import PATIENCE_S, ProviderHouse, Row
+from tools.scripts import Ack
 
 DELETING, ASKING = ("evolution", "waha", "wppconnect"), ("waha", "wppconnect")
 NUMBER = "5531988887777"  # of an older account, whose identity lacks the ninth digit
@@ -170,3 +173,46 @@ async def test_the_parts_of_a_long_text_follow_its_copy(store: Store) -> None:
     assert house.provider.sends[0].deleted
     assert [(await house.row(one)).sms for one in ids] == [2, 2]
     assert {(await house.read(one)).decided_by for one in ids} == {"operator"}
+
+
+@pytest.mark.parametrize(
+    "script", ["delivered+hang", "delivered+reset", "delivered+hang+early", "delivered+hang+untold"]
+)
+@pytest_twisted.ensureDeferred
+async def test_waha_takes_an_id_of_ours_so_that_a_lost_answer_costs_no_sms(store: Store, script: str) -> None:
+    house = await ProviderHouse(store, "waha").open()
+    house.acts(NUMBER, script)
+    [message_id] = await house.send(NUMBER)
+    await house.ends(message_id)
+    assert await house.row(message_id) == BY_ZAP
+    assert "unanswered" in next(event.detail for event in await house.trace(message_id) if event.event == "sent")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_crash_after_the_send_is_made_good_by_the_id_that_was_ours(store: Store) -> None:
+    house = await ProviderHouse(store, "waha").open()
+    house.acts(NUMBER, "delivered:10s+hang")
+    [message_id] = await house.send(NUMBER)
+    await house.flows(1.0)
+    house.die()
+    sent = house.provider.sends[0]
+    clock = Clock()
+    clock.advance(house.clock.seconds())
+    other = ProviderHouse(store, "waha", clock=clock, was_written=lambda _: True)
+    await other.open()
+    status = other.provider.status_event(sent, Ack(0.0, "delivered"), 0)
+    other.spawned(other.provider.webhooks.send(status), "a status", other.sender.log)
+    await other.ends(message_id)
+    message = await other.read(message_id)
+    assert (message.decided_by, message.state.name, other.operator.taken) == ("zap", "DELIVERED", [])
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_send_that_is_tried_again_keeps_its_id(store: Store) -> None:
+    house = await ProviderHouse(store, "waha").open()
+    house.acts(NUMBER, "429:1")
+    [message_id] = await house.send(NUMBER)
+    await house.ends(message_id)
+    bodies: list[Any] = [request.json() for request in house.wire.requests if "sendText" in request.url]
+    assert len(bodies) == 2 and len({body["id"] for body in bodies}) == 1
+    assert await house.row(message_id) == Row("DELIVERED", "zap", ("DELIVERED",), 2, 0)

@@ -161,6 +161,8 @@ LAST_WORDS: list[tuple[str, Attempt, float, dict[str, ChannelFacts], Decision]] 
     ("and its copy deleted where that is wanted", SENT, PATIENCE, DELETES, AskFirst("zap", True)),
     ("a text without an id cannot be asked after", attempt("zap", Attempted.SENT), PATIENCE, DELETES, BY_SMS),
     ("nor one that was never answered", attempt("zap", Attempted.UNCERTAIN), PATIENCE, DELETES, BY_SMS),
+    ("unless its id was ours to choose", attempt("zap", Attempted.UNCERTAIN, remote_id="w1"), PATIENCE, DELETES,
+     AskFirst("zap", True)),
     ("a channel that is down is not asked", SENT, PATIENCE,
      {**DELETES, "zap": ChannelFacts("whatsapp", up=False, asks=True, withdraws=True)},
      Send("operator", "channel_down")),

@@ -14,6 +14,7 @@ import msgspec
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from bridge.aliases import Aliases
 from bridge.allowance import Allowance
 from bridge.clock import Clock, Spawn, Timer
 from bridge.forms import Forms
@@ -144,6 +145,7 @@ class WhatsAppChannel:
         self._mark, self._decode, self._clock, self._spawn = mark, decode, clock, spawn
         now, lookup, health = clock.seconds(), settings.lookup, settings.health
         self._allowance = Allowance(settings, evidence, clock)
+        self._aliases = Aliases(settings.name, evidence)
         self.memory = PresenceMemory(
             evidence,
             clock=clock,
@@ -164,6 +166,7 @@ class WhatsAppChannel:
             timeout=settings.timeout,
             day=self._allowance.lookups,
             used=self._allowance.keep,
+            alias=self._aliases.learn,
         )
         withdraws = settings.delete_before_sms
         last_words = LastWords(provider, http, self.memory, clock=clock, spawn=spawn, withdraws=withdraws)
@@ -183,7 +186,14 @@ class WhatsAppChannel:
             changed=self._watched,
         )
         self._webhooks = Webhooks(
-            self.name, provider, http, results, clock=clock, timeout=settings.timeout, heard=self._hear
+            self.name,
+            provider,
+            http,
+            results,
+            clock=clock,
+            timeout=settings.timeout,
+            heard=self._hear,
+            aliases=self._aliases,
         )
         self._pacer = Pacer(settings.throughput, now)
         # Waiting for longer than about two seconds is done in the queue, where priorities count.
@@ -469,6 +479,7 @@ class WhatsAppChannel:
                 pass
             case Accepted(remote_id=remote_id, identity=identity):
                 health.sent(remote_id, now)
+                self._aliases.learn(identity or job.recipient, job.message.msisdn)
                 self.memory.learn(person, sent(identity, now))
             case Uncertain():
                 health.sent("", now)

@@ -62,10 +62,11 @@ class Lookup:
         timeout: float,
         day: Quota | None = None,
         used: Callable[[], None] = lambda: None,
+        alias: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
         """deadline, timeout: seconds, of a message's wait and of a call. budget: numbers per second. day: numbers a
-        day; used: called when it has changed."""
-        self._day, self._used = day or Quota(None), used
+        day; used: called when it has changed. alias: told of hidden identities, and of whose they are."""
+        self._day, self._used, self._alias = day or Quota(None), used, alias
         self._memory, self._provider, self._http = memory, provider, http
         self._clock, self._spawn = clock, spawn
         self._deadline, self._timeout = deadline, timeout
@@ -184,7 +185,9 @@ class Lookup:
         person, now = same_person(question.msisdn), self._clock.seconds()
         presence = Presence.UNKNOWN
         match account:
-            case (True, str(identity)):
+            case (True, str(identity), *beside):
+                for hidden in (identity, *beside):
+                    self._alias(hidden, question.msisdn)
                 self._memory.learn(person, found(identity, now))
                 presence = Presence.ACTIVE
             case False:

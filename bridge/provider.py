@@ -84,20 +84,22 @@ class Http(Protocol):
     async def send(self, request: HttpRequest, timeout: float) -> HttpOutcome: ...
 
 
-Account = tuple[bool, str] | bool | None
-"""Has a number an account? (True, identity) yes, send to that identity ("" when the provider names none); False: no,
-by the provider's own explicit word; None: unknown."""
+Account = tuple[bool, str] | tuple[bool, str, str] | bool | None
+"""Has a number an account? (True, identity) yes, send to that identity ("" when the provider names none); a third item
+is the hidden identity of the same person. False: no, by the provider's own explicit word; None: unknown."""
 
 
 class Hidden(msgspec.Struct, frozen=True):
-    """A text from somebody who shows a hidden identity (`…@lid`) instead of a number: the provider may know it.
+    """A text from somebody who shows a hidden identity instead of a number (bridge.aliases): the provider may know it.
 
-    text: its msisdn is "". read: the digits out of the answer to `ask`; "" nobody knows them, None ask again later.
+    text: its msisdn is "". ask: None where nobody can be asked. read: the digits out of the answer to `ask`; "" nobody
+    knows them, None ask again later.
     """
 
     text: Inbound
-    ask: HttpRequest
-    read: Callable[[HttpResponse], str | None]
+    identity: str
+    ask: HttpRequest | None = None
+    read: Callable[[HttpResponse], str | None] = lambda _: ""
 
 
 class TemplateNews(msgspec.Struct, frozen=True):
@@ -117,6 +119,7 @@ class WebhookRead(msgspec.Struct, frozen=True):
     hidden: texts whose senders have to be asked for first.
     failures: what the failed reports would have been as results of their sends, in their order: they may concern the
         whole sender.
+    aliases: hidden identities, and the digits of whom they belong to.
     nameless: how many texts were left out, because nobody can know whom they are from.
     """
 
@@ -128,6 +131,7 @@ class WebhookRead(msgspec.Struct, frozen=True):
     hidden: tuple[Hidden, ...] = ()
     failures: tuple[AttemptResult, ...] = ()
     templates: tuple[TemplateNews, ...] = ()
+    aliases: tuple[tuple[str, str], ...] = ()
     nameless: int = 0
 
 

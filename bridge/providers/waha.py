@@ -160,6 +160,7 @@ class Waha(msgspec.Struct, frozen=True):
         reports: list[Report] = []
         inbound: list[Inbound] = []
         hidden: list[Hidden] = []
+        aliases: list[tuple[str, str]] = []
         connection: bool | None = None
         unsure = False
         for envelope in decoded if isinstance(decoded, list) else [decoded]:
@@ -169,15 +170,19 @@ class Waha(msgspec.Struct, frozen=True):
                 case {"event": "message.ack", "payload": dict(payload)}:
                     reports += self._report(payload, now)
                 case {"event": "message", "payload": dict(payload)}:
+                    sender = identity_of(payload.get("from"))
                     for text in self._inbound(payload, now):
                         if text.msisdn:
                             inbound.append(text)
+                            aliases.append((sender, text.msisdn))
                         else:
-                            hidden.append(Hidden(text, self._number_request(payload), self.read_number))
+                            hidden.append(Hidden(text, sender, self._number_request(payload), self.read_number))
                 case {"event": "session.status", "payload": {"status": str(status)}}:
                     unsure = status in _PASSING
                     connection = None if unsure else status == _WORKING
-        return WebhookRead(tuple(reports), tuple(inbound), connection, unsure, hidden=tuple(hidden))
+        return WebhookRead(
+            tuple(reports), tuple(inbound), connection, unsure, hidden=tuple(hidden), aliases=tuple(aliases)
+        )
 
     def _report(self, payload: dict[str, Any], now: float) -> Iterator[Report]:
         remote_id = message_key(payload.get("id"))

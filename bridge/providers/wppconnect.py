@@ -206,7 +206,7 @@ class Wppconnect(msgspec.Struct, frozen=True):
         if inbound.msisdn:
             return WebhookRead(inbound=(inbound,))
         ask = self._request("GET", f"contact/pn-lid/{quote(sender, safe='')}")
-        return WebhookRead(hidden=(Hidden(inbound, ask, self.read_number),))
+        return WebhookRead(hidden=(Hidden(inbound, identity_of(sender), ask, self.read_number),))
 
 
 def _whole_id(recipient: str, remote_id: str) -> str:

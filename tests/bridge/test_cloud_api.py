@@ -641,9 +641,12 @@ def test_what_a_person_said(message: dict[str, Any], words: str) -> None:
 def test_somebody_who_hides_their_number_has_no_address_here() -> None:
     text = {"id": "wamid.I", "type": "text", "text": {"body": "oi"}, "from_user_id": "BR.1"}
     read = hook(messages=[text], contacts=[{"profile": {"name": "Ana"}, "user_id": "BR.1"}])
-    assert (read.inbound, read.nameless) == ((), 1)
+    assert (read.inbound, read.nameless) == ((), 0)
+    assert [(one.identity, one.ask, one.text.text) for one in read.hidden] == [("BR.1", None, "oi")]
+    assert hook(messages=[{**text, "from_user_id": 7}]).nameless == 1
     known = hook(messages=[text], contacts=[{"wa_id": "5511", "user_id": "BR.2"}, {"wa_id": WA_ID, "user_id": "BR.1"}])
     assert ([one.msisdn for one in known.inbound], known.nameless) == ([WA_ID], 0)
+    assert known.aliases == (("BR.1", WA_ID),)
 
 
 KEYS = [

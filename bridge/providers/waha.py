@@ -245,8 +245,11 @@ def _words(payload: dict[str, Any]) -> str:
     body = written if isinstance(written, str) else ""
     if payload.get("hasMedia") is True:
         media = payload.get("media")
-        kind = media.get("mimetype") if isinstance(media, dict) else None
-        return f"{_placeholder(kind)} {body}".rstrip()
+        kind, name = (media.get("mimetype"), media.get("filename")) if isinstance(media, dict) else (None, None)
+        placeholder = _placeholder(kind)
+        if not body and placeholder == "[documento]" and isinstance(name, str):
+            body = name
+        return f"{placeholder} {body}".rstrip()
     if payload.get("location"):
         return "[localização]"
     if payload.get("vCards"):

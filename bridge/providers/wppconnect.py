@@ -236,4 +236,6 @@ def _words(message: dict[str, Any]) -> str:
         body = message.get("body")
         return body if isinstance(body, str) else ""
     placeholder, caption = _PLACEHOLDERS.get(kind, ""), message.get("caption")
+    if not caption and kind == "document":
+        caption = message.get("filename")
     return f"{placeholder} {caption}" if placeholder and isinstance(caption, str) and caption else placeholder

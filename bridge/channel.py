@@ -33,6 +33,7 @@ from bridge.presence import (
     failed,
     missed,
     sent,
+    unwanted,
     window_open,
     wrote,
 )
@@ -48,7 +49,7 @@ from bridge.provider import (
     WebhookRead,
 )
 from bridge.shapes import shape_of
-from bridge.templates import WINDOW_CLOSED, Form, FreeText, TemplateText
+from bridge.templates import NO_MARKETING_S, WINDOW_CLOSED, Form, FreeText, TemplateText
 from bridge.watch import Watch
 from bridge.webhooks import Webhooks
 from gateway.delivery.pacing import Pacer
@@ -306,6 +307,8 @@ class WhatsAppChannel:
         if status in (Status.DELIVERED, Status.READ):
             self.memory.learn(person, delivered(at))
         elif status is Status.FAILED:
+            if self._official is not None and err in NO_MARKETING_S:
+                self.memory.learn(person, unwanted(err, at))
             window = self._official is not None and err == WINDOW_CLOSED
             self.memory.learn(person, self._absent(at) if no_account else closed(at) if window else failed(at))
 
@@ -348,6 +351,9 @@ class WhatsAppChannel:
             job.form = self._form_of(job, window_open(known, self._clock.seconds()))
             if job.form is None:
                 return self._end(job, Refused("no_template", rejected=False))
+            marketing = isinstance(job.form, TemplateText) and job.form.category == "marketing"
+            if marketing and known.no_marketing_until > self._clock.seconds():
+                return self._end(job, Refused("no_marketing", rejected=False))
         wait = self._allowance.wait(same_person(job.message.msisdn))
         if isinstance(wait, TryLater):
             return self._end(job, wait)
@@ -457,6 +463,8 @@ class WhatsAppChannel:
                 return later
             case Accepted():
                 return msgspec.structs.replace(result, lives_s=getattr(form, "ttl", 0.0))
+            case Refused(code=code) if code in NO_MARKETING_S:
+                self.memory.learn(same_person(job.message.msisdn), unwanted(code, now))
             case Refused(reason="window_closed", code=code) if isinstance(form, FreeText):
                 self.memory.learn(same_person(job.message.msisdn), closed(now))
                 job.form = self._form_of(job, window_open=False)

@@ -141,3 +141,9 @@ def test_a_code_has_one_place_and_dies_when_its_template_says_so() -> None:
     anything = Template("codigo", "pt_BR", None, ttl=60.0, category="authentication")
     assert anything.named(["1", "2"]) is None and anything.named([]) is None
     assert anything.named(["123"]) == TemplateText("codigo", "pt_BR", (("", "123"),), 60.0, "authentication")
+
+
+@pytest.mark.parametrize(("chars", "fits"), [(24, True), (25, False)])
+def test_the_rendered_length_counts_where_the_approved_text_is_known(chars: int, fits: bool) -> None:
+    approved = Template("fatura", "pt_BR", re.compile("(?P<t>.*)"), ("{t}",), text=f"{'x' * 1000}{{{{1}}}}")
+    assert (approved.fill("y" * chars) is not None) is fits

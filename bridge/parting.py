@@ -59,7 +59,7 @@ class LastWords:
         if self._telling is not None:
             answer = await self._http.send(self._telling.message_request(recipient, remote_id), PATIENCE_S)
             status = self._telling.read_message(answer) if isinstance(answer, HttpResponse) else None
-            if status in ARRIVED:
+            if status in ARRIVED or (status is Status.SENT and message.success == "sent"):
                 return LastWord(status)
         left = until - self._clock.seconds()
         if self._withdrawing is None or left <= 0:

@@ -110,7 +110,8 @@ class Copy(Enum):
 
 
 class LastWord(msgspec.Struct, frozen=True, gc=False):
-    """What a channel says of a text whose time on it is over. arrived: DELIVERED or READ, which nobody had told us."""
+    """What a channel says of a text whose time on it is over. arrived: what nobody had told us; SENT where
+    that is enough for the route."""
 
     arrived: Status | None = None
     copy: Copy = Copy.KEPT

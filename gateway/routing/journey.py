@@ -156,12 +156,16 @@ def last_word(message: Message, word: LastWord, now: float) -> list[Step]:
     attempt.due_at = now
     arrived = word.arrived
     if word.copy is Copy.KEPT:
-        arrived = next((one for one in (Status.READ, Status.DELIVERED) if one.value in attempt.heard), arrived)
+        enough = (Status.READ, Status.DELIVERED, Status.SENT)[: 3 if message.success == "sent" else 2]
+        arrived = next((one for one in enough if one.value in attempt.heard), arrived)
     if arrived is not None:
-        _heard(attempt, Report(attempt.channel, attempt.remote_id, arrived))
+        if arrived is not Status.SENT:
+            _heard(attempt, Report(attempt.channel, attempt.remote_id, arrived))
+        attempt.acked = True
         attempt.state = Attempted.SENT
         close(message, State.DELIVERED, 0, attempt.channel, now)
-        return [(arrived.value, attempt.channel, "asked before the next channel had it")]
+        event = "ack" if arrived is Status.SENT else arrived.value
+        return [(event, attempt.channel, "asked before the next channel had it")]
     if attempt.state is Attempted.WITHDRAWING:
         attempt.reason = word.copy.value
         if word.copy is not Copy.UNCLEAR:

@@ -131,9 +131,9 @@ class Asked:
         )
         self.said: list[LastWord] = []
 
-    def ask(self) -> list[LastWord]:
+    def ask(self, success: str = "delivered") -> list[LastWord]:
         attempts = [Attempt("zap", Attempted.WITHDRAWING, remote_id="3EB0F")]
-        self.words.ask(msgspec.structs.replace(message(), attempts=attempts), self.said.append)
+        self.words.ask(msgspec.structs.replace(message(), attempts=attempts, success=success), self.said.append)
         self.clock.advance(0)
         self.spawned.check()
         return self.said
@@ -166,6 +166,11 @@ def test_without_the_key_nothing_is_deleted() -> None:
     asked = Asked(SENT, DONE, withdraws=False)
     assert asked.ask() == [LastWord()] and not asked.http.to("delete-message")
     assert (asked.words.asks, asked.words.withdraws) == (True, False)
+
+
+def test_where_sent_is_enough_that_it_was_sent_is_an_answer() -> None:
+    asked = Asked(SENT, DONE)
+    assert asked.ask("sent") == [LastWord(Status.SENT)] and not asked.http.to("delete-message")
 
 
 def test_both_requests_share_their_time() -> None:

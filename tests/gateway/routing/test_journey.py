@@ -375,3 +375,22 @@ def test_a_text_that_is_only_asked_after_may_arrive_meanwhile() -> None:
     assert message.attempts[0].state is Attempted.ASKED and message.attempts[0].due_at == NOW + journey.LAST_WORD_S
     journey.report(message, REPORTS_OF[Status.DELIVERED], NOW, lambda _: False)
     assert message.state is State.DELIVERED and journey.remark(message.attempts[0]) == ""
+
+
+@pytest.mark.parametrize(
+    ("success", "heard", "word", "final"),
+    [
+        ("sent", ("sent",), LastWord(), True),
+        ("delivered", ("sent",), LastWord(), False),
+        ("sent", ("sent",), LastWord(copy=Copy.DELETED), False),
+        ("sent", (), LastWord(Status.SENT), True),
+    ],
+)
+def test_where_sent_is_enough_a_last_word_of_that_ends_it(
+    success: str, heard: tuple[str, ...], word: LastWord, final: bool
+) -> None:
+    message = accepted(state=State.ENROUTE, attempts=[attempt("zap", Attempted.SENT, remote_id="w1")], success=success)
+    journey.ask(message, True, NOW)
+    message.attempts[0].heard = heard
+    steps = journey.last_word(message, word, NOW)
+    assert message.final is final and [event for event, _, _ in steps] == (["ack"] if final else [])

@@ -14,11 +14,13 @@ import msgspec
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from bridge.aliases import Aliases
 from bridge.allowance import Allowance
 from bridge.clock import Clock, Spawn, Timer
 from bridge.forms import Forms
 from bridge.health import Health, State
 from bridge.lookup import Lookup
+from bridge.parting import LastWords
 from bridge.presence import (
     Change,
     Evidence,
@@ -31,6 +33,7 @@ from bridge.presence import (
     failed,
     missed,
     sent,
+    unwanted,
     window_open,
     wrote,
 )
@@ -38,6 +41,7 @@ from bridge.provider import (
     Http,
     HttpRequest,
     HttpResponse,
+    Keyed,
     NotWritten,
     Official,
     Provider,
@@ -45,7 +49,7 @@ from bridge.provider import (
     WebhookRead,
 )
 from bridge.shapes import shape_of
-from bridge.templates import WINDOW_CLOSED, Form, FreeText, TemplateText
+from bridge.templates import NO_MARKETING_S, WINDOW_CLOSED, Form, FreeText, TemplateText
 from bridge.watch import Watch
 from bridge.webhooks import Webhooks
 from gateway.delivery.pacing import Pacer
@@ -142,6 +146,7 @@ class WhatsAppChannel:
         self._mark, self._decode, self._clock, self._spawn = mark, decode, clock, spawn
         now, lookup, health = clock.seconds(), settings.lookup, settings.health
         self._allowance = Allowance(settings, evidence, clock)
+        self._aliases = Aliases(settings.name, evidence)
         self.memory = PresenceMemory(
             evidence,
             clock=clock,
@@ -162,7 +167,12 @@ class WhatsAppChannel:
             timeout=settings.timeout,
             day=self._allowance.lookups,
             used=self._allowance.keep,
+            alias=self._aliases.learn,
         )
+        withdraws = settings.delete_before_sms
+        last_words = LastWords(provider, http, self.memory, clock=clock, spawn=spawn, withdraws=withdraws)
+        self.asks, self.withdraws, self.last_word = last_words.asks, last_words.withdraws, last_words.ask
+        self.key_of = provider.key_of if isinstance(provider, Keyed) else None
         # Where nobody may ask, "unknown" is everybody: then the send itself is the question.
         self._send_unknown = lookup.when_unknown == "send" or (provider.check_numbers > 0 and not lookup.enabled)
         self._health = Health(min_acks=float(health.min_acks), window=health.window, quarantine=health.quarantine)
@@ -177,7 +187,14 @@ class WhatsAppChannel:
             changed=self._watched,
         )
         self._webhooks = Webhooks(
-            self.name, provider, http, results, clock=clock, timeout=settings.timeout, heard=self._hear
+            self.name,
+            provider,
+            http,
+            results,
+            clock=clock,
+            timeout=settings.timeout,
+            heard=self._hear,
+            aliases=self._aliases,
         )
         self._pacer = Pacer(settings.throughput, now)
         # Waiting for longer than about two seconds is done in the queue, where priorities count.
@@ -290,6 +307,8 @@ class WhatsAppChannel:
         if status in (Status.DELIVERED, Status.READ):
             self.memory.learn(person, delivered(at))
         elif status is Status.FAILED:
+            if self._official is not None and err in NO_MARKETING_S:
+                self.memory.learn(person, unwanted(err, at))
             window = self._official is not None and err == WINDOW_CLOSED
             self.memory.learn(person, self._absent(at) if no_account else closed(at) if window else failed(at))
 
@@ -308,7 +327,7 @@ class WhatsAppChannel:
         if self._allowance.used_up:
             return self._end(job, self._allowance.refusal(job.alone(self.name)))
         try:
-            finding = await self._lookup.find(job.message.msisdn)
+            finding = await self._lookup.find(job.message.msisdn, job.message.priority)
         except Exception:
             self.log.failure("presence on {channel} is unknown", channel=self.name)
             finding = None
@@ -332,6 +351,9 @@ class WhatsAppChannel:
             job.form = self._form_of(job, window_open(known, self._clock.seconds()))
             if job.form is None:
                 return self._end(job, Refused("no_template", rejected=False))
+            marketing = isinstance(job.form, TemplateText) and job.form.category == "marketing"
+            if marketing and known.no_marketing_until > self._clock.seconds():
+                return self._end(job, Refused("no_marketing", rejected=False))
         wait = self._allowance.wait(same_person(job.message.msisdn))
         if isinstance(wait, TryLater):
             return self._end(job, wait)
@@ -441,6 +463,8 @@ class WhatsAppChannel:
                 return later
             case Accepted():
                 return msgspec.structs.replace(result, lives_s=getattr(form, "ttl", 0.0))
+            case Refused(code=code) if code in NO_MARKETING_S:
+                self.memory.learn(same_person(job.message.msisdn), unwanted(code, now))
             case Refused(reason="window_closed", code=code) if isinstance(form, FreeText):
                 self.memory.learn(same_person(job.message.msisdn), closed(now))
                 job.form = self._form_of(job, window_open=False)
@@ -463,6 +487,7 @@ class WhatsAppChannel:
                 pass
             case Accepted(remote_id=remote_id, identity=identity):
                 health.sent(remote_id, now)
+                self._aliases.learn(identity or job.recipient, job.message.msisdn)
                 self.memory.learn(person, sent(identity, now))
             case Uncertain():
                 health.sent("", now)

@@ -25,7 +25,7 @@ class Forms:
 
     def __init__(self, settings: BridgeSettings) -> None:
         self._templates = tuple(
-            Template(one.name, one.language, one.compiled(), one.body, one.ttl or 0.0, one.text or "")
+            Template(one.name, one.language, one.compiled(), one.body, one.ttl or 0.0, one.text or "", one.category)
             for one in settings.templates
         )
         self.direct_send = settings.direct_send

@@ -6,6 +6,7 @@ every call) is not needed here and costs twice as much as the call itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.abstract import isIPAddress
@@ -33,6 +34,7 @@ from bridge.provider import HttpOutcome, HttpRequest, HttpResponse, NotWritten, 
 
 CONNECT_TIMEOUT_S = 5
 NEXT_ADDRESS_S = 0.1
+LAST_LOOK_S = 0.05  # of a timeout: whoever could not run for a while reads what has come meanwhile before giving up
 # Node's servers close a quiet connection after 5 s; a request must not meet that moment, for nobody could tell
 # whether it was read.
 QUIET_S = 4
@@ -149,14 +151,13 @@ class HttpClient:
     async def send(self, request: HttpRequest, timeout: float) -> HttpOutcome:
         """One request, one outcome; `timeout` seconds for all of it, the answer's body included."""
         answering: Deferred[HttpResponse] = Deferred.fromCoroutine(self._send(request))
-        late = self._reactor.callLater(timeout, answering.cancel)
+        late = _Late(self._reactor, timeout, answering.cancel)
         try:
             return await answering
         except Exception as error:
-            return _outcome_of(error, timed_out=not late.active())
+            return _outcome_of(error, timed_out=late.called)
         finally:
-            if late.active():
-                late.cancel()
+            late.stop()
 
     async def _send(self, request: HttpRequest) -> HttpResponse:
         headers = Headers()
@@ -178,6 +179,26 @@ class HttpClient:
 
     async def close(self) -> None:
         await self._pool.closeCachedConnections()
+
+
+class _Late:
+    """Calls when time is over and one more look at the sockets has brought nothing: after a pause of the whole process
+    every timer is due before anything is read."""
+
+    def __init__(self, reactor: Any, seconds: float, call: Callable[[], object]) -> None:
+        self._reactor, self._call, self.called = reactor, call, False
+        self._timer = reactor.callLater(seconds, self._look)
+
+    def _look(self) -> None:
+        self._timer = self._reactor.callLater(LAST_LOOK_S, self._over)
+
+    def _over(self) -> None:
+        self.called = True
+        self._call()
+
+    def stop(self) -> None:
+        if self._timer.active():
+            self._timer.cancel()
 
 
 def _outcome_of(error: Exception, timed_out: bool) -> HttpOutcome:

@@ -1,4 +1,8 @@
-"""Asking the provider who has an account: one question per person, many people per call, never past the deadline."""
+"""Asking the provider who has an account: one question per person, many people per call, never past the deadline.
+
+When more is asked than the provider can answer, the newest and most urgent questions are asked first: what is asked is
+then answered in time, while first come, first served would answer all of it too late.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ from gateway.messages.address import same_person
 
 MOST_CALLS = 4  # at once; a second one starts only while the first is slow or 50 are waiting
 PATIENCE_S = 0.25  # how long a question waits for the call before it to be answered
+NORMAL = 1  # gateway.messages.message.Priority; smaller is more urgent
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -34,6 +39,7 @@ class _Question(msgspec.Struct):
     msisdn: str
     asked_at: float
     waiters: list[Deferred[Presence]]
+    priority: int = NORMAL
     in_call: bool = False
 
 
@@ -56,10 +62,11 @@ class Lookup:
         timeout: float,
         day: Quota | None = None,
         used: Callable[[], None] = lambda: None,
+        alias: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
         """deadline, timeout: seconds, of a message's wait and of a call. budget: numbers per second. day: numbers a
-        day; used: called when it has changed."""
-        self._day, self._used = day or Quota(None), used
+        day; used: called when it has changed. alias: told of hidden identities, and of whose they are."""
+        self._day, self._used, self._alias = day or Quota(None), used, alias
         self._memory, self._provider, self._http = memory, provider, http
         self._clock, self._spawn = clock, spawn
         self._deadline, self._timeout = deadline, timeout
@@ -68,11 +75,12 @@ class Lookup:
         self._needs_identity = provider.needs_identity
         self._questions: OrderedDict[str, _Question] = OrderedDict()
         self._calls = 0
+        self._call_s = 0.0  # what a call took lately
         self._turn: Timer | None = None
         self.calls_allowed = True  # False while the provider is known to be down
 
-    async def find(self, msisdn: str) -> Finding:
-        """Active, inactive or unknown, within the deadline."""
+    async def find(self, msisdn: str, priority: int = NORMAL) -> Finding:
+        """Active, inactive or unknown, within the deadline. priority: 0 is the most urgent."""
         began, person = self._clock.seconds(), same_person(msisdn)
         evidence = self._memory.recall(person) or await self._memory.load(person)
         presence = self._memory.presence(evidence)
@@ -84,9 +92,10 @@ class Lookup:
             return Finding(presence, "cache", evidence.identity)
         question = self._questions.get(person)
         if question is None:
-            if self._unasked() >= min(self._budget.left(began), self._day.left(began)):
+            if not self._has_room(priority, began):
                 return Finding(Presence.UNKNOWN, "cache", evidence.identity)
-            question = self._questions[person] = _Question(msisdn, began, [])
+            question = self._questions[person] = _Question(msisdn, began, [], priority)
+        question.priority = min(question.priority, priority)
         answer: Deferred[Presence] = Deferred()
         question.waiters.append(answer)
         late = self._clock.callLater(self._deadline, self._too_late, question, answer)
@@ -97,8 +106,24 @@ class Lookup:
         seconds = self._clock.seconds() - began
         return Finding(presence, "provider", (self._memory.recall(person) or Evidence()).identity, seconds)
 
-    def _unasked(self) -> int:
-        return sum(not question.in_call for question in self._questions.values())
+    def _has_room(self, priority: int, now: float) -> bool:
+        """Is there budget for one more? A less urgent question gives its place up."""
+        waiting = self._waiting(now)
+        if len(waiting) < min(self._budget.left(now), self._day.left(now)):
+            return True
+        if not waiting or waiting[-1].priority <= priority:
+            return False
+        self._answer(max(waiting, key=lambda one: (one.priority, -one.asked_at)), None)
+        return True
+
+    def _waiting(self, now: float) -> list[_Question]:
+        """What has not been asked yet, in the order in which it should be: last what cannot be answered in time."""
+
+        def order(question: _Question) -> tuple[bool, int, float]:
+            hopeless = question.asked_at + self._deadline - now < self._call_s
+            return hopeless, question.priority, -question.asked_at
+
+        return sorted((one for one in self._questions.values() if not one.in_call), key=order)
 
     def _too_late(self, question: _Question, answer: Deferred[Presence]) -> None:
         question.waiters.remove(answer)
@@ -117,11 +142,11 @@ class Lookup:
     def _start_calls(self) -> None:
         now, most = self._clock.seconds(), self._provider.check_numbers
         while self._calls < MOST_CALLS:
-            waiting = [question for question in self._questions.values() if not question.in_call]
+            waiting = self._waiting(now)
             if not waiting:
                 return
             if self._calls and len(waiting) < most:
-                patience = waiting[0].asked_at + PATIENCE_S - now
+                patience = min(question.asked_at for question in waiting) + PATIENCE_S - now
                 if patience > 0:
                     return self._wake(patience)
             batch = waiting[: int(min(most, max(0, self._budget.left(now)), self._day.left(now)))]
@@ -141,6 +166,7 @@ class Lookup:
     async def _call(self, batch: list[_Question]) -> None:
         numbers = [question.msisdn for question in batch]
         answers: dict[str, Account] = {}
+        began = self._clock.seconds()
         try:
             request = self._provider.check_request(numbers)
             if request is not None:
@@ -150,6 +176,7 @@ class Lookup:
         except Exception:
             self.log.failure("a lookup broke")
         self._calls -= 1
+        self._call_s += (self._clock.seconds() - began - self._call_s) / 4
         for question in batch:
             self._answer(question, answers.get(question.msisdn))
         self._start_calls()
@@ -158,7 +185,9 @@ class Lookup:
         person, now = same_person(question.msisdn), self._clock.seconds()
         presence = Presence.UNKNOWN
         match account:
-            case (True, str(identity)):
+            case (True, str(identity), *beside):
+                for hidden in (identity, *beside):
+                    self._alias(hidden, question.msisdn)
                 self._memory.learn(person, found(identity, now))
                 presence = Presence.ACTIVE
             case False:

@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from bridge.clock import Clock, Spawn
-from bridge.templates import EARLY_S, WINDOW_S
+from bridge.templates import EARLY_S, NO_MARKETING_S, WINDOW_S
 
 RECORD_VERSION = 1
 REMEMBERED = 20_000  # people in memory; the others are read from the store again
@@ -46,6 +46,7 @@ class Evidence(msgspec.Struct, array_like=True, frozen=True):
     inbound_at: float = 0.0  # the person wrote to us; opens the 24 h window of the official service
     closed_at: float = 0.0  # the official service said that the window is closed
     missed_at: float = 0.0  # a send failed for want of an account, at a service that cannot be asked
+    no_marketing_until: float = 0.0  # the official service takes none for this person
 
 
 Change = Callable[[Evidence], Evidence]
@@ -115,6 +116,12 @@ def wrote(at: float) -> Change:
 def closed(at: float) -> Change:
     """The official service refused a free text: until the person writes again."""
     return lambda known: msgspec.structs.replace(known, closed_at=max(known.closed_at, at))
+
+
+def unwanted(code: str, at: float) -> Change:
+    """The official service refused marketing for this person, with this code."""
+    until = at + NO_MARKETING_S[code]
+    return lambda known: msgspec.structs.replace(known, no_marketing_until=max(known.no_marketing_until, until))
 
 
 def window_open(evidence: Evidence, now: float) -> bool:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from bridge.templates import Form
-from gateway.messages.outcome import AttemptResult, Inbound, Report, TryLater
+from gateway.messages.outcome import AttemptResult, Inbound, Report, Status, TryLater
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -84,20 +84,22 @@ class Http(Protocol):
     async def send(self, request: HttpRequest, timeout: float) -> HttpOutcome: ...
 
 
-Account = tuple[bool, str] | bool | None
-"""Has a number an account? (True, identity) yes, send to that identity ("" when the provider names none); False: no,
-by the provider's own explicit word; None: unknown."""
+Account = tuple[bool, str] | tuple[bool, str, str] | bool | None
+"""Has a number an account? (True, identity) yes, send to that identity ("" when the provider names none); a third item
+is the hidden identity of the same person. False: no, by the provider's own explicit word; None: unknown."""
 
 
 class Hidden(msgspec.Struct, frozen=True):
-    """A text from somebody who shows a hidden identity (`…@lid`) instead of a number: the provider may know it.
+    """A text from somebody who shows a hidden identity instead of a number (bridge.aliases): the provider may know it.
 
-    text: its msisdn is "". read: the digits out of the answer to `ask`; "" nobody knows them, None ask again later.
+    text: its msisdn is "". ask: None where nobody can be asked. read: the digits out of the answer to `ask`; "" nobody
+    knows them, None ask again later.
     """
 
     text: Inbound
-    ask: HttpRequest
-    read: Callable[[HttpResponse], str | None]
+    identity: str
+    ask: HttpRequest | None = None
+    read: Callable[[HttpResponse], str | None] = lambda _: ""
 
 
 class TemplateNews(msgspec.Struct, frozen=True):
@@ -117,6 +119,7 @@ class WebhookRead(msgspec.Struct, frozen=True):
     hidden: texts whose senders have to be asked for first.
     failures: what the failed reports would have been as results of their sends, in their order: they may concern the
         whole sender.
+    aliases: hidden identities, and the digits of whom they belong to.
     nameless: how many texts were left out, because nobody can know whom they are from.
     """
 
@@ -128,6 +131,7 @@ class WebhookRead(msgspec.Struct, frozen=True):
     hidden: tuple[Hidden, ...] = ()
     failures: tuple[AttemptResult, ...] = ()
     templates: tuple[TemplateNews, ...] = ()
+    aliases: tuple[tuple[str, str], ...] = ()
     nameless: int = 0
 
 
@@ -183,6 +187,36 @@ class Official(Provider, Protocol):
 
     def alarm(self, result: AttemptResult) -> str:
         """What somebody has to look at after such a result; "" when nobody has."""
+
+
+@runtime_checkable
+class Keyed(Provider, Protocol):
+    """A service that lets us choose a message's id, so that we know it although the answer to the send is lost; and a
+    send that is tried again is the same message to it."""
+
+    def key_of(self, message_id: str) -> str:
+        """The remote id of a message of ours."""
+
+
+@runtime_checkable
+class Telling(Provider, Protocol):
+    """A service that can be asked what became of a message: a webhook that was lost need not cost an SMS."""
+
+    def message_request(self, recipient: str, remote_id: str) -> HttpRequest:
+        """recipient: as it was sent to."""
+
+    def read_message(self, response: HttpResponse) -> Status | None:
+        """How far it has come; None when the answer does not say."""
+
+
+@runtime_checkable
+class Withdrawing(Provider, Protocol):
+    """A service that deletes a message for everyone."""
+
+    def withdraw_request(self, recipient: str, remote_id: str) -> HttpRequest: ...
+
+    def read_withdrawn(self, response: HttpResponse) -> bool | None:
+        """True it is deleted, False it is not, None when the answer leaves that open."""
 
 
 def last_segment(message_id: str) -> str:

@@ -17,9 +17,15 @@ from gateway.messages.directive import rendered
 WINDOW_S = 24 * 3600.0  # after a person wrote to us any text may go to them
 EARLY_S = 300.0  # our clock and Meta's need not agree
 WINDOW_CLOSED = "131047"  # the service's code for a free text outside of the window
+NO_MARKETING_S = {"131049": 24 * 3600.0, "131050": 400 * 86_400.0}  # after these codes: held back; the person said stop
 MOST_FREE = 4096  # characters of a free text
 MOST_RENDERED = 1024  # characters of a template's body with its parameters, and of a Direct Send
 TTL_S = (30.0, 43_200.0)  # of a utility message
+AUTHENTICATION = "authentication"  # the only category that may carry one-time codes: fixed text, the code, one button
+MOST_CODE = 15  # characters of such a code
+CODE_TTL_S = 600.0  # of an authentication template that sets none
+
+EMPTY = "-"  # in the place of a parameter that has nothing in it
 
 _WHITE = re.compile(r"\r\n|[\x00-\x1f\x7f\x85\u2028\u2029]")
 _WIDE = re.compile(r"\s{5,}")
@@ -42,6 +48,7 @@ class TemplateText(msgspec.Struct, frozen=True):
     language: str
     parameters: tuple[tuple[str, str], ...] = ()
     ttl: float = 0.0
+    category: str = "utility"  # utility | authentication | marketing
 
 
 class DirectText(msgspec.Struct, frozen=True):
@@ -64,6 +71,7 @@ class Template(msgspec.Struct, frozen=True):
     body: tuple[str, ...] | Mapping[str, str] = ()
     ttl: float = 0.0
     text: str = ""
+    category: str = "utility"
 
     def fill(self, text: str) -> TemplateText | None:
         """The template with its parameters taken from a text; None where it does not match, or cannot hold it."""
@@ -87,9 +95,16 @@ class Template(msgspec.Struct, frozen=True):
         length = sum(len(value) for _, value in parameters)
         if self.text:
             length = len(rendered(self.text, parameters))
-        if length > MOST_RENDERED:
+        if length > MOST_RENDERED or not self._holds_code(parameters):
             return None
-        return TemplateText(self.name, self.language, parameters, self.ttl)
+        ttl = self.ttl or (CODE_TTL_S if self.category == AUTHENTICATION else 0.0)
+        return TemplateText(self.name, self.language, parameters, ttl, self.category)
+
+    def _holds_code(self, parameters: Sequence[tuple[str, str]]) -> bool:
+        """Of an authentication template: is its one parameter a code that it can carry?"""
+        if self.category != AUTHENTICATION:
+            return True
+        return len(parameters) == 1 and parameters[0][1] != EMPTY and len(parameters[0][1]) <= MOST_CODE
 
 
 def choose(
@@ -111,7 +126,7 @@ def choose(
 
 def clean(value: str) -> str:
     """A parameter as the service takes it: no line break, no tab, no more than four spaces in a row, never empty."""
-    return _WIDE.sub(" ", _WHITE.sub(" ", value)).strip() or "-"
+    return _WIDE.sub(" ", _WHITE.sub(" ", value)).strip() or EMPTY
 
 
 def _filled(entry: str, groups: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ import msgspec
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from bridge.aliases import Aliases
 from bridge.clock import Clock
 from bridge.provider import BadProof, Hidden, Http, HttpRequest, HttpResponse, Provider, WebhookRead
 from gateway.messages.outcome import Inbound, Report
@@ -39,7 +40,9 @@ class Webhooks:
         clock: Clock,
         timeout: float,
         heard: Callable[[WebhookRead, float], None],
+        aliases: Aliases,
     ) -> None:
+        self._aliases = aliases
         self._channel, self._provider, self._http, self._keeper = channel, provider, http, keeper
         self._clock, self._timeout, self._heard = clock, timeout, heard
 
@@ -50,6 +53,8 @@ class Webhooks:
         if isinstance(read, BadProof):
             self.log.warn("webhook of {channel} refused: {reason}", channel=self._channel, reason=read.reason)
             return HttpResponse(401)
+        for identity, msisdn in read.aliases:
+            self._aliases.learn(identity, msisdn)
         revealed = await self._reveal(read.hidden)
         read = msgspec.structs.replace(read, inbound=(*read.inbound, *(revealed or ())))
         kept = [
@@ -66,11 +71,14 @@ class Webhooks:
         return read.answer or HttpResponse(200)
 
     async def _reveal(self, hidden: Sequence[Hidden]) -> list[Inbound] | None:
-        """The texts whose senders the provider knows; None when it could not tell now."""
+        """The texts whose senders we or the provider know; None when it could not tell now."""
         texts: list[Inbound] = []
         for one in hidden:
-            answer = await self._http.send(one.ask, self._timeout)
-            msisdn = one.read(answer) if isinstance(answer, HttpResponse) else None
+            msisdn = await self._aliases.msisdn_of(one.identity)
+            if not msisdn and one.ask is not None:
+                answer = await self._http.send(one.ask, self._timeout)
+                msisdn = one.read(answer) if isinstance(answer, HttpResponse) else None
+                self._aliases.learn(one.identity, msisdn or "")
             if msisdn is None:
                 return None
             if msisdn:

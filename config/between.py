@@ -140,6 +140,7 @@ def _template(document: Document, path: Path, template: dict[str, Any]) -> None:
     match, body = template.get("match"), template.get("body", [])
     texts = list(body.values()) if isinstance(body, dict) else body
     _template_text(document, path, template.get("text"), body)
+    _template_category(document, path, template, body)
     if not isinstance(match, str) or not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         return
     try:
@@ -171,6 +172,13 @@ def _template_text(document: Document, path: Path, text: Any, body: Any) -> None
     if places != given:
         what = f"has the places {_names(places)}, and body gives {_names(given)}; write the template as it was approved"
         document.error((*path, "text"), what)
+
+
+def _template_category(document: Document, path: Path, template: dict[str, Any], body: Any) -> None:
+    """An authentication template carries a code, and nothing else."""
+    if template.get("category") == "authentication" and (not isinstance(body, list) or len(body) != 1):
+        what = "of an authentication template has one item, the code; write body: ['{codigo}']"
+        document.error((*path, "body"), what, document.key_line(path))
 
 
 def _names(names: set[str]) -> str:

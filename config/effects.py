@@ -46,6 +46,11 @@ ACCOUNTS: tuple[Row, ...] = (
 )
 SMSC: tuple[Row, ...] = ()
 BRIDGE: tuple[Row, ...] = (
+    Row(
+        "delete_before_sms",
+        lambda bridge: bridge.provider == "cloud_api" and bridge.delete_before_sms,
+        "cloud_api deletes nothing; give its templates a ttl",
+    ),
     Row("templates", _not_cloud_api("templates"), "templates apply to cloud_api only"),
     Row("direct_send", _not_cloud_api("direct_send"), "it applies to cloud_api only"),
     Row("app_secret", _not_cloud_api("app_secret"), "it applies to cloud_api only; others have webhook_secret"),

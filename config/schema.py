@@ -58,6 +58,7 @@ Quirk = Annotated[str, BeforeValidator(quirks.named)]
 TemplateName = Annotated[
     str, text(r"[a-z0-9_]{1,512}", "write the name of the approved template: small letters, digits, _")
 ]
+ApprovedText = Annotated[str, text(r"(?s).*\S.*", "write the text as it was approved; line breaks may be in it")]
 Octet = Annotated[int, whole(0, 255)]
 Listeners = Annotated[tuple[ListenEndpoint, ...], OneOrMore, Field(min_length=1)]
 
@@ -196,7 +197,8 @@ class TemplateSettings(Settings):
     match: Regex | None = None  # absent: sent only to accounts that name it, see template_directive
     body: Body = ()
     ttl: Duration | None = None
-    text: Text | None = None  # as approved, with {{1}} or {{name}}
+    text: ApprovedText | None = None  # with {{1}} or {{name}}
+    category: Literal["utility", "authentication", "marketing"] = "utility"
 
     def compiled(self) -> re.Pattern[str] | None:
         """The expression as it is used: with fullmatch, '.' matching line breaks."""
@@ -223,6 +225,7 @@ class BridgeSettings(Settings):
     throughput: Rate = 20.0
     timeout: Duration = 10.0
     price: Money = Decimal("0.00")  # per delivered message
+    delete_before_sms: Flag = False  # of a text that nobody heard of; not on cloud_api
     lookup: LookupSettings = LookupSettings()
     health: HealthSettings = HealthSettings()
     limits: LimitSettings = LimitSettings()

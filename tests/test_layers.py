@@ -53,7 +53,7 @@ MAY: dict[str, set[str]] = {
     },
     "gateway.web": {
         "twisted", "gateway.smpp", "gateway.messages", "gateway.delivery", "gateway.store", "gateway.metrics",
-        "bridge.provider", "bridge.shapes", "config.schema", "config.units",
+        "bridge.provider", "bridge.drafts", "config.schema", "config.units",
     },
     "gateway.background": {"twisted"},
     "gateway.descriptors": set(),
@@ -71,7 +71,8 @@ MAY: dict[str, set[str]] = {
     "bridge.provider": {"msgspec", "gateway.messages", "bridge.templates"},
     "bridge.providers": {"msgspec", "bridge.provider", "bridge.templates", "gateway.messages", "config.schema"},
     "bridge.templates": {"msgspec", "gateway.messages.directive"},
-    "bridge.shapes": {"msgspec", "bridge.templates", "bridge.words"},
+    "bridge.shapes": {"bridge.words"},
+    "bridge.drafts": {"msgspec", "bridge.shapes", "bridge.templates", "bridge.words"},
     "bridge.words": set(),
     # settings
     "config": {"msgspec", "pydantic"},
@@ -111,7 +112,8 @@ OF_THE_REACTOR = REACTOR_ITSELF | {"twisted.internet.threads.deferToThread"}
 # Bytes, clocks, chance and files come to these as arguments.
 PURE = ("gateway.smpp", "gateway.messages", "gateway.routing", "gateway.delivery.pacing", "bridge.forms",
         "bridge.health", "bridge.provider", "bridge.providers", "bridge.templates", "smsc_client.slowdown",
-        "smsc_client.answers", "smsc_client.backoff", "bridge.shapes", "bridge.words", "bridge.limits")  # fmt: skip
+        "smsc_client.answers", "smsc_client.backoff", "bridge.shapes", "bridge.words", "bridge.limits",
+        "bridge.drafts")  # fmt: skip
 NOT_PURE = {"asyncio", "io", "logging", "os", "pathlib", "random", "secrets", "socket", "subprocess", "threading"}
 CLOCKS = {("time", "time"), ("time", "monotonic"), ("time", "sleep"), ("datetime", "now"), ("datetime", "utcnow")}
 

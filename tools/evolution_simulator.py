@@ -67,6 +67,8 @@ class EvolutionSimulator(WhatsAppProvider):
                 return await self._numbers(json_object(body))
             case "POST", "message", "sendText":
                 return await self._send_text(json_object(body))
+            case "DELETE", "chat", "deleteMessageForEveryone":
+                return await self._delete(json_object(body))
             case "POST", "webhook", "set":
                 return self._set_webhook(json_object(body))
             case "GET", "webhook", "find":
@@ -114,6 +116,25 @@ class EvolutionSimulator(WhatsAppProvider):
                 "messageTimestamp": int(self.clock.seconds()),
                 "status": "PENDING",
                 "instanceId": "lab",
+            },
+        )
+
+    async def _delete(self, body: dict[str, Any]) -> Reply:
+        known, jid = self.of_id(str(body.get("id"))), body.get("remoteJid")
+        here = known is not None and jid == self._jid(known.person) and body.get("fromMe") is True
+        sent = await self.delete(known.message_id) if known is not None and here else Fault("error")
+        if isinstance(sent, Fault):
+            if sent.kind == "disconnected":
+                return error(500, "Internal Server Error", ["Connection Closed"])
+            return broken(sent) or error(400, "Bad Request", ["Error while deleting message for everyone"])
+        key = {"remoteJid": jid, "fromMe": True, "id": sent.message_id}
+        return Reply(
+            201,
+            {
+                "key": {**key, "id": self.new_id()},
+                "message": {"protocolMessage": {"key": key, "type": "REVOKE"}},
+                "messageTimestamp": str(int(self.clock.seconds())),
+                "status": "PENDING",
             },
         )
 

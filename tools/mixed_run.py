@@ -112,9 +112,9 @@ class Billing(SessionProtocol):
 class MixedStage(Stage):
     """The demo's stage with another provider, other people, and more room."""
 
-    def __init__(self, reactor: Any, api: str) -> None:
+    def __init__(self, reactor: Any, api: str, deletes: bool) -> None:
         super().__init__(reactor)
-        self.api = api
+        self.api, self._deletes = api, deletes
         self.read: Counter[str] = Counter()  # person -> texts that reached their telephone
         self._seen: set[str] = set()
         webhooks = Webhooks(http_post(reactor), reactor, url=f"{self.node.url}/webhooks/zap", first_gap_s=0.5)
@@ -135,6 +135,8 @@ class MixedStage(Stage):
             "provider": self.api, "throughput": "400/s", "timeout": "3s", **proof,
             "lookup": {"deadline": "2s", "budget": "60000/m"}, "health": {"window": "20s", "quarantine": "4s"},
         }  # fmt: skip
+        if self._deletes:
+            found["bridge"][0]["delete_before_sms"] = True
         if self.api == "cloud_api":
             template = {"name": "fatura", "language": "pt_BR", "match": "Sua fatura (?P<t>.*)", "body": ["{t}"]}
             found["bridge"][0]["templates"] = [template]
@@ -161,7 +163,7 @@ class MixedRun:
     def __init__(self, reactor: Any, terminal: Terminal, options: argparse.Namespace) -> None:
         self._reactor, self._terminal, self._options = reactor, terminal, options
         self._cast = dict(fates(options.count, options.provider, random.Random(options.seed)))
-        self._stage = MixedStage(reactor, options.provider)
+        self._stage = MixedStage(reactor, options.provider, options.delete)
         self._stage.direct(self._cast)
         self._billing = Billing(reactor, self._stage.password, list(self._cast), options.rate)
         self._closed = False
@@ -265,6 +267,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=20_000, help="messages (%(default)s)")
     parser.add_argument("--rate", type=float, default=150.0, help="submits per second (%(default)s)")
     parser.add_argument("--provider", choices=tuple(SIMULATORS), default="evolution", help="(%(default)s)")
+    parser.add_argument("--delete", action="store_true", help="with delete_before_sms")
     parser.add_argument("--seed", type=int, default=1, help="of who meets what (%(default)s)")
     from twisted.internet import reactor as default
 

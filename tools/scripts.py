@@ -84,6 +84,8 @@ class WhatsAppScript(msgspec.Struct, frozen=True):
     copies: int = 1  # of every webhook
     shuffled: bool = False  # webhooks leave in a random order, all at the time of the last
     early: bool = False  # webhooks leave before the send is answered
+    told: bool = True  # False: webhooks get lost, and only who asks hears of anything
+    withdrawal: str = "ok"  # ok | error | hang: of a message that is to be deleted for everyone
 
 
 Word = Callable[[str], dict[str, Any]]
@@ -149,6 +151,9 @@ WHATSAPP_WORDS: dict[str, Word] = {
     "twice": _fixed(copies=2),
     "shuffle": _fixed(shuffled=True),
     "early": _fixed(early=True),
+    "untold": _fixed(told=False),
+    "undeletable": _fixed(withdrawal="error"),
+    "delete_hang": _fixed(withdrawal="hang"),
     "lookup_error": _fixed(lookup="error"),
     "lookup_hang": _fixed(lookup="hang"),
     "lookup_no": _fixed(lookup="no"),

@@ -72,6 +72,10 @@ class WahaSimulator(WhatsAppProvider):
                 return await self._send_text(json_object(body))
             case "GET", ["api", session, "new-message-id"] if unquote(session) == self.settings.instance:
                 return Reply(200, {"id": self.new_id()})
+            case "GET" | "DELETE", ["api", session, "chats", _, "messages", id] if (
+                unquote(session) == self.settings.instance
+            ):
+                return await (self._find(unquote(id)) if method == "GET" else self._delete(unquote(id)))
             case "GET", ["api", session, "lids", lid] if unquote(session) == self.settings.instance:
                 return Reply(200, {"lid": unquote(lid), "pn": None})
         return error(404, f"Cannot {method} {parts.path}")
@@ -92,13 +96,28 @@ class WahaSimulator(WhatsAppProvider):
             return self._no_session(str(session))
         if not isinstance(chat, str) or "@" not in chat or not isinstance(text, str) or not text:
             return Reply(400, {"message": ["text must be a string"], "error": "Bad Request", "statusCode": 400})
-        sent, fault = await self.take(chat, text)
+        chosen = body.get("id")
+        sent, fault = await self.take(chat, text, message_id=chosen if isinstance(chosen, str) else "")
         if fault is not None:
             reply = broken(fault) or self._refusal(fault)
             sent.status = max(reply.status, 0)
             return reply
         sent.status = 201
         return Reply(201, self._message(f"true_{chat}_{sent.message_id}", OURS, chat, text))
+
+    async def _find(self, message_id: str) -> Reply:
+        sent, chat = self.of_id(message_id), message_id.split("_")[1]
+        if sent is None:
+            return error(404, "Message not found")
+        number, name = ACKS.get(sent.state, (0, "PENDING"))
+        return Reply(200, self._message(message_id, OURS, chat, sent.text) | {"ack": number, "ackName": name})
+
+    async def _delete(self, message_id: str) -> Reply:
+        sent = await self.delete(message_id)
+        if isinstance(sent, Fault):
+            down = self._down() if sent.kind == "disconnected" else error(404, "Message not found")
+            return broken(sent) or down
+        return Reply(200, None)
 
     def reaches(self, number: str) -> bool:
         """Only the very identity: another form of the number is taken, and lost."""

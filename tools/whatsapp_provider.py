@@ -57,6 +57,8 @@ class Sent(msgspec.Struct):
     form: str = "text"
     reference: str = ""
     message_id: str = ""  # "" when it was not taken
+    state: str = ""  # of its acks, the last one
+    deleted: bool = False  # for everyone
     status: int = 0  # HTTP status of the answer; 0: none was given
 
     def __repr__(self) -> str:
@@ -107,6 +109,7 @@ class WhatsAppProvider:
         self._watch = watch
         self._recent: deque[float] = deque()
         self._tries: Counter[str] = Counter()
+        self._by_id: dict[str, Sent] = {}
 
     # ---- what an API says in its own words
 
@@ -161,9 +164,10 @@ class WhatsAppProvider:
         ]
 
     async def take(
-        self, number: str, text: str, *, form: str = "text", reference: str = ""
+        self, number: str, text: str, *, form: str = "text", reference: str = "", message_id: str = ""
     ) -> tuple[Sent, Fault | None]:
-        """Take a text as the script of its person says; `status` of the send is for the caller to set."""
+        """Take a text as the script of its person says; `status` of the send is for the caller to set. message_id: the
+        sender's own choice."""
         sent = Sent(float(self.clock.seconds()), person_of(number), text, form, reference)
         self.sends.append(sent)
         self._watch("send", sent)
@@ -178,13 +182,31 @@ class WhatsAppProvider:
             await self._wait(self.settings.answer_after_s)
             return sent, fault
         if script.send != "reset" or script.taken:
-            sent.message_id = self.new_id()
+            sent.message_id = message_id or self.new_id()
+            self._by_id[sent.message_id] = sent
             acks = Deferred.fromCoroutine(self._acks(sent, self._becomes(number, script), script))
             acks.addErrback(lambda failure: log.failure("an ack failed", failure=failure))
             if script.early:
                 await acks
         await self._wait(self.settings.answer_after_s)
         return sent, Fault(script.send) if script.send in ("hang", "reset") else None
+
+    def of_id(self, message_id: str) -> Sent | None:
+        """The text with this id, whose last segment counts."""
+        return self._by_id.get(message_id.rpartition("_")[2])
+
+    async def delete(self, message_id: str) -> Sent | Fault:
+        """Delete a text for everyone, as the script of its person says. A telephone that was off never shows it."""
+        await self._wait(self.settings.answer_after_s)
+        sent = self.of_id(message_id)
+        if not self.connected:
+            return Fault("disconnected")
+        script = self.scripts.of(sent.person) if sent is not None else NO_FAULT
+        if sent is None or script.withdrawal == "error":
+            return Fault("error")
+        sent.deleted = True
+        self._watch("deleted", sent)
+        return Fault("hang") if script.withdrawal == "hang" else sent
 
     def _fault(self, sent: Sent, script: WhatsAppScript) -> Fault | None:
         if not self.connected or script.send == "disconnected":
@@ -243,7 +265,11 @@ class WhatsAppProvider:
         await self._wait(wait_s)
         if self.trouble == "banned":  # nobody tells any more
             return
-        self._watch(ack.state, sent)
+        sent.state = ack.state
+        if not sent.deleted:
+            self._watch(ack.state, sent)
+        if not script.told:
+            return
         event = self.status_event(sent, ack, ack.code or script.code)
         answers = await gatherResults([Deferred.fromCoroutine(self.webhooks.send(event)) for _ in range(script.copies)])
         if any(200 <= status < 300 for status in answers):

@@ -50,6 +50,10 @@ class WppconnectSimulator(WhatsAppProvider):
                         return await self._check(unquote(phone))
                     case "POST", ["send-message"]:
                         return await self._send_message(json_object(body))
+                    case "GET", ["message-by-id", message_id]:
+                        return self._find(unquote(message_id))
+                    case "POST", ["delete-message"]:
+                        return await self._delete(json_object(body))
         return Reply(404, {"error": f"Cannot {method}"})
 
     async def _check(self, phone: str) -> Reply:
@@ -86,6 +90,24 @@ class WppconnectSimulator(WhatsAppProvider):
             "ack": 0,
         }
         return Reply(201, {"status": "success", "response": [message], "mapper": "return"})
+
+    def _find(self, message_id: str) -> Reply:
+        sent = self.of_id(message_id)
+        if sent is None or self._id(sent)["_serialized"] != message_id:
+            words = {"message": "Error retrieving information", "session": self.settings.instance, "log": {}}
+            return Reply(400, {"status": "Error", "response": words})
+        words = {"message": "Information retrieved successfully.", "contact": sent.person}
+        found = {"id": self._id(sent), "fromMe": True, "ack": ACKS.get(sent.state, 0), "body": sent.text}
+        return Reply(
+            201, {"status": "Success", "response": {**words, "session": self.settings.instance, "data": found}}
+        )
+
+    async def _delete(self, body: dict[str, Any]) -> Reply:
+        sent = await self.delete(str(body.get("messageId")))
+        if isinstance(sent, Fault):
+            words = {"status": "error", "response": {"message": "Error unknown on delete message"}}
+            return broken(sent) or (_down() if sent.kind == "disconnected" else Reply(401, words))
+        return Reply(200, {"status": "success", "response": {"message": "Message deleted"}})
 
     @staticmethod
     def _refusal(fault: Fault, phone: str) -> Reply:

@@ -84,7 +84,7 @@ def text_in(message: object) -> str:
     for name, placeholder in _PLACEHOLDERS.items():
         body = message.get(name)
         if isinstance(body, Mapping):
-            caption = body.get("caption")
+            caption = body.get("caption") or (body.get("fileName") if name == "documentMessage" else "")
             return f"{placeholder} {caption}" if isinstance(caption, str) and caption else placeholder
     said = [name for name, body in message.items() if body and name not in _SILENT]
     return "[mensagem]" if said else ""

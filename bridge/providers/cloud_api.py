@@ -18,6 +18,7 @@ from bridge.provider import (
     Account,
     BadProof,
     Headers,
+    Hidden,
     HttpRequest,
     HttpResponse,
     TemplateNews,
@@ -25,9 +26,9 @@ from bridge.provider import (
     retry_after,
 )
 from bridge.providers import cloud_errors
-from bridge.providers.cloud_inbound import sender_of, text_in
+from bridge.providers.cloud_inbound import aliases_in, sender_of, text_in, user_of
 from bridge.providers.whatsapp_web import moment
-from bridge.templates import DirectText, Form, FreeText, TemplateText
+from bridge.templates import AUTHENTICATION, DirectText, Form, FreeText, TemplateText
 from gateway.messages.outcome import (
     Accepted,
     AttemptResult,
@@ -206,6 +207,8 @@ class CloudApi(msgspec.Struct, frozen=True):
             unsure=found.unsure,
             failures=tuple(found.failures),
             templates=tuple(found.templates),
+            hidden=tuple(found.hidden),
+            aliases=tuple(found.aliases),
             nameless=found.nameless,
         )
 
@@ -241,25 +244,26 @@ class CloudApi(msgspec.Struct, frozen=True):
             if isinstance(code := error.get("code"), int):
                 found.failures.append(cloud_errors.result_of(code, _details(error)))
         contacts = list(_dicts(value.get("contacts")))
+        found.aliases += aliases_in(value)
         for message in _dicts(value.get("messages")):
             words = text_in(message)
             if not words:
                 continue
-            msisdn = sender_of(message, contacts)
-            if not msisdn:
-                found.nameless += 1
-                continue
             remote_id = message.get("id")
-            found.inbound.append(
-                Inbound(
-                    self.channel,
-                    msisdn,
-                    to="",
-                    remote_id=remote_id if isinstance(remote_id, str) else "",
-                    text=words,
-                    at=moment(message.get("timestamp"), now),
-                )
+            text = Inbound(
+                self.channel,
+                sender_of(message, contacts),
+                to="",
+                remote_id=remote_id if isinstance(remote_id, str) else "",
+                text=words,
+                at=moment(message.get("timestamp"), now),
             )
+            if text.msisdn:
+                found.inbound.append(text)
+            elif user := user_of(message):
+                found.hidden.append(Hidden(text, user))
+            else:
+                found.nameless += 1
 
     def _read_status(self, entry: dict[str, Any], now: float, found: _Found) -> None:
         said, remote_id, ours = entry.get("status"), entry.get("id"), entry.get("biz_opaque_callback_data")
@@ -289,6 +293,8 @@ class _Found(msgspec.Struct):
     inbound: list[Inbound] = []
     failures: list[AttemptResult] = []
     templates: list[TemplateNews] = []
+    hidden: list[Hidden] = []
+    aliases: list[tuple[str, str]] = []
     nameless: int = 0
     unsure: bool = False
 
@@ -301,6 +307,9 @@ def _template(form: TemplateText) -> dict[str, object]:
             for name, text in form.parameters
         ]
         template["components"] = [{"type": "body", "parameters": parameters}]
+        if form.category == AUTHENTICATION:  # its button copies the code, and is filled like one with a link
+            button = {"type": "button", "sub_type": "url", "index": "0", "parameters": parameters}
+            template["components"] = [{"type": "body", "parameters": parameters}, button]
     return template
 
 

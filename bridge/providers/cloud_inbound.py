@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 _MEDIA = {
@@ -16,6 +17,7 @@ _MEDIA = {
     "contacts": "[contato]",
     "order": "[pedido]",
 }
+_USER = re.compile(r"[A-Z]{2}\.[A-Za-z0-9.]{1,160}")  # "BR.1A2B3C", of one portfolio of businesses
 _SILENT = frozenset({"system", "request_welcome", "edit", "revoke"})  # nothing that a person said to us
 
 
@@ -58,6 +60,29 @@ def sender_of(message: Mapping[str, Any], contacts: Sequence[Mapping[str, Any]])
         return digits
     user = message.get("from_user_id")
     return next((_digits(one.get("wa_id")) for one in contacts if user and one.get("user_id") == user), "")
+
+
+def user_of(message: Mapping[str, Any]) -> str:
+    """The user id of whoever wrote, "" when there is none."""
+    return _user(message.get("from_user_id"))
+
+
+def aliases_in(value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """User ids that stand beside a number: of contacts, of who wrote and of who was written to."""
+    pairs = (("contacts", "user_id", "wa_id"), ("messages", "from_user_id", "from"),
+             ("statuses", "recipient_user_id", "recipient_id"))  # fmt: skip
+    for name, of_user, of_number in pairs:
+        entries = value.get(name)
+        for entry in entries if isinstance(entries, list) else ():
+            if not isinstance(entry, dict):
+                continue
+            user, digits = _user(entry.get(of_user)), _digits(entry.get(of_number))
+            if user and digits:
+                yield user, digits
+
+
+def _user(written: object) -> str:
+    return written if isinstance(written, str) and _USER.fullmatch(written) else ""
 
 
 def _digits(written: object) -> str:

@@ -20,6 +20,7 @@ from bridge.provider import (
     Account,
     BadProof,
     Headers,
+    Hidden,
     HttpRequest,
     HttpResponse,
     WebhookRead,
@@ -97,6 +98,16 @@ class Evolution(msgspec.Struct, frozen=True):
         number = recipient.replace("@c.us", "@s.whatsapp.net")  # another library's word for the same
         return self._request("POST", "message/sendText", {"number": number, "text": text, "linkPreview": False})
 
+    def withdraw_request(self, recipient: str, remote_id: str) -> HttpRequest:
+        jid = recipient.replace("@c.us", "@s.whatsapp.net")
+        key = {"id": remote_id, "remoteJid": jid if "@" in jid else f"{jid}@s.whatsapp.net", "fromMe": True}
+        return self._request("DELETE", "chat/deleteMessageForEveryone", key)
+
+    @staticmethod
+    def read_withdrawn(response: HttpResponse) -> bool | None:
+        """201 holds the message that deletes ours; whatever was thrown is a 400."""
+        return True if 200 <= response.status < 300 else None if response.status >= 500 else False
+
     def state_request(self) -> HttpRequest:
         return self._request("GET", "instance/connectionState", None)
 
@@ -116,8 +127,9 @@ class Evolution(msgspec.Struct, frozen=True):
         for entry in decoded if isinstance(decoded, list) else ():
             match entry:
                 case {"number": str(number), "exists": bool(exists)} if _digits(number) in answers:
-                    jid = entry.get("jid")
-                    answers[_digits(number)] = (True, _identity(jid)) if exists else False
+                    jid, lid = _identity(entry.get("jid")), _identity(entry.get("lid"))
+                    yes = (True, jid, lid) if lid else (True, jid)
+                    answers[_digits(number)] = yes if exists else False
         return answers
 
     def read_send(self, response: HttpResponse) -> AttemptResult:
@@ -171,6 +183,8 @@ class Evolution(msgspec.Struct, frozen=True):
         decoded = request.json()
         reports: list[Report] = []
         inbound: list[Inbound] = []
+        hidden: list[Hidden] = []
+        aliases: list[tuple[str, str]] = []
         connection: bool | None = None
         unsure = False
         for envelope in decoded if isinstance(decoded, list) else [decoded]:
@@ -181,7 +195,13 @@ class Evolution(msgspec.Struct, frozen=True):
                 if event == "messages.update":
                     reports += self._report(data, now)
                 elif event == "messages.upsert":
-                    inbound += self._inbound(data, now)
+                    lid = _lid_of(data)
+                    for text in self._inbound(data, now):
+                        if text.msisdn:
+                            inbound.append(text)
+                            aliases += [(lid, text.msisdn)] if lid else []
+                        elif lid:
+                            hidden.append(Hidden(text, lid))
                 elif event == "connection.update":
                     state, reason = data.get("state"), data.get("statusReason")
                     if state == "open":
@@ -189,7 +209,9 @@ class Evolution(msgspec.Struct, frozen=True):
                     elif state in ("close", "refused"):
                         lost = isinstance(reason, int) and reason in _LOGGED_OUT
                         connection, unsure = (False, False) if lost else (None, True)
-        return WebhookRead(tuple(reports), tuple(inbound), connection, unsure)
+        return WebhookRead(
+            tuple(reports), tuple(inbound), connection, unsure, hidden=tuple(hidden), aliases=tuple(aliases)
+        )
 
     def _report(self, data: dict[str, Any], now: float) -> Iterator[Report]:
         key = data.get("key")
@@ -204,11 +226,12 @@ class Evolution(msgspec.Struct, frozen=True):
             yield Report(self.channel, last_segment(remote_id), status, at=now)
 
     def _inbound(self, data: dict[str, Any], now: float) -> Iterator[Inbound]:
+        """A text, with msisdn "" where only a hidden identity is known, or none at all."""
         key = data.get("key")
         if not isinstance(key, dict) or key.get("fromMe") in (True, "true"):
             return
         msisdn, text = sender_of(data, key), text_in(data.get("message"))
-        if msisdn and text:
+        if text:
             remote_id = key.get("id")
             yield Inbound(
                 self.channel,
@@ -226,6 +249,13 @@ def _digits(number: str) -> str:
 
 def _identity(jid: object) -> str:
     return jid if isinstance(jid, str) and _JID.fullmatch(jid) else ""
+
+
+def _lid_of(data: dict[str, Any]) -> str:
+    """The hidden identity of whoever wrote, "" when there is none."""
+    key = data.get("key")
+    jids = (key.get("remoteJid"), key.get("remoteJidAlt"), key.get("senderLid")) if isinstance(key, dict) else ()
+    return next((jid for jid in map(_identity, jids) if jid.endswith("@lid")), "")
 
 
 def _said(body: object) -> list[Any]:

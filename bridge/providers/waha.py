@@ -18,7 +18,7 @@ import msgspec
 from bridge.provider import Account, BadProof, Headers, Hidden, HttpRequest, HttpResponse, WebhookRead
 from bridge.providers.baileys import digits_of, text_in
 from bridge.providers.whatsapp_web import from_us, identity_of, jid_of, message_key, moment, refusal, status_of
-from gateway.messages.outcome import Accepted, AttemptResult, ChannelDown, Inbound, Report, Uncertain
+from gateway.messages.outcome import Accepted, AttemptResult, ChannelDown, Inbound, Report, Status, Uncertain
 
 if TYPE_CHECKING:
     from config.schema import BridgeSettings
@@ -64,9 +64,24 @@ class Waha(msgspec.Struct, frozen=True):
         return self._request("GET", f"/api/contacts/check-exists?{query}")
 
     def send_request(self, recipient: str, text: str, message_id: str) -> HttpRequest:
-        chat = identity_of(recipient) or f"{recipient.partition('@')[0]}@c.us"
-        body = {"session": self.session, "chatId": chat, "text": text, "linkPreview": False}
-        return self._request("POST", "/api/sendText", body)
+        body = {"session": self.session, "chatId": _chat_of(recipient), "text": text, "linkPreview": False}
+        return self._request("POST", "/api/sendText", body | {"id": self.key_of(message_id)})
+
+    @staticmethod
+    def key_of(message_id: str) -> str:
+        """In the form of the engines' own ids; the engines that run in a browser take no notice of it."""
+        return f"3EB0{hashlib.sha256(message_id.encode()).hexdigest()[:18].upper()}"
+
+    def message_request(self, recipient: str, remote_id: str) -> HttpRequest:
+        return self._request("GET", f"{self._message_path(recipient, remote_id)}?downloadMedia=false")
+
+    def withdraw_request(self, recipient: str, remote_id: str) -> HttpRequest:
+        return self._request("DELETE", self._message_path(recipient, remote_id))
+
+    def _message_path(self, recipient: str, remote_id: str) -> str:
+        chat = _chat_of(recipient)
+        whole = quote(f"true_{chat}_{remote_id}", safe="")
+        return f"/api/{self._segment}/chats/{quote(chat, safe='')}/messages/{whole}"
 
     def state_request(self) -> HttpRequest:
         return self._request("GET", f"/api/sessions/{self._segment}")
@@ -105,6 +120,17 @@ class Waha(msgspec.Struct, frozen=True):
             return ChannelDown("logged_out", "422")
         return refusal(response)
 
+    @staticmethod
+    def read_message(response: HttpResponse) -> Status | None:
+        match response.json() if response.status == 200 else None:
+            case {"fromMe": True, "ack": ack}:
+                return status_of(ack)
+        return None
+
+    @staticmethod
+    def read_withdrawn(response: HttpResponse) -> bool | None:
+        return True if 200 <= response.status < 300 else None if response.status >= 500 else False
+
     def read_state(self, response: HttpResponse) -> bool | None:
         if response.status in (401, 403, 404):
             return False
@@ -134,6 +160,7 @@ class Waha(msgspec.Struct, frozen=True):
         reports: list[Report] = []
         inbound: list[Inbound] = []
         hidden: list[Hidden] = []
+        aliases: list[tuple[str, str]] = []
         connection: bool | None = None
         unsure = False
         for envelope in decoded if isinstance(decoded, list) else [decoded]:
@@ -143,15 +170,19 @@ class Waha(msgspec.Struct, frozen=True):
                 case {"event": "message.ack", "payload": dict(payload)}:
                     reports += self._report(payload, now)
                 case {"event": "message", "payload": dict(payload)}:
+                    sender = identity_of(payload.get("from"))
                     for text in self._inbound(payload, now):
                         if text.msisdn:
                             inbound.append(text)
+                            aliases.append((sender, text.msisdn))
                         else:
-                            hidden.append(Hidden(text, self._number_request(payload), self.read_number))
+                            hidden.append(Hidden(text, sender, self._number_request(payload), self.read_number))
                 case {"event": "session.status", "payload": {"status": str(status)}}:
                     unsure = status in _PASSING
                     connection = None if unsure else status == _WORKING
-        return WebhookRead(tuple(reports), tuple(inbound), connection, unsure, hidden=tuple(hidden))
+        return WebhookRead(
+            tuple(reports), tuple(inbound), connection, unsure, hidden=tuple(hidden), aliases=tuple(aliases)
+        )
 
     def _report(self, payload: dict[str, Any], now: float) -> Iterator[Report]:
         remote_id = message_key(payload.get("id"))
@@ -179,6 +210,10 @@ class Waha(msgspec.Struct, frozen=True):
     def _number_request(self, payload: dict[str, Any]) -> HttpRequest:
         lid = quote(jid_of(payload.get("from")), safe="")
         return self._request("GET", f"/api/{self._segment}/lids/{lid}")
+
+
+def _chat_of(recipient: str) -> str:
+    return identity_of(recipient) or f"{recipient.partition('@')[0]}@c.us"
 
 
 def _about_session(error: dict[str, Any]) -> bool:
@@ -210,8 +245,11 @@ def _words(payload: dict[str, Any]) -> str:
     body = written if isinstance(written, str) else ""
     if payload.get("hasMedia") is True:
         media = payload.get("media")
-        kind = media.get("mimetype") if isinstance(media, dict) else None
-        return f"{_placeholder(kind)} {body}".rstrip()
+        kind, name = (media.get("mimetype"), media.get("filename")) if isinstance(media, dict) else (None, None)
+        placeholder = _placeholder(kind)
+        if not body and placeholder == "[documento]" and isinstance(name, str):
+            body = name
+        return f"{placeholder} {body}".rstrip()
     if payload.get("location"):
         return "[localização]"
     if payload.get("vCards"):

@@ -16,7 +16,7 @@ import msgspec
 from bridge.provider import Account, BadProof, Headers, Hidden, HttpRequest, HttpResponse, WebhookRead
 from bridge.providers.baileys import digits_of
 from bridge.providers.whatsapp_web import from_us, identity_of, jid_of, message_key, moment, refusal, status_of
-from gateway.messages.outcome import Accepted, AttemptResult, ChannelDown, Inbound, Report, Uncertain
+from gateway.messages.outcome import Accepted, AttemptResult, ChannelDown, Inbound, Report, Status, Uncertain
 
 if TYPE_CHECKING:
     from config.schema import BridgeSettings
@@ -89,6 +89,16 @@ class Wppconnect(msgspec.Struct, frozen=True):
             body["isLid"] = True
         return self._request("POST", "send-message", body)
 
+    def message_request(self, recipient: str, remote_id: str) -> HttpRequest:
+        return self._request("GET", f"message-by-id/{quote(_whole_id(recipient, remote_id), safe='')}")
+
+    def withdraw_request(self, recipient: str, remote_id: str) -> HttpRequest:
+        phone, _, server = recipient.partition("@")
+        body = {"phone": phone, "isGroup": False, "messageId": _whole_id(recipient, remote_id)}
+        if server == "lid":
+            body["isLid"] = True
+        return self._request("POST", "delete-message", body | {"deleteMediaInDevice": True})
+
     def state_request(self) -> HttpRequest:
         return self._request("GET", "check-connection-session")
 
@@ -121,6 +131,19 @@ class Wppconnect(msgspec.Struct, frozen=True):
             case {"status": "Disconnected"} if response.status == 404:
                 return ChannelDown("logged_out", "404")
         return refusal(response)
+
+    @staticmethod
+    def read_message(response: HttpResponse) -> Status | None:
+        """201; 400 is a message it does not find, and whatever else was thrown."""
+        match response.json() if response.status in (200, 201) else None:
+            case {"response": {"data": {"ack": ack} as found}} if from_us(found.get("id"), found.get("fromMe")):
+                return status_of(ack)
+        return None
+
+    @staticmethod
+    def read_withdrawn(response: HttpResponse) -> bool | None:
+        """401 is also what a deletion is answered that came to nothing."""
+        return True if 200 <= response.status < 300 else None if response.status >= 500 else False
 
     def read_state(self, response: HttpResponse) -> bool | None:
         if response.status in (401, 403, 404):
@@ -183,7 +206,11 @@ class Wppconnect(msgspec.Struct, frozen=True):
         if inbound.msisdn:
             return WebhookRead(inbound=(inbound,))
         ask = self._request("GET", f"contact/pn-lid/{quote(sender, safe='')}")
-        return WebhookRead(hidden=(Hidden(inbound, ask, self.read_number),))
+        return WebhookRead(hidden=(Hidden(inbound, identity_of(sender), ask, self.read_number),))
+
+
+def _whole_id(recipient: str, remote_id: str) -> str:
+    return f"true_{recipient if '@' in recipient else f'{recipient}@c.us'}_{remote_id}"
 
 
 def _read_taken(body: object) -> AttemptResult:
@@ -209,4 +236,6 @@ def _words(message: dict[str, Any]) -> str:
         body = message.get("body")
         return body if isinstance(body, str) else ""
     placeholder, caption = _PLACEHOLDERS.get(kind, ""), message.get("caption")
+    if not caption and kind == "document":
+        caption = message.get("filename")
     return f"{placeholder} {caption}" if placeholder and isinstance(caption, str) and caption else placeholder

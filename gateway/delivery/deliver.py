@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from twisted.logger import Logger
 
 from gateway.delivery.dispatch import Dispatcher
+from gateway.delivery.parting import Parting
 from gateway.delivery.ports import Channel
 from gateway.messages.ids import told
 from gateway.messages.message import Attempted, Message, Receipt
@@ -20,7 +21,7 @@ from gateway.messages.outcome import Accepted, AttemptResult, Lookup, Report, Un
 from gateway.messages.states import FINAL, INTERMEDIATE, State, wants_receipt
 from gateway.metrics import Metrics
 from gateway.routing import journey
-from gateway.routing.decide import ChannelFacts, Send, Stop, Wait, decide
+from gateway.routing.decide import AskFirst, ChannelFacts, Send, Stop, Wait, decide
 from gateway.store import keys, records
 from gateway.store.keys import DAY_S
 from gateway.store.ledger import STATE_NAMES, Ledger
@@ -70,6 +71,7 @@ class Delivery:
         ledger.count = metrics.count
         self.retention_s = retention_s
         self.remote_id_days = keys.LEAST_REMOTE_ID_DAYS  # a channel's ids are found for so long
+        self._parting = Parting(self)
         self.channels: dict[str, Channel] = {}
         self.dispatchers: dict[str, Dispatcher] = {}
         self.recent: dict[tuple[str, str], Message] = {}  # by channel and its id: sent a moment ago, as last written
@@ -79,7 +81,10 @@ class Delivery:
         self.elsewhere: Mapping[str, ChannelFacts] = {}  # channels that only other nodes have
 
     def facts(self) -> Mapping[str, ChannelFacts]:
-        here = {name: ChannelFacts(channel.kind, channel.up) for name, channel in self.channels.items()}
+        here = {
+            name: ChannelFacts(one.kind, one.up, getattr(one, "asks", False), getattr(one, "withdraws", False))
+            for name, one in self.channels.items()
+        }
         return {**self.elsewhere, **here} if self.elsewhere else here
 
     # -- results of attempts
@@ -128,6 +133,7 @@ class Delivery:
                 return
         elif isinstance(result, Uncertain):
             turn.count("pombo_unanswered", channel)
+            self._know_by_key(turn, channel)
             if self._kind(channel) == "smsc":
                 self._hold(turn, channel)
         elif isinstance(result, Unwritten):
@@ -159,6 +165,7 @@ class Delivery:
             turn.events.append((turn.now, event, of, detail))
         if isinstance(result, Uncertain):
             turn.count("pombo_unanswered", channel)
+            self._know_by_key(turn, channel)
             if kind == "smsc":
                 self._hold(turn, channel)
         elif channel in facts:
@@ -181,6 +188,13 @@ class Delivery:
                 del recent[next(iter(recent))]
         self.settling.setdefault(message.msisdn, [])
         turn.sequel = self._remembered
+
+    def _know_by_key(self, turn: Turn, channel: str) -> None:
+        """The answer is lost, and with it the channel's id, unless the id was ours to choose."""
+        key_of = getattr(self.channels.get(channel), "key_of", None)
+        if key_of is not None:
+            turn.message.attempts[-1].remote_id = key_of(turn.message.id)
+            self._remember(turn, channel, turn.message.attempts[-1].remote_id, by_sms=False)
 
     def _remembered(self, turn: Turn, answers: Answers) -> None:
         """The channel's id is kept: whoever waited for it goes on, and what was parked under it is told."""
@@ -258,6 +272,8 @@ class Delivery:
                 turn.step("expired", decision.channel, decision.because)
         if message.final:
             self.end(turn, again)
+        elif isinstance(decision, AskFirst):
+            self._parting.ask(turn, decision, again)
         elif isinstance(decision, Send):
             self._note_fallback(turn, decision)
             if message.parts and self._kind(decision.channel) == "smsc":
@@ -302,11 +318,12 @@ class Delivery:
         if send.again and last is not None and last.channel == send.channel:
             return
         origin, reason = (last.channel, send.because) if last is not None else ("", "")
+        remark = journey.remark(last) if last is not None else ""
         for target, why in (*send.skipped, (send.channel, "")):
             if origin:
-                turn.step("fallback", target, f"from {origin}: {reason}")
+                turn.step("fallback", target, f"from {origin}: {reason}" + (f", {remark}" if remark else ""))
                 turn.count("pombo_fallback", origin, target, reason)
-            origin, reason = target, why
+            origin, reason, remark = target, why, ""
 
     # -- the end
 

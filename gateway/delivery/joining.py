@@ -21,7 +21,7 @@ from gateway.messages.message import Attempt, Attempted, Message
 from gateway.messages.outcome import Report
 from gateway.messages.states import INTERMEDIATE, State
 from gateway.routing import journey
-from gateway.routing.decide import Send, Stop, decide
+from gateway.routing.decide import Send, Stop, Wait, decide
 from gateway.store import keys, records
 from gateway.store.turn import NEVER, Turn
 from gateway.store.valkey import Keep, Store
@@ -124,7 +124,7 @@ class Joining:
             for name, why in decision.skipped:
                 turn.step("fallback", decision.channel, f"from {name}: {why}")
             self._delivery.enqueue(turn, decision)
-        else:  # scheduled for later
+        elif isinstance(decision, Wait):  # scheduled for later
             turn.due = decision.until
         changes = [turn.change(lambda _: self._joining.discard(key))]
         for message in messages:

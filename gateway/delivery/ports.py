@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from gateway.messages.message import Message, Mo, Receipt
-from gateway.messages.outcome import AttemptResult, Inbound, Lookup, Report
+from gateway.messages.outcome import AttemptResult, Inbound, LastWord, Lookup, Report
 
 
 class Results(Protocol):
@@ -55,6 +55,16 @@ class Channel(Protocol):
     async def stop(self) -> None:
         """Finish politely: take nothing new, wait for what is unanswered up to response_timeout, unbind, close.
         Every message still in hand is handed back through `Results.attempted` as Unwritten or Uncertain."""
+
+
+class AskedLast(Protocol):
+    """What a channel has beside that whose last word counts before the next channel has its turn."""
+
+    asks: bool  # can it say whether a text arrived that nobody heard of?
+    withdraws: bool  # does it delete its copy of such a text?
+
+    def last_word(self, message: Message, said: Callable[[LastWord], None]) -> None:
+        """What it knows of this text, whose time on it is over. `said` is called once, before journey.LAST_WORD_S."""
 
 
 Mark = Callable[[str], None]

@@ -7,6 +7,7 @@ read at; a commit that lost the race is thrown away with the copy.
 
 from __future__ import annotations
 
+import math
 from enum import IntEnum
 
 import msgspec
@@ -35,6 +36,9 @@ class Attempted(IntEnum):
     SENT = 2  # the channel took it; waiting for the word that it arrived
     UNCERTAIN = 3  # written, never answered: it may have arrived, so it is never written again
     FAILED = 4  # this channel is over
+    ASKED = 5  # its time is over; the next channel's turn comes with the channel's last word, or at `due_at`
+    WITHDRAWING = 6  # as ASKED, and its copy is being deleted: what is still reported of it may not be true any more
+    WITHDRAWN = 7  # its copy was deleted
 
 
 class Attempt(msgspec.Struct, array_like=True, gc=False):
@@ -43,14 +47,16 @@ class Attempt(msgspec.Struct, array_like=True, gc=False):
     channel: str
     state: Attempted = Attempted.WAITING
     started_at: float = 0.0
-    due_at: float = 0.0  # RETRY: when again
+    due_at: float = 0.0  # RETRY: when again; ASKED, WITHDRAWING: when the next channel's turn comes
     tries: int = 0
     remote_id: str = ""  # smsc_message_id or provider_message_id
     acked: bool = False  # WhatsApp's one tick (sent) was seen
     reason: str = ""  # why it failed: no_account, timeout, provider_down, refused ...
     code: str = ""  # the channel's own code for that
     end: State = State.UNDELIVERABLE  # FAILED: what becomes of the message when no channel is left
-    heard: tuple[str, ...] = ()  # of a text that left as several: the ids that were reported delivered
+    # Of a text that left as several: the ids that were reported delivered. Of one whose copy is being deleted: what was
+    # reported of it since.
+    heard: tuple[str, ...] = ()
 
 
 class Part(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -125,10 +131,15 @@ class Message(msgspec.Struct, array_like=True, gc=False):
         """Would a text that this channel sends now have so little of the route's patience left that the next channel
         sent it as well, before word could come that it arrived? Then it is left to the next one alone."""
         last = self.plan[-1:] == (channel,) or channel not in self.plan
-        if last or not self.attempts or not self.fallback_after:
-            return False
+        return not last and now > self.last_send_at
+
+    @property
+    def last_send_at(self) -> float:
+        """Until when the present attempt may write the text and still hear in time whether it arrived."""
+        if not self.attempts or not self.fallback_after:
+            return math.inf
         least = min(LEAST_PATIENCE_S, self.fallback_after * LEAST_PATIENCE)
-        return now > self.attempts[-1].started_at + self.fallback_after - least
+        return self.attempts[-1].started_at + self.fallback_after - least
 
     @property
     def attempt(self) -> Attempt | None:

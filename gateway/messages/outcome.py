@@ -105,6 +105,22 @@ class Report(msgspec.Struct, frozen=True, array_like=True, gc=False):
     parked: bool = False  # it waits in the store, acknowledged, until its message is known
 
 
+class Copy(Enum):
+    """What became of the copy of a text that was to be deleted before the next channel has its turn."""
+
+    KEPT = "not deleted"  # it is still there, or nobody tried
+    DELETED = "deleted"
+    UNCLEAR = "perhaps deleted"
+
+
+class LastWord(msgspec.Struct, frozen=True, gc=False):
+    """What a channel says of a text whose time on it is over. arrived: what nobody had told us; SENT where
+    that is enough for the route."""
+
+    arrived: Status | None = None
+    copy: Copy = Copy.KEPT
+
+
 class Inbound(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A text from a person, by WhatsApp reply or as MO from the operator.
 

@@ -15,12 +15,16 @@ ERR_FAILED = 1  # err of a receipt where the channel gave no code of three digit
 ERR_EXPIRED = 2
 ERR_NO_CHANNEL = 4
 
+ASKED = frozenset({Attempted.ASKED, Attempted.WITHDRAWING, Attempted.WITHDRAWN})
+
 
 class ChannelFacts(msgspec.Struct):
     """What a decision may know of a channel."""
 
     kind: str  # smsc | whatsapp
     up: bool = True
+    asks: bool = False  # has it a last word to say of a text that nobody heard of? And does it delete its copy then?
+    withdraws: bool = False
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -30,6 +34,13 @@ class Send(msgspec.Struct, frozen=True):
     because: str
     again: bool = False
     skipped: tuple[tuple[str, str], ...] = ()
+
+
+class AskFirst(msgspec.Struct, frozen=True):
+    """The channel is asked for its last word before the next one has its turn. withdraws: it deletes its copy, too."""
+
+    channel: str
+    withdraws: bool
 
 
 class Wait(msgspec.Struct, frozen=True):
@@ -47,7 +58,7 @@ class Stop(msgspec.Struct, frozen=True):
     because: str
 
 
-Decision = Send | Wait | Stop
+Decision = Send | AskFirst | Wait | Stop
 
 
 def decide(message: Message, now: float, channels: Mapping[str, ChannelFacts]) -> Decision:
@@ -74,14 +85,30 @@ def decide(message: Message, now: float, channels: Mapping[str, ChannelFacts]) -
         return Wait(message.expires_at)  # some of its parts were reported; the others' turn comes in `journey.FOLLOW_S`
     if last.state is Attempted.SENT and last.due_at and following < len(message.plan):
         patience = min(patience, last.due_at)  # the service has given it up then, without a word
-    if now >= patience:
+    asked = last.state in ASKED
+    if asked and now < last.due_at:
+        return Wait(min(last.due_at, message.expires_at))
+    if asked or now >= patience:
         reason = "timeout" if facts is None or facts.up else "channel_down"
-        return _following(message, following, reason, channels, last)
+        follows = _following(message, following, reason, channels, last)
+        if facts is not None and _has_last_word(last, facts, follows, channels):
+            return AskFirst(last.channel, facts.withdraws)
+        return follows
     if last.state is Attempted.RETRY:
+        if message.is_too_late_for(last.channel, max(now, last.due_at)):
+            return _following(message, following, last.reason or "timeout", channels, last)
         if now >= last.due_at:
             return Send(last.channel, last.reason or "retry", again=True)
-        return Wait(min(last.due_at, patience, message.expires_at))
+        return Wait(min(last.due_at, message.expires_at))
     return Wait(min(patience, message.expires_at))
+
+
+def _has_last_word(last: Attempt, facts: ChannelFacts, follows: Decision, channels: Mapping[str, ChannelFacts]) -> bool:
+    """Is it worth asking the channel once more? Only while it works; and its copy stays as long as nothing can take
+    its place."""
+    if not (facts.asks or facts.withdraws) or not facts.up or last.state not in (Attempted.SENT, Attempted.UNCERTAIN):
+        return False
+    return bool(last.remote_id) and isinstance(follows, Send) and channels[follows.channel].up
 
 
 def _following(

@@ -13,6 +13,8 @@ from gateway.messages.outcome import (
     Accepted,
     AttemptResult,
     ChannelDown,
+    Copy,
+    LastWord,
     NoAccount,
     Refused,
     Report,
@@ -26,6 +28,8 @@ Step = tuple[str, str, str]  # event, channel, detail
 _ARRIVED = {"delivered": 1, "read": 2}  # what an attempt's reason says once word has come
 DOWN_RETRY_S = 15.0  # the only channel left is down: how soon it is asked again
 FOLLOW_S = 60.0  # how long a part without its own report waits after another part's
+LAST_WORD_S = 4.0  # the longest wait for a channel's last word before the next one has its turn
+WITHDRAWN = frozenset({Attempted.WITHDRAWING, Attempted.WITHDRAWN})
 MOST_AGAIN = 2  # how often a message that was taken and then failed is tried again on the same channel
 
 
@@ -97,6 +101,8 @@ def report(message: Message, news: Report, now: float, taken: Callable[[Message]
         return []
     current = attempt is message.attempts[-1]
     channel = attempt.channel
+    if attempt.state in WITHDRAWN:
+        return _of_a_copy_that_goes(attempt, news)
     if message.final or not current:
         return _afterwards(message, attempt, news, now, taken)
     if news.status is Status.SENT:
@@ -135,6 +141,52 @@ def report(message: Message, news: Report, now: float, taken: Callable[[Message]
         _fail(attempt, "failed", news.err, news.state if news.state is not State.UNKNOWN else State.UNDELIVERABLE)
     detail = f"{attempt.end.name.lower()} {news.err}".strip()
     return [("failed", channel, f"{detail}, {parts_heard(attempt)}" if attempt.heard else detail)]
+
+
+def ask(message: Message, withdraws: bool, now: float) -> None:
+    """The attempt's time is over: its channel is asked for a last word."""
+    attempt = message.attempts[-1]
+    attempt.state = Attempted.WITHDRAWING if withdraws else Attempted.ASKED
+    attempt.due_at = now + LAST_WORD_S
+
+
+def last_word(message: Message, word: LastWord, now: float) -> list[Step]:
+    """What the channel said. Of a copy that is deleted, or may be, nothing counts that was reported meanwhile."""
+    attempt = message.attempts[-1]
+    attempt.due_at = now
+    arrived = word.arrived
+    if word.copy is Copy.KEPT:
+        enough = (Status.READ, Status.DELIVERED, Status.SENT)[: 3 if message.success == "sent" else 2]
+        arrived = next((one for one in enough if one.value in attempt.heard), arrived)
+    if arrived is not None:
+        if arrived is not Status.SENT:
+            _heard(attempt, Report(attempt.channel, attempt.remote_id, arrived))
+        attempt.acked = True
+        attempt.state = Attempted.SENT
+        close(message, State.DELIVERED, 0, attempt.channel, now)
+        event = "ack" if arrived is Status.SENT else arrived.value
+        return [(event, attempt.channel, "asked before the next channel had it")]
+    if attempt.state is Attempted.WITHDRAWING:
+        attempt.reason = word.copy.value
+        if word.copy is not Copy.UNCLEAR:
+            attempt.state = Attempted.WITHDRAWN if word.copy is Copy.DELETED else Attempted.ASKED
+    return []
+
+
+def remark(attempt: Attempt) -> str:
+    """What became of the copy of a text whose time was over, for the trace; "" where it was not to be deleted."""
+    if attempt.state in WITHDRAWN:
+        return f"{attempt.channel}'s copy {attempt.reason or Copy.UNCLEAR.value}"
+    return f"{attempt.channel}'s copy not deleted" if attempt.reason == Copy.KEPT.value else ""
+
+
+def _of_a_copy_that_goes(attempt: Attempt, news: Report) -> list[Step]:
+    """A report of a text whose copy is being deleted, or was: it may be true and the text gone all the same."""
+    word = news.status.value
+    if news.status is Status.FAILED or word in attempt.heard or (news.status is Status.SENT and attempt.acked):
+        return []
+    attempt.acked, attempt.heard = True, (*attempt.heard, word)
+    return [("ack" if news.status is Status.SENT else "late", attempt.channel, "" if word == "sent" else word)]
 
 
 def parts_heard(attempt: Attempt) -> str:

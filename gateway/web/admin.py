@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.internet import defer
 
-from bridge.shapes import draft_of
+from bridge.drafts import draft_of
 from config.schema import AccountSettings
 from config.units import duration
 from gateway.delivery.clockwork import Overview
@@ -209,7 +209,7 @@ class NodeAdmin:
 
 def _drafted(channel: str, shape: str, count: int) -> dict[str, Any]:
     draft = draft_of(shape)
-    template = {"name": draft.name, "language": "pt_BR", "category": "UTILITY", "body": draft.body,
+    template = {"name": draft.name, "language": "pt_BR", "category": draft.category.upper(), "body": draft.body,
                 "samples": list(draft.samples)}  # fmt: skip
     return {"channel": channel, "count": count, "shape": shape, "template": template, "rule": draft.rule(),
             "doubts": list(draft.doubts)}  # fmt: skip

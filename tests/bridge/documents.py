@@ -43,6 +43,9 @@ def _mend_meta(schemas: Any) -> None:
     # Usernames (v24) hide the number; `played` is a status of voice messages.
     schemas["Statuses"]["required"].remove("recipient_id")
     schemas["Statuses"]["properties"]["status"]["enum"].append("played")
+    # The place of a button is 0 to 9, the document says so itself and then writes another expression.
+    schemas["TemplateComponent"]["properties"]["index"].pop("pattern")
+    schemas["ButtonComponent"]["allOf"][1]["properties"]["index"].pop("pattern")
     # "Nothing but text" beside the common properties would leave no body that fits.
     schemas["TextMessage"]["allOf"][1].pop("additionalProperties")
 
@@ -55,6 +58,12 @@ def _mend_waha(schemas: Any) -> None:
         schemas[name]["properties"][key]["type"] = ["string", "null"]
 
 
+def _mend_evolution(paths: Any) -> None:
+    """A deletion wants a participant only in a group; and the document misspells it where it says what is needed."""
+    operation = paths["/chat/deleteMessageForEveryone/{instance}"]["delete"]
+    operation["requestBody"]["content"]["application/json"]["schema"]["required"].remove("paticipant")
+
+
 _MENDS = {"cloud_api": _mend_meta, "waha": _mend_waha}
 
 
@@ -64,6 +73,8 @@ def _read(provider: str, path: Path) -> Any:
     found = json.loads(text) if path.suffix == ".json" else yaml.load(text, loader)
     if mend := _MENDS.get(provider):
         mend(found["components"]["schemas"])
+    if provider == "evolution":
+        _mend_evolution(found["paths"])
     return found
 
 

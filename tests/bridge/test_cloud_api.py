@@ -57,6 +57,7 @@ DIRECT = DirectText("Ana, seu boleto vence em 10/12.", 600.0)
 NUMBERED = TemplateText("fatura", "pt_BR", (("", "Ana"), ("", "R$ 120,00")), 600.0)
 NAMED = TemplateText("fatura", "pt_BR", (("nome", "Ana"), ("valor", "R$ 120,00")))
 BARE = TemplateText("oi", "pt_BR")
+CODE = TemplateText("codigo", "pt_BR", (("", "491827"),), 600.0, "authentication")
 
 
 # ------------------------------------------------------------------------------------------------------------ requests
@@ -71,14 +72,14 @@ def check(value: object, schema: str) -> None:
     hold("cloud_api", value, {"$ref": f"#/components/schemas/{schema}"})
 
 
-@pytest.mark.parametrize("form", [FREE, DIRECT, NUMBERED, NAMED, BARE])
+@pytest.mark.parametrize("form", [FREE, DIRECT, NUMBERED, NAMED, BARE, CODE])
 def test_a_send_is_what_the_published_document_asks_for(form: Form) -> None:
     body: Any = cloud.form_request(PERSON, form, "m1").json()
     check(body, "BaseMessageProperties")
     if body["type"] == "template":
         check(body["template"], "TemplateObject")
         for component in body["template"].get("components", []):
-            check(component, "BodyComponent")
+            check(component, {"body": "BodyComponent", "button": "ButtonComponent"}[component["type"]])
             for parameter in component["parameters"]:
                 check(parameter, "TextParameter")
     else:
@@ -134,6 +135,22 @@ def test_a_text_goes_in_full_with_the_plus_and_our_own_id() -> None:
             },
         ),
         (BARE, {"name": "oi", "language": {"code": "pt_BR"}}),
+        (
+            CODE,
+            {
+                "name": "codigo",
+                "language": {"code": "pt_BR"},
+                "components": [
+                    {"type": "body", "parameters": [{"type": "text", "text": "491827"}]},
+                    {
+                        "type": "button",
+                        "sub_type": "url",
+                        "index": "0",
+                        "parameters": [{"type": "text", "text": "491827"}],
+                    },
+                ],
+            },
+        ),
     ],
 )
 def test_a_template_has_numbered_named_or_no_parameters(form: Form, expected: object) -> None:
@@ -624,9 +641,12 @@ def test_what_a_person_said(message: dict[str, Any], words: str) -> None:
 def test_somebody_who_hides_their_number_has_no_address_here() -> None:
     text = {"id": "wamid.I", "type": "text", "text": {"body": "oi"}, "from_user_id": "BR.1"}
     read = hook(messages=[text], contacts=[{"profile": {"name": "Ana"}, "user_id": "BR.1"}])
-    assert (read.inbound, read.nameless) == ((), 1)
+    assert (read.inbound, read.nameless) == ((), 0)
+    assert [(one.identity, one.ask, one.text.text) for one in read.hidden] == [("BR.1", None, "oi")]
+    assert hook(messages=[{**text, "from_user_id": 7}]).nameless == 1
     known = hook(messages=[text], contacts=[{"wa_id": "5511", "user_id": "BR.2"}, {"wa_id": WA_ID, "user_id": "BR.1"}])
     assert ([one.msisdn for one in known.inbound], known.nameless) == ([WA_ID], 0)
+    assert known.aliases == (("BR.1", WA_ID),)
 
 
 KEYS = [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -140,6 +142,30 @@ async def test_silence_after_the_request_is_a_timeout(client: HttpClient, server
     assert await ask(client, server[2] + "/silent", timeout=0.1) == Unanswered("timeout")
     assert await ask(client, server[2] + "/half", timeout=0.1) == Unanswered("timeout")
     assert isinstance(await ask(client, server[2] + "/x"), HttpResponse)
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_answer_that_came_while_the_process_stood_still_is_not_lost(client: HttpClient) -> None:
+    listening, answered = socket.create_server(("127.0.0.1", 0)), threading.Event()
+
+    def stand_still(until: float) -> None:
+        answered.wait(5.0)
+        time.sleep(max(0.0, until - time.time()))
+
+    def serve() -> None:
+        connection, _ = listening.accept()
+        connection.recv(65536)
+        reactor.callFromThread(stand_still, time.time() + 0.3)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        answered.set()
+
+    serving = threading.Thread(target=serve)
+    serving.start()
+    host, port = listening.getsockname()
+    outcome = await client.send(HttpRequest("POST", f"http://{host}:{port}/", (), b"{}"), 0.2)
+    serving.join()
+    listening.close()
+    assert isinstance(outcome, HttpResponse) and outcome.status == 200
 
 
 @on_the_wire

@@ -232,6 +232,79 @@ def test_fifty_thousand_new_numbers_in_a_minute_cost_no_more_than_the_budget(ans
     assert len(room.store.values) == (120 if answers else 0), "errors teach nothing"
 
 
+class Slow:
+    """A provider that takes its time, and one number a call."""
+
+    def __init__(self, room: Room, seconds: float) -> None:
+        self.calls = 0
+        self._room, self._seconds = room, seconds
+
+    async def send(self, request: HttpRequest, timeout: float) -> HttpOutcome:
+        self.calls += 1
+        answered: Deferred[HttpOutcome] = Deferred()
+        self._room.clock.callLater(self._seconds, answered.callback, answer(request))
+        return await answered
+
+
+class OneByOne(Evolution, frozen=True):
+    check_numbers: int = 1
+
+
+def overloaded(per_second: int, urgent_every: int = 0) -> tuple[Slow, list[Finding], list[Finding]]:
+    """Ten seconds of so many new numbers, at a provider that answers 4 at a time in 0.3 s: 13 per second."""
+    room = Room(budget=1000.0)
+    slow = Slow(room, 0.3)
+    room.lookup._http = slow
+    room.lookup._provider = OneByOne(channel="zap", url="http://h", api_key="k", instance="main")
+    urgent: list[Finding] = []
+    others: list[Finding] = []
+    for index, number in enumerate(people(10 * per_second)):
+        first = urgent_every > 0 and index % urgent_every == 0
+        finding = Deferred.fromCoroutine(room.lookup.find(number, 0 if first else 1))
+        finding.addCallback((urgent if first else others).append)
+        room.clock.advance(1 / per_second)
+    room.clock.pump([0.05] * 60)
+    room.spawned.check()
+    assert len(urgent) + len(others) == 10 * per_second
+    return slow, urgent, others
+
+
+def known(findings: list[Finding]) -> int:
+    return sum(finding.presence is Presence.ACTIVE for finding in findings)
+
+
+@pytest.mark.parametrize("per_second", [10, 20, 50, 200])
+def test_beyond_what_the_provider_can_answer_what_is_asked_is_answered_in_time(per_second: int) -> None:
+    slow, _, findings = overloaded(per_second)
+    assert known(findings) >= 0.95 * slow.calls, "an answer that comes too late is a lookup for nothing"
+    assert known(findings) >= min(0.98 * 10 * per_second, 0.9 * 10 * 4 / 0.3), "and the provider is never idle"
+    assert max(finding.seconds for finding in findings) <= 2.1
+
+
+def test_the_urgent_are_asked_about_before_the_others() -> None:
+    slow, urgent, others = overloaded(100, urgent_every=10)
+    assert known(urgent) == len(urgent) == 100
+    assert known(urgent) + known(others) >= 0.95 * slow.calls
+
+
+def test_what_is_left_of_the_budget_goes_to_the_urgent() -> None:
+    room = Room(budget=4 / 60)
+    room.http.answers[CHECK] = None
+    room.find(people(1)[0])
+    room.clock.pump([0, 0])  # a call of its own, under way
+    others = [room.find(number) for number in people(4)[1:]]
+    low = Deferred.fromCoroutine(room.lookup.find(people(5)[4], 2))
+    urgent = Deferred.fromCoroutine(room.lookup.find(people(6)[5], 0))
+    room.clock.pump([0, 0, 0.26])
+    assert room.now(low).presence is Presence.UNKNOWN
+    given_up = [one for one in others if one.called]
+    assert [room.now(one).presence for one in given_up] == [Presence.UNKNOWN]
+    room.http.answer_next(CHECK, answer(room.http.requests[0]))
+    room.http.answer_next(CHECK, answer(room.http.requests[1]))
+    assert room.now(urgent).presence is Presence.ACTIVE
+    assert sum(len(numbers) for numbers in room.asked) == 4
+
+
 def test_a_day_has_its_number_of_lookups_too() -> None:
     """R18."""
     room = Room(budget=100.0)

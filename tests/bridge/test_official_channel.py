@@ -338,6 +338,33 @@ def test_no_other_error_says_that_there_is_no_account(code: int) -> None:
     assert isinstance(room.result("m2"), Accepted) and room.channel.up
 
 
+@pytest.mark.parametrize("how", ["at once", "by a report"])
+@pytest.mark.parametrize(("code", "days"), [("131049", 1), ("131050", 29)])
+def test_marketing_is_not_tried_for_whom_the_service_takes_none(code: str, days: int, how: str) -> None:
+    offer = {"name": "oferta", "language": "pt_BR", "match": "Oferta.*", "category": "marketing"}
+    bill = {"name": "fatura", "language": "pt_BR", "match": "(?P<t>.*)", "body": ["{t}"]}
+    room = Room(templates=[offer, bill])
+    if how == "at once":
+        room.http.answers[SEND] = error(int(code))
+        room.send(message("m1", text="Oferta do dia"))
+        room.http.answers[SEND] = room.take
+    else:
+        room.channel.learn(PERSON, Status.FAILED, False, 0.5, code)
+        room.turn()
+    sends = len(room.http.to(SEND))
+    room.send(message("m2", text="Oferta de novo"))
+    assert room.result("m2") == Refused("no_marketing", rejected=False) and len(room.http.to(SEND)) == sends
+    room.send(message("m3", text="Sua fatura vence hoje"))
+    assert isinstance(room.result("m3"), Accepted), "only marketing is unwanted"
+    room.clock.advance(days * 86_400.0 - 60.0)
+    room.send(message("m4", text="Oferta ainda"))
+    assert room.result("m4") == Refused("no_marketing", rejected=False)
+    if code == "131049":
+        room.clock.advance(120.0)
+        room.send(message("m5", text="Oferta outra vez"))
+        assert isinstance(room.result("m5"), Accepted)
+
+
 # --------------------------------------------------------------------------------------------------- errors and scopes
 
 

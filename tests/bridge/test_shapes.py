@@ -9,7 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.shapes import LONGEST, REST, draft_of, shape_of
+from bridge.drafts import draft_of
+from bridge.shapes import LONGEST, REST, shape_of
 from bridge.templates import Template, TemplateText
 from bridge.words import COMMON, JOINING, folded
 from config.schema import TemplateSettings
@@ -130,5 +131,62 @@ def test_a_draft_is_ready_to_be_pasted() -> None:
         "  language: pt_BR\n"
         r"  match: 'Olá\s+(?P<nome>.+?),\s+sua\s+fatura\s+de\s+R\$\s+(?P<valor>[\d.,]+)\s+vence\s+em\s+"
         r"(?P<data>[\d/-]+)\.\s+Não\s+responda\s+\(SMS\)\.'" + "\n"
-        '  body: ["{nome}", "{valor}", "{data}"]'
+        '  body: ["{nome}", "{valor}", "{data}"]\n'
+        '  text: "Olá {{1}}, sua fatura de R$ {{2}} vence em {{3}}. Não responda (SMS)."'
     )
+
+
+PIX = (
+    "00020126580014br.gov.bcb.pix0136a629532e-7693-4846-852d-1bbff817b5a8520400005303986540510.005802BR5913JOSE DA "
+    "SILVA6008BRASILIA62070503***6304AB1D"
+)
+
+
+def test_the_code_of_a_pix_is_one_parameter() -> None:
+    text = f"Fatura de R$ 10,00: pague com o Pix copia e cola {PIX} ate amanha."
+    assert shape_of(text) == "Fatura de R$ {valor}: pague com o Pix copia e cola {pix} ate amanha."
+    [entry] = yaml.safe_load(draft_of(shape_of(text)).rule())
+    settings = TemplateSettings.model_validate(entry)
+    filled = Template(settings.name, settings.language, settings.compiled(), settings.body).fill(text)
+    assert isinstance(filled, TemplateText) and filled.parameters == (("", "10,00"), ("", PIX))
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Seu codigo de verificacao e 482913. Nao compartilhe com ninguem.", "482913"),
+        ("482913 e o seu codigo de acesso ao Portal Maria. Valido por 5 minutos.", "482913"),
+        ("Token: AB12-9F. Use para entrar no aplicativo.", "AB12-9F"),
+        ("Prezado Joao Silva, sua senha de acesso temporaria: 99887766", "99887766"),
+    ],
+)
+def test_a_one_time_code_is_drafted_as_an_authentication_template(text: str, code: str) -> None:
+    draft = draft_of(shape_of(text))
+    assert draft.category == "authentication" and draft.body == "*{{1}}* é seu código de verificação."
+    [entry] = yaml.safe_load(draft.rule())
+    settings = TemplateSettings.model_validate(entry)
+    template = Template(
+        settings.name,
+        settings.language,
+        settings.compiled(),
+        settings.body,
+        0.0,
+        settings.text or "",
+        settings.category,
+    )
+    assert template.fill(text) == TemplateText(draft.name, "pt_BR", (("", code),), 600.0, "authentication")
+
+
+@pytest.mark.parametrize(
+    ("text", "category"),
+    [
+        ("Ola Ana, sua fatura de R$ 9,90 vence hoje. Codigo de barras 00190.00009 02345", "utility"),
+        ("Seu codigo de rastreio e AB123456789BR, acesse o portal", "utility"),
+        ("Aproveite 50% de desconto na sua proxima compra, hoje apenas.", "marketing"),
+        ("Seu token foi cancelado, ligue para a central de seguranca.", "utility"),  # there is no code in it
+    ],
+)
+def test_what_a_text_is_for_is_guessed(text: str, category: str) -> None:
+    draft = draft_of(shape_of(text))
+    assert draft.category == category
+    assert ("category:" in draft.rule()) is (category != "utility")

@@ -116,3 +116,34 @@ def test_no_parameter_is_ever_refused_for_its_form(value: str) -> None:
     assert cleaned.strip() == cleaned and cleaned
     assert not re.search(r"[\n\r\t]| {5,}", cleaned)
     assert clean(cleaned) == cleaned
+
+
+CODE = Template("codigo", "pt_BR", re.compile(r"Seu codigo e(?P<c>.*)"), ("{c}",), category="authentication")
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Seu codigo e 491827", "491827"),
+        ("Seu codigo e ABCDEFGHIJ12345", "ABCDEFGHIJ12345"),
+        ("Seu codigo e ABCDEFGHIJ123456", None),  # sixteen characters
+        ("Seu codigo e", None),
+        ("Seu codigo e  ", None),
+    ],
+)
+def test_an_authentication_template_holds_a_code_or_nothing(text: str, code: str | None) -> None:
+    filled = CODE.fill(text)
+    assert filled == (code and TemplateText("codigo", "pt_BR", (("", code),), 600.0, "authentication"))
+    assert CODE.named([text.removeprefix("Seu codigo e")]) == filled
+
+
+def test_a_code_has_one_place_and_dies_when_its_template_says_so() -> None:
+    anything = Template("codigo", "pt_BR", None, ttl=60.0, category="authentication")
+    assert anything.named(["1", "2"]) is None and anything.named([]) is None
+    assert anything.named(["123"]) == TemplateText("codigo", "pt_BR", (("", "123"),), 60.0, "authentication")
+
+
+@pytest.mark.parametrize(("chars", "fits"), [(24, True), (25, False)])
+def test_the_rendered_length_counts_where_the_approved_text_is_known(chars: int, fits: bool) -> None:
+    approved = Template("fatura", "pt_BR", re.compile("(?P<t>.*)"), ("{t}",), text=f"{'x' * 1000}{{{{1}}}}")
+    assert (approved.fill("y" * chars) is not None) is fits

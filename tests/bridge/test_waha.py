@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -41,10 +42,17 @@ signed = Waha(channel="zap", url="http://127.0.0.1:3000", api_key="k3y", session
 
 def test_a_send_is_what_the_published_document_asks_for() -> None:
     request = waha.send_request(CHAT, "Olá", "m1")
-    assert request.json() == {"session": "default", "chatId": CHAT, "text": "Olá", "linkPreview": False}
+    assert request.json() == {
+        "session": "default", "chatId": CHAT, "text": "Olá", "linkPreview": False, "id": waha.key_of("m1"),
+    }  # fmt: skip
     assert (request.method, request.url) == ("POST", "http://127.0.0.1:3000/api/sendText")
     operation = document("waha")["paths"]["/api/sendText"]["post"]
     hold("waha", request.json(), operation["requestBody"]["content"]["application/json"]["schema"])
+
+
+def test_a_text_has_an_id_of_ours_in_the_form_of_the_engines() -> None:
+    assert re.fullmatch("3EB0[0-9A-F]{18}", waha.key_of("m1"))
+    assert waha.key_of("m1") == waha.key_of("m1") != waha.key_of("m2")
 
 
 def test_a_check_is_what_the_published_document_asks_for() -> None:

@@ -462,6 +462,13 @@ BROKEN: list[tuple[str, str | bytes, int, str, str]] = [
     # regular expressions, templates, times of the day
     ("a bad expression", more(ROUTE, "    when: {text: 'a(b'}"), 20, "routes[0].when.text", "regular expression"),
     (
+        "a code and something beside it",
+        CLOUD + TEMPLATE.replace("BODY", "['{x}', '{y}'], category: authentication"),
+        9,
+        "bridge[0].templates[0].body",
+        "write body: ['{codigo}']",
+    ),
+    (
         "an unused group",
         CLOUD + TEMPLATE.replace("BODY", "['{x}']"),
         9,

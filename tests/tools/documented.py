@@ -108,7 +108,7 @@ class Machine:
         config: POMBO_CONFIG, where it is not the service's. allowed: exit statuses."""
         environ = {
             **{name: value for name, value in os.environ.items() if name not in ("POMBO_CONFIG", "VIRTUAL_ENV")},
-            "PATH": f"{self.root}/usr/local/bin:{os.environ['PATH']}",
+            "HOME": str(self.home), "PATH": f"{self.root}/usr/local/bin:{os.environ['PATH']}",
             "PYTHON": getattr(sys, "_base_executable", sys.executable), "LIBRARIES": sysconfig.get_paths()["purelib"],
             "PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1", "LOG": str(self.log),

@@ -54,7 +54,8 @@ def test_a_promise_that_was_not_kept_is_named(outcome: Outcome, promise: str) ->
     [
         ("hang", "evolution", True),
         ("hang", "cloud_api", False),  # the status names our own id
-        ("reset", "waha", True),
+        ("reset", "wppconnect", True),
+        ("reset", "waha", False),  # it takes an id of ours
         (LATE, "cloud_api", True),
         ("lost", "evolution", False),
         ("read+shuffle", "evolution", False),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from twisted.internet.task import Clock
 
 from bridge.channel import WhatsAppChannel
 from bridge.provider import HttpRequest, HttpResponse
@@ -39,16 +41,22 @@ class Row(msgspec.Struct, frozen=True):
 class ProviderHouse(House):
     """The operator takes and delivers everything."""
 
-    def __init__(self, store: Store, api: str, *, health: dict[str, Any] | None = None, **more: Any) -> None:
-        super().__init__(store, Route("default", ("zap", "operator"), fallback_after=PATIENCE_S))
+    def __init__(
+        self, store: Store, api: str, *, health: dict[str, Any] | None = None, bridge: dict[str, Any] | None = None,
+        clock: Clock | None = None, was_written: Callable[[str], bool] = lambda _: False, **more: Any,
+    ) -> None:  # fmt: skip
+        """bridge: more of the channel's configuration."""
+        route = Route("default", ("zap", "operator"), fallback_after=PATIENCE_S)
+        super().__init__(store, route, clock=clock, was_written=was_written)
         self.hooks: list[int] = []  # answers to webhooks
         self.provider = simulator_of(api, self.clock, self._take, **more)
         self.spawned = Spawned()
-        settings = settings_of(api, health=health or {"min_acks": 0})
+        settings = settings_of(api, health=health or {"min_acks": 0}, **(bridge or {}))
+        self.wire = Wire(self.provider, self.clock)
         self.sender = WhatsAppChannel(
             settings,
             provider=provider_of(settings),
-            http=Wire(self.provider, self.clock),
+            http=self.wire,
             evidence=FakeStore(),
             results=self.hub,
             mark=lambda _: None,

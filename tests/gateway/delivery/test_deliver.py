@@ -362,7 +362,17 @@ async def test_tries_end_with_the_patience_of_the_route(store: Store) -> None:
         await house.passes(50)
     assert len(house.zap.taken) == 3
     assert ids_of(house.operator.taken) == [message_id]
-    assert fallbacks(house, "timeout") == 1
+    assert fallbacks(house, "rate limited") == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_try_of_which_no_word_could_come_in_time_is_not_made_and_the_sms_does_not_wait(store: Store) -> None:
+    house = await House(store).start()
+    house.zap.script = lambda _: TryLater(PATIENCE_S - 4.0, "throttled", "429")
+    message_id = await house.submit_one()
+    assert len(house.zap.taken) == 1
+    assert ids_of(house.operator.taken) == [message_id], "at once: there is nothing to wait for"
+    assert fallbacks(house, "throttled") == 1
 
 
 @pytest.mark.parametrize("throttles", range(1, 6))

@@ -18,6 +18,7 @@ SMS = Row("DELIVERED", "operator", ("DELIVERED",), 1, 1)  # WhatsApp was tried, 
 ONLY_SMS = Row("DELIVERED", "operator", ("DELIVERED",), 0, 1)  # nothing went over WhatsApp
 AGAIN = Row("DELIVERED", "zap", ("DELIVERED",), 2, 0)  # by WhatsApp, with the second try
 META = WITHOUT_LOOKUP
+KNOWN_BY_US = (*META, "waha")
 
 # fault -> what becomes of it, and where that differs
 FAULTS: dict[str, tuple[Row, dict[str, Row]]] = {
@@ -38,9 +39,9 @@ FAULTS: dict[str, tuple[Row, dict[str, Row]]] = {
     "http:503": (SMS, {}),
     "http:502+times:1": (SMS, {}),
     "429:1": (AGAIN, {}),
-    # Only who gives our own id back can tell what became of a send whose answer was lost.
-    "hang": (SMS, dict.fromkeys(META, ZAP)),
-    "reset": (SMS, dict.fromkeys(META, ZAP)),
+    # Only who gives our own id back, or takes an id of ours, can tell what became of a send whose answer was lost.
+    "hang": (SMS, dict.fromkeys(KNOWN_BY_US, ZAP)),
+    "reset": (SMS, dict.fromkeys(KNOWN_BY_US, ZAP)),
     "hang+never": (SMS, {}),
     "hang+fails": (SMS, {}),
     "lost": (SMS, {}),

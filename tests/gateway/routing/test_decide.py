@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.messages.message import Attempt, Attempted
 from gateway.messages.states import FINAL, State
-from gateway.routing.decide import ChannelFacts, Decision, Send, Stop, Wait, decide
+from gateway.routing.decide import AskFirst, ChannelFacts, Decision, Send, Stop, Wait, decide
 from tests.gateway.samples import DAY_S, START, accepted, attempt
 
 BOTH = {"zap": ChannelFacts("whatsapp"), "operator": ChannelFacts("smsc")}
@@ -110,9 +111,15 @@ CASES: list[tuple[str, dict[str, Any], list[Attempt], float, dict[str, ChannelFa
      BOTH, Wait(START + 5)),
     ("a retry when it is due", {}, [attempt("zap", Attempted.RETRY, due_at=START + 5, reason="429")], START + 5, BOTH,
      Send("zap", "429", again=True)),
-    ("a retry later than the patience", {}, [attempt("zap", Attempted.RETRY, due_at=PATIENCE + 5)], START, BOTH,
-     Wait(PATIENCE)),
-    ("patience ends while it retries", {}, [attempt("zap", Attempted.RETRY, due_at=PATIENCE + 5)], PATIENCE, BOTH,
+    ("a retry later than the patience goes on at once", {}, [attempt("zap", Attempted.RETRY, due_at=PATIENCE + 5,
+     reason="throttled")], START, BOTH, Send("operator", "throttled")),
+    ("so does one of which no word could come in time", {}, [attempt("zap", Attempted.RETRY, due_at=PATIENCE - 4)],
+     START, BOTH, Send("operator", "timeout")),
+    ("the last moment of a retry", {}, [attempt("zap", Attempted.RETRY, due_at=PATIENCE - 5)], START, BOTH,
+     Wait(PATIENCE - 5)),
+    ("a retry that was looked at too late", {}, [attempt("zap", Attempted.RETRY, due_at=START + 5, reason="429")],
+     PATIENCE - 4, BOTH, Send("operator", "429")),
+    ("patience ends while it retries", {}, [attempt("zap", Attempted.RETRY, due_at=START + 5)], PATIENCE, BOTH,
      Send("operator", "timeout")),
     ("a retry on the last channel", {}, [attempt("operator", Attempted.RETRY, due_at=PATIENCE + 5)], PATIENCE, BOTH,
      Wait(PATIENCE + 5)),
@@ -142,6 +149,48 @@ def test_the_next_step_follows_from_what_is_known(
     expected: Decision,
 ) -> None:
     assert decide(accepted(**fields, attempts=attempts), now, channels) == expected
+
+
+DELETES = {"zap": ChannelFacts("whatsapp", asks=True, withdraws=True), "operator": ChannelFacts("smsc")}
+ASKS = {"zap": ChannelFacts("whatsapp", asks=True), "operator": ChannelFacts("smsc")}
+SENT = attempt("zap", Attempted.SENT, remote_id="w1")
+BY_SMS = Send("operator", "timeout")
+LAST_WORDS: list[tuple[str, Attempt, float, dict[str, ChannelFacts], Decision]] = [
+    ("in time nobody is asked", SENT, PATIENCE - 1, DELETES, Wait(PATIENCE)),
+    ("a text that nobody heard of is asked after", SENT, PATIENCE, ASKS, AskFirst("zap", False)),
+    ("and its copy deleted where that is wanted", SENT, PATIENCE, DELETES, AskFirst("zap", True)),
+    ("a text without an id cannot be asked after", attempt("zap", Attempted.SENT), PATIENCE, DELETES, BY_SMS),
+    ("nor one that was never answered", attempt("zap", Attempted.UNCERTAIN), PATIENCE, DELETES, BY_SMS),
+    ("unless its id was ours to choose", attempt("zap", Attempted.UNCERTAIN, remote_id="w1"), PATIENCE, DELETES,
+     AskFirst("zap", True)),
+    ("a channel that is down is not asked", SENT, PATIENCE,
+     {**DELETES, "zap": ChannelFacts("whatsapp", up=False, asks=True, withdraws=True)},
+     Send("operator", "channel_down")),
+    ("nor one whose next one could not take its place", SENT, PATIENCE,
+     {**DELETES, "operator": ChannelFacts("smsc", up=False)}, BY_SMS),
+    ("nor one that nothing follows", SENT, PATIENCE, {"zap": DELETES["zap"]},
+     Stop(State.UNDELIVERABLE, 1, "zap", "failed")),
+    ("its word is waited for", attempt("zap", Attempted.ASKED, due_at=PATIENCE + 4), PATIENCE + 1, ASKS,
+     Wait(PATIENCE + 4)),
+    ("but not for long", attempt("zap", Attempted.ASKED, due_at=PATIENCE + 4), PATIENCE + 4, ASKS, BY_SMS),
+    ("the same where its copy is being deleted", attempt("zap", Attempted.WITHDRAWING, due_at=PATIENCE + 4),
+     PATIENCE + 1, DELETES, Wait(PATIENCE + 4)),
+    ("and that", attempt("zap", Attempted.WITHDRAWING, due_at=PATIENCE + 4), PATIENCE + 4, DELETES, BY_SMS),
+    ("once it is deleted, at once", attempt("zap", Attempted.WITHDRAWN, due_at=PATIENCE + 1), PATIENCE + 1, DELETES,
+     BY_SMS),
+    ("never beyond its validity", attempt("zap", Attempted.WITHDRAWING, due_at=END + 4), END - 1, DELETES, Wait(END)),
+    ("where it ends", attempt("zap", Attempted.WITHDRAWING, due_at=END + 4), END, DELETES,
+     Stop(State.EXPIRED, 2, "zap", "validity ended")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("last", "now", "channels", "expected"), [case[1:] for case in LAST_WORDS], ids=[case[0] for case in LAST_WORDS]
+)
+def test_a_channel_has_the_last_word_before_the_next_one_has_its_turn(
+    last: Attempt, now: float, channels: dict[str, ChannelFacts], expected: Decision
+) -> None:
+    assert decide(accepted(attempts=[msgspec.structs.replace(last)]), now, channels) == expected
 
 
 @pytest.mark.parametrize("state", sorted(FINAL))

@@ -15,6 +15,8 @@ from gateway.messages.outcome import (
     Accepted,
     AttemptResult,
     ChannelDown,
+    Copy,
+    LastWord,
     NoAccount,
     Refused,
     Report,
@@ -322,3 +324,73 @@ def test_a_refusal_for_good_leaves_no_channel_to_follow(ends: bool, plan: tuple[
     message = accepted(attempts=[attempt("zap")])
     journey.resolve(message, Refused("refused", "11", ends=ends), NOW, alone=False)
     assert message.plan == plan
+
+
+REPORTS_OF = {status: Report("zap", "w1", status) for status in Status}
+
+
+@pytest.mark.parametrize("now_with", ["zap", "operator"])
+@pytest.mark.parametrize("state", [Attempted.WITHDRAWING, Attempted.WITHDRAWN])
+def test_what_is_reported_of_a_copy_that_goes_is_told_and_changes_nothing(state: Attempted, now_with: str) -> None:
+    attempts = [attempt("zap", state, remote_id="w1")]
+    attempts += [attempt("operator", Attempted.WAITING)] if now_with == "operator" else []
+    message = accepted(state=State.ENROUTE, attempts=attempts, success="sent")
+    steps = [
+        step
+        for status in (Status.SENT, Status.SENT, Status.FAILED, Status.DELIVERED, Status.DELIVERED, Status.READ)
+        for step in journey.report(message, REPORTS_OF[status], NOW, lambda _: False)
+    ]
+    assert steps == [("ack", "zap", ""), ("late", "zap", "delivered"), ("late", "zap", "read")]
+    assert message.state is State.ENROUTE and message.attempts[0].state is state
+
+
+@pytest.mark.parametrize(
+    ("heard", "word", "state", "final", "remark"),
+    [
+        ((), LastWord(copy=Copy.DELETED), Attempted.WITHDRAWN, False, "zap's copy deleted"),
+        (("delivered",), LastWord(copy=Copy.DELETED), Attempted.WITHDRAWN, False, "zap's copy deleted"),
+        ((), LastWord(copy=Copy.UNCLEAR), Attempted.WITHDRAWING, False, "zap's copy perhaps deleted"),
+        (("read",), LastWord(copy=Copy.UNCLEAR), Attempted.WITHDRAWING, False, "zap's copy perhaps deleted"),
+        ((), LastWord(copy=Copy.KEPT), Attempted.ASKED, False, "zap's copy not deleted"),
+        (("sent",), LastWord(copy=Copy.KEPT), Attempted.ASKED, False, "zap's copy not deleted"),
+        (("sent", "delivered"), LastWord(copy=Copy.KEPT), Attempted.SENT, True, ""),
+        ((), LastWord(Status.READ), Attempted.SENT, True, ""),
+    ],
+)
+def test_only_a_copy_that_is_still_there_may_have_arrived(
+    heard: tuple[str, ...], word: LastWord, state: Attempted, final: bool, remark: str
+) -> None:
+    message = accepted(state=State.ENROUTE, attempts=[attempt("zap", Attempted.SENT, remote_id="w1")])
+    journey.ask(message, True, NOW)
+    message.attempts[0].heard = heard
+    steps = journey.last_word(message, word, NOW + 1.0)
+    assert (message.attempts[0].state, message.final, journey.remark(message.attempts[0])) == (state, final, remark)
+    assert bool(steps) is final
+    assert message.attempts[0].due_at == NOW + 1.0, "the next channel's turn"
+
+
+def test_a_text_that_is_only_asked_after_may_arrive_meanwhile() -> None:
+    message = accepted(state=State.ENROUTE, attempts=[attempt("zap", Attempted.SENT, remote_id="w1")])
+    journey.ask(message, False, NOW)
+    assert message.attempts[0].state is Attempted.ASKED and message.attempts[0].due_at == NOW + journey.LAST_WORD_S
+    journey.report(message, REPORTS_OF[Status.DELIVERED], NOW, lambda _: False)
+    assert message.state is State.DELIVERED and journey.remark(message.attempts[0]) == ""
+
+
+@pytest.mark.parametrize(
+    ("success", "heard", "word", "final"),
+    [
+        ("sent", ("sent",), LastWord(), True),
+        ("delivered", ("sent",), LastWord(), False),
+        ("sent", ("sent",), LastWord(copy=Copy.DELETED), False),
+        ("sent", (), LastWord(Status.SENT), True),
+    ],
+)
+def test_where_sent_is_enough_a_last_word_of_that_ends_it(
+    success: str, heard: tuple[str, ...], word: LastWord, final: bool
+) -> None:
+    message = accepted(state=State.ENROUTE, attempts=[attempt("zap", Attempted.SENT, remote_id="w1")], success=success)
+    journey.ask(message, True, NOW)
+    message.attempts[0].heard = heard
+    steps = journey.last_word(message, word, NOW)
+    assert message.final is final and [event for event, _, _ in steps] == (["ack"] if final else [])

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+import requests
 from twisted.internet.threads import deferToThread
 
 from tests.end_to_end.in_reactor import in_reactor
@@ -106,6 +107,7 @@ async def test_a_killed_node_is_taken_over_by_the_other_and_nothing_is_lost(stag
 
 def _is_up(node: Node) -> bool:
     try:
-        return all(channel["up"] for channel in node.status()["channels"])
+        ready = requests.get(f"{node.url}/readyz", timeout=5).ok  # its listeners are open; channels may be up before
+        return ready and all(channel["up"] for channel in node.status()["channels"])
     except Exception:
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
@@ -107,7 +108,7 @@ async def test_what_was_rehearsed_is_never_sent_in_earnest(dry: Stage) -> None:
     dry.settings["bridge"][0]["price"] = "0.01"
     dry.gateway.configure(dry.settings)
     assert (await dry.ask("POST", "/admin/reload"))[0] == 200
-    await dry.until(lambda: "dry_run changed" in dry.gateway.log(), "it says that this waits")
+    await dry.until(lambda: re.search("dry_run: .*with the next start", dry.gateway.log()), "it says that this waits")
     now = await biller.submit(ANA, TEXT)
     await dry.until(lambda: len(biller.receipts_of(now.message_id)) == 1, "it is still a dry run")
     assert dry.operator.binds == 0 and dry.operator.submits == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import pytest_twisted
 
-from gateway.messages.outcome import Accepted, AttemptResult, Refused, Status, TryLater, Uncertain
+from gateway.messages.outcome import Accepted, Refused, Status, TryLater, Uncertain
 from gateway.messages.states import State
 from gateway.routing.routes import Route
 from gateway.store.valkey import Store
@@ -114,14 +114,14 @@ async def test_an_operator_that_comes_back_in_time_keeps_its_messages(store: Sto
 
 @pytest.mark.parametrize("result", [TryLater(5.0, "temporary", "8"), TryLater(50.0, "throttled", "88", counted=False)])
 @pytest_twisted.ensureDeferred
-async def test_what_is_refused_for_now_until_the_patience_is_over_goes_on(store: Store, result: AttemptResult) -> None:
+async def test_what_is_refused_for_now_until_the_patience_is_over_goes_on(store: Store, result: TryLater) -> None:
     house, backup = await two(store)
     house.operator.script = lambda _: result
     message_id = await house.submit_one()
     for _ in range(30):
         await house.passes(5)
     assert ids_of(backup.taken) == [message_id]
-    assert fallbacks(house, "timeout") == 1
+    assert fallbacks(house, result.reason) == 1
     await delivered_by_backup(house, backup)
 
 

@@ -16,6 +16,7 @@ from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import react
 
 from bridge import presence
+from gateway import dry_run
 from gateway.messages.outcome import Accepted, Inbound, NoAccount, Status, TryLater, Uncertain
 from gateway.routing.routes import Route, When
 from gateway.store import formats
@@ -162,6 +163,7 @@ async def make(server: EmbeddedServer) -> Dump:
     """The whole store of two nodes, both of which die."""
     store = await connected(server)
     await formats.agree(store)
+    await dry_run.claim(store, False)
     house = House(store, *ROUTES, shared=True)
     other = House(store, *ROUTES, node="gw2", shared=True, incarnation=2, clock=house.clock)
     for one in (house, other):

@@ -53,8 +53,8 @@ async def claim(store: Store, dry_run: bool) -> None:
     """The store is for a dry run, or for real work, until nothing unfinished is in it. Raises OtherStore where it holds
     messages of the other kind: those of a rehearsal would be sent in earnest, real ones would be swallowed."""
     mine, other = ("dry_run", "live") if dry_run else ("live", "dry_run")
-    found = (await store.command("GET", keys.PURPOSE, keep=Keep.ALWAYS) or b"live").decode()
-    if found == other:
+    found = (await store.command("GET", keys.PURPOSE, keep=Keep.ALWAYS) or b"").decode()
+    if (found or "live") == other:
         open_messages = int(await store.command("ZCARD", keys.DUE, keep=Keep.ALWAYS))
         nodes = int(await store.command("HLEN", keys.MEMBERS, keep=Keep.ALWAYS))
         if open_messages or nodes:

@@ -2,6 +2,7 @@
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 READY = .venv/.pombo-ready
+ALONE = tests/end_to_end tests/tools/test_pages.py  # whole gateways and their clocks: nothing else beside them
 
 .PHONY: help demo drill test soak interop lint clean
 
@@ -22,7 +23,10 @@ drill: $(READY)
 
 test: $(READY)
 	@tools/interop.sh npm
-	@.venv/bin/python -m pytest
+	@failed=0; \
+	.venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadscope $(addprefix --ignore=,$(ALONE)) || failed=1; \
+	.venv/bin/python -m pytest $(ALONE) || failed=1; \
+	exit $$failed
 
 soak: $(READY)
 	@.venv/bin/python -m tools.soak

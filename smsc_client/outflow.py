@@ -48,7 +48,7 @@ class Outflow:
         self._pacer = Pacer(settings.throughput, clock.seconds())
         self._prepaid: Message | None = None
         self._timer: Timer | None = None
-        self.slowdown = Slowdown(settings.throughput)
+        self.slowdown = Slowdown(settings.throughput, self._clock.seconds())
         self.share = math.inf  # segments per second that this node may write, of several that share the rate
         self.configure(settings)
 
@@ -57,7 +57,7 @@ class Outflow:
         self._name = settings.name
         self._outbound = Outbound(settings, self._references)
         if self.slowdown.configured != settings.throughput:
-            self.slowdown = Slowdown(settings.throughput)
+            self.slowdown = Slowdown(settings.throughput, self._clock.seconds())
             self._set_rate()
 
     def take_share(self, share: float) -> None:
@@ -86,7 +86,7 @@ class Outflow:
     def slow_down(self, link: Link, sequence_number: int, now: float, *, mildly: bool = False) -> None:
         """A submit was throttled, or mildly: answered by an operator that is nearly congested. Those written before the
         last slowing down say nothing new."""
-        if sequence_number <= link.slow_sequence:
+        if sequence_number <= link.slow_sequence or (not mildly and self.slowdown.forgives(now)):
             return
         for one in self._links:
             one.slow_sequence = one.last_sequence

@@ -15,6 +15,8 @@ PROBE_STEP = 0.05  # of the configured rate; doubled while it succeeds
 EASE = 0.9  # of the rate is left when the operator says that it is nearly congested
 CLOSE = 0.02  # the search ends when the known bounds are so near to each other
 FLOOR = 1.0  # submits per second
+FORGIVEN = 0.02  # of the submits may be throttled by chance
+IN_A_ROW = (1.0, 3.0)  # of them at once: what two seconds earn, within these bounds
 
 
 class Slowdown:
@@ -23,13 +25,15 @@ class Slowdown:
     A throttled answer stops everything for a second and halves the rate. After that the rate climbs half-way to the
     one that was refused, every two seconds, until both are within 2 %. Then it adds 5 % of the configured rate after
     10 s, more while that works and more seldom while it does not; a refusal there leads back to the rate that worked.
+    A throttled answer among fifty others is chance and changes nothing: jitter on the way, an operator's own hiccup.
     Belongs to the channel, so that a lost link forgets nothing.
     """
 
-    def __init__(self, configured: float) -> None:
+    def __init__(self, configured: float, began: float = 0.0) -> None:
         """configured: submits per second, the most there will ever be."""
         self.configured = configured
         self.paused_until = -math.inf
+        self._chances, self._counted_at = 0.0, began
         self._forget()
 
     def _forget(self) -> None:
@@ -41,6 +45,18 @@ class Slowdown:
         self._refused = math.inf  # the lowest rate that did not
         self._found = False  # both are near enough to each other
         self._probe_s, self._step = PROBE_S, PROBE_STEP * self.configured
+
+    def forgives(self, now: float) -> bool:
+        """A submit was throttled: was that by chance? An attempt to go faster is told by the first one."""
+        each_second = self.rate * FORGIVEN
+        earned = max(0.0, now - max(self._counted_at, self.paused_until)) * each_second
+        least, most = IN_A_ROW
+        self._chances = min(max(least, min(most, 2 * each_second)), self._chances + earned)
+        self._counted_at = now
+        if self._chances < 1.0 or (self._found and self.rate > self._passed):
+            return False
+        self._chances -= 1.0
+        return True
 
     def throttled(self, now: float) -> None:
         """A submit was refused that was written at the present rate; the rest of its burst is not told."""
@@ -77,6 +93,7 @@ class Slowdown:
         self._passed = max(self._passed, self.rate)
         if self._refused - self._passed <= max(CLOSE * self._refused, 0.05):
             self._found = True
+            self._passed *= 1.0 - 2 * FORGIVEN  # what lasted may have been a little too fast, and was forgiven
             self._hold(now)
         else:
             self._go(max(FLOOR, (self._passed + self._refused) / 2), now, STEP_S)

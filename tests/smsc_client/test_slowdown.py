@@ -88,3 +88,48 @@ def test_congestion_never_stops_a_channel() -> None:
     for tick in range(100):
         slowdown.congested(tick * 2.0)
     assert slowdown.rate == 1.0
+
+
+def chance(every: int, rate: float, seconds: float) -> Slowdown:
+    """One of so many submits is throttled, whatever the rate."""
+    slowdown, now, submits = Slowdown(rate), 0.0, 0
+    while now < seconds:
+        slowdown.update(now)
+        if now >= slowdown.paused_until:
+            submits += 1
+            if submits % every == 0 and not slowdown.forgives(now):
+                slowdown.throttled(now)
+        now += 1.0 / slowdown.rate
+    return slowdown
+
+
+@pytest.mark.parametrize("rate", [20.0, 150.0, 400.0])
+def test_one_throttled_answer_among_a_hundred_slows_nothing_down_for_long(rate: float) -> None:
+    assert chance(100, rate, 120.0).rate >= 0.9 * rate
+
+
+@pytest.mark.parametrize("rate", [20.0, 150.0, 400.0])
+def test_one_among_ten_is_no_chance(rate: float) -> None:
+    assert chance(10, rate, 60.0).rate < 0.7 * rate
+
+
+def test_what_is_throttled_by_chance_after_long_good_work_costs_nothing() -> None:
+    slowdown = Slowdown(100.0, began=50.0)
+    assert not slowdown.forgives(50.0), "at the very start nobody knows"
+    assert [slowdown.forgives(110.0) for _ in range(4)] == [True, True, True, False]
+    assert (slowdown.rate, slowdown.paused_until) == (100.0, -math.inf)
+
+
+def test_an_attempt_to_go_faster_is_told_by_the_first_refusal() -> None:
+    slowdown = Slowdown(100.0)
+    settle(slowdown, 50.0, 0.0, 60.0)
+    while slowdown.rate < 51.0:
+        slowdown.update(slowdown.due)
+    assert not slowdown.forgives(slowdown.due)
+
+
+def test_a_pause_earns_nothing() -> None:
+    slowdown = Slowdown(100.0)
+    assert not slowdown.forgives(0.0)
+    slowdown.throttled(0.0)
+    assert not slowdown.forgives(1.1)

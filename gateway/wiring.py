@@ -21,7 +21,7 @@ from twisted.web.server import Site
 from bridge.channel import WhatsAppChannel
 from bridge.dry_run import DryEvidence, DryHttp, pretending, rehearsing
 from bridge.http import HttpClient
-from bridge.provider import HttpRequest
+from bridge.provider import HttpRequest, HttpResponse
 from bridge.providers import provider_of
 from config.compare import NEXT_START, changes
 from config.effects import without_effect, without_fallback
@@ -295,7 +295,11 @@ class Node(Service):
         return channel
 
     def _webhook_taker(self, name: str) -> Callable[[HttpRequest], Any] | None:
+        """Who takes the webhooks of a channel. One that is still to be made wants them again: after a 404 a provider
+        tells nobody any more."""
         channel = self.delivery.channels.get(name)
+        if channel is None and any(settings.name == name for settings in self._config.bridge):
+            return _not_yet
         return getattr(channel, "receive_webhook", None)
 
     # -- starting and stopping
@@ -620,6 +624,10 @@ def short_ids_of(config: Config) -> dict[str, str]:
     """The accounts whose clients cannot keep our ids, and the form they want: hex or decimal."""
     spoken = {account.system_id: dialect_of(account) for account in config.smpp_server.accounts}
     return {name: dialect.ids for name, dialect in spoken.items() if dialect is not None and dialect.ids}
+
+
+async def _not_yet(_: HttpRequest) -> HttpResponse:
+    return HttpResponse(503)
 
 
 def _channels_of(config: Config) -> dict[str, SmscSettings | BridgeSettings]:

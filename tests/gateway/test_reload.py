@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from twisted.internet.testing import MemoryReactorClock
 
+from bridge.provider import HttpRequest
 from config.compare import BINDS_ANEW, BINDS_END, NEXT_START, changes
 from config.export import exported
 from config.load import load, load_as_written
@@ -341,3 +342,26 @@ def test_a_sender_that_stays_and_the_recovery_of_a_crash_follow_the_file(place: 
     node.read({**before, "country": "PT", "smsc_client": [{**operator, "unanswered": "resend"}]})
     assert node.node.delivery.channels["zap"] is sender and sender.country == "PT"
     assert node.node._resends("one")
+
+
+def test_webhooks_are_wanted_again_until_their_channel_is_there(tmp_path: Path) -> None:
+    """After a 404 the Evolution API tells nobody any more what became of a message."""
+    document: Document = {
+        "smpp_server": {"accounts": []}, "smsc_client": [], "replies": [],
+        "bridge": [{"name": "zap", "provider": "evolution", "url": "http://127.0.0.1:8080", "api_key": "k",
+                    "instance": "main"}],
+        "routes": [{"name": "all", "channels": "zap"}],
+    }  # fmt: skip
+    path = tmp_path / "pombo.yaml"
+    path.write_text(yaml.safe_dump({**document, "store": {"directory": str(tmp_path)}}))
+    node = NodeInMemory(*load_as_written(path, {}), path, MemoryReactorClock())
+    node.operators = {}
+    node._build()
+    taker, request = node._webhook_taker("zap"), HttpRequest("POST", "/webhooks/zap", (), b"{}")
+    assert taker is not None
+    with pytest.raises(StopIteration) as answered:
+        taker(request).send(None)
+    assert answered.value.value.status == 503
+    assert node._webhook_taker("zap2") is None
+    node._furnish(1)
+    assert node._webhook_taker("zap") == node.delivery.channels["zap"].receive_webhook  # type: ignore[attr-defined]

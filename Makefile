@@ -4,13 +4,14 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 READY = .venv/.pombo-ready
 ALONE = tests/end_to_end tests/tools/test_pages.py  # whole gateways and their clocks: nothing else beside them
 
-.PHONY: help demo drill test soak interop lint clean
+.PHONY: help demo drill test soak bench interop lint clean
 
 help:
 	@echo "make demo     the whole path in front of your eyes: gateway, operator, WhatsApp and a billing client"
 	@echo "make drill    two nodes on a store that fails over; one node and the store's master are killed under load"
 	@echo "make test     the test suite"
 	@echo "make soak     kill -9 at random moments under load, for ten minutes: is anything lost or doubled?"
+	@echo "make bench    how fast, against the load tool's own ceiling and the goals; QUICK=1: in under two minutes"
 	@echo "make interop  foreign SMPP software on both sides of the gateway; installs it where it can"
 	@echo "make lint     ruff and mypy"
 	@echo "make clean    remove the environment and everything generated"
@@ -30,6 +31,9 @@ test: $(READY)
 
 soak: $(READY)
 	@.venv/bin/python -m tools.soak
+
+bench: $(READY)
+	@.venv/bin/python -m tools.bench $(if $(QUICK),--quick)
 
 interop: $(READY)
 	@tools/interop.sh

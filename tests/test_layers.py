@@ -92,6 +92,11 @@ MAY: dict[str, set[str]] = {
     "tools.backlog": {
         "twisted", "valkey", "gateway.store", "gateway.messages", "tools",
     },
+    "tools.bench": {"msgspec", "requests", "twisted", "gateway.store.embedded", "tools"},
+    "tools.bench.certificate": {"cryptography"},
+    "tools.bench.scenes_beside": {"gateway.messages", "tools"},
+    "tools.bench.scenes_growing": {"gateway.messages", "tools"},
+    "tools.bench.waiting": {"valkey", "gateway.messages", "gateway.store.embedded", "tools"},
     "tools.model": {"msgspec", "gateway.messages", "gateway.routing", "gateway.store"},
     "tools.soak_audit": {"msgspec", "valkey", "gateway.store", "tools"},
     "tools.run": {"twisted", "config.load", "gateway.logs", "gateway.store.embedded", "gateway.wiring"},

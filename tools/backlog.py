@@ -42,8 +42,10 @@ AT_ONCE = 2000
 LOOK_S = 0.02
 
 
-def waiting(count: int, now: float) -> Iterator[Message]:
-    """Messages in the operator's queue, the oldest first."""
+def waiting(
+    count: int, now: float, channel: str = "operator", priority: Priority = Priority.NORMAL
+) -> Iterator[Message]:
+    """Messages in a channel's queue, the oldest first."""
     ids = Ids(now - AGE_S, 0)
     for n in range(count):
         at = now - AGE_S + n * AGE_S / count
@@ -53,8 +55,8 @@ def waiting(count: int, now: float) -> Iterator[Message]:
             dest_npi=1, msisdn=number, service_type="", esm_class=0, protocol_id=0, priority_flag=0,
             registered_delivery=1, data_coding=0, alphabet="gsm7", user_data=b"Fatura %d" % n, in_payload=False,
             tlvs=(), part=None, segments=1, schedule_at=0.0, expires_at=now + 86400.0, accepted_at=at,
-            route="default", plan=("operator",), priority=Priority.NORMAL,
-            attempts=[Attempt("operator", started_at=at)], rev=1,
+            route="default", plan=(channel,), priority=priority,
+            attempts=[Attempt(channel, started_at=at)], rev=1,
         )  # fmt: skip
 
 
@@ -68,12 +70,15 @@ def pending(count: int, now: float) -> Iterator[Receipt]:
         )
 
 
-def fill(link: Any, messages: int, receipts: int, now: float) -> None:
+def fill(
+    link: Any, messages: int, receipts: int, now: float, *, channel: str = "operator",
+    priority: Priority = Priority.NORMAL,
+) -> None:  # fmt: skip
     """Write the backlog as the scripts would have."""
     pipe = link.pipeline(transaction=False)
-    for n, message in enumerate(waiting(messages, now), start=1):
+    for n, message in enumerate(waiting(messages, now, channel, priority), start=1):
         pipe.set(keys.message(message.id), records.pack(message))
-        pipe.rpush(keys.queue("operator", message.priority), f"{message.id} {len(message.attempts)}")
+        pipe.rpush(keys.queue(channel, message.priority), f"{message.id} {len(message.attempts)}")
         pipe.zadd(keys.DUE, {message.id: message.expires_at})
         if n % AT_ONCE == 0:
             pipe.execute()

@@ -1,0 +1,71 @@
+"""Scenes of what there can be much of: messages that wait, accounts, routes, messages that were."""
+
+from __future__ import annotations
+
+import time
+
+from gateway.messages.message import Priority
+from tools.bench import configurations as made
+from tools.bench.scenes import UNANSWERED, Bench, Scene, counted
+from tools.bench.stage import read
+from tools.bench.table import Figures
+from tools.bench.waiting import leave_waiting
+
+WARM_SHARE = 0.05  # of the messages of the long load, after which its memory is looked at first
+SETTLE_S = 3.0
+
+
+def waiting(bench: Bench, count: int) -> Figures:
+    """The usual load while so many messages wait for an operator that is away."""
+    with bench.stage(
+        made.with_absent_operator,
+        before=lambda stage: leave_waiting(stage.gateway.store_directory, count, "away", Priority.NORMAL),
+    ) as stage:
+        figures = stage.saturate(bench.sizes.count)
+    return counted(figures, stage)
+
+
+def accounts(bench: Bench, count: int) -> Figures:
+    """The usual load from so many accounts at once, a bind each, with as many submits unanswered in all."""
+    names = [f"acc{n}" for n in range(count)]
+    each = bench.sizes.count // count
+    with bench.stage(lambda place: made.with_accounts(place, names)) as stage:
+        before = stage.cpu_s()
+        window = ("--sessions", "1", "--window", str(UNANSWERED // count))
+        esmes = [stage.load(each, "--user", name, *window) for name in names]
+        said = [esme.wait() for esme in esmes]
+        cost = stage.per_message(before, sum(one["ok"] for one in said))
+    return counted({"wrong": sum(read(one)["wrong"] for one in said)} | cost, stage)
+
+
+def routes(bench: Bench, count: int) -> Figures:
+    """The usual load with so many routes, of which the last one matches."""
+    with bench.stage(lambda place: made.with_routes(place, count)) as stage:
+        figures = stage.saturate(bench.sizes.count)
+    return counted(figures, stage)
+
+
+def growth(bench: Bench) -> Figures:
+    """Memory of the gateway over many messages that are forgotten soon."""
+    count = bench.sizes.growth_count
+    warm = int(count * WARM_SHARE)
+    with bench.stage(made.forgetful) as stage:
+        rest, _ = stage.resident_mb()
+        stage.saturate(warm)
+        time.sleep(SETTLE_S)
+        before, _ = stage.resident_mb()
+        figures = stage.saturate(count - warm)
+        time.sleep(SETTLE_S)
+        after, store = stage.resident_mb()
+    memory = {"rest_mb": rest, "warm_mb": before, "after_mb": after, "store_mb": store}
+    return counted(figures | memory, stage)
+
+
+SCENES = (
+    Scene("few", lambda bench: waiting(bench, bench.sizes.few_waiting), most_rounds=3),
+    Scene("many", lambda bench: waiting(bench, bench.sizes.many_waiting), most_rounds=3),
+    Scene("account", lambda bench: accounts(bench, 1)),
+    Scene("accounts", lambda bench: accounts(bench, bench.sizes.accounts)),
+    Scene("routes", lambda bench: routes(bench, bench.sizes.routes)),
+    Scene("growth", growth, most_rounds=1),
+)

@@ -4,7 +4,7 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 READY = .venv/.pombo-ready
 ALONE = tests/end_to_end tests/tools/test_pages.py  # whole gateways and their clocks: nothing else beside them
 
-.PHONY: help demo drill test soak bench interop lint clean
+.PHONY: help demo drill test soak bench microbench interop lint clean
 
 help:
 	@echo "make demo     the whole path in front of your eyes: gateway, operator, WhatsApp and a billing client"
@@ -12,6 +12,7 @@ help:
 	@echo "make test     the test suite"
 	@echo "make soak     kill -9 at random moments under load, for ten minutes: is anything lost or doubled?"
 	@echo "make bench    how fast, against the load tool's own ceiling and the goals; QUICK=1: in under two minutes"
+	@echo "make microbench  what single stages take; ARGS=--benchmark-save=before, then ARGS=--benchmark-compare"
 	@echo "make interop  foreign SMPP software on both sides of the gateway; installs it where it can"
 	@echo "make lint     ruff and mypy"
 	@echo "make clean    remove the environment and everything generated"
@@ -35,6 +36,9 @@ soak: $(READY)
 bench: $(READY)
 	@.venv/bin/python -m tools.bench $(if $(QUICK),--quick)
 
+microbench: $(READY)
+	@.venv/bin/python -m pytest -o addopts= -p no:cacheprovider --benchmark-columns=min,median,iqr,rounds $(ARGS) tests/benchmarks/bench_stages.py
+
 interop: $(READY)
 	@tools/interop.sh
 	@POMBO_INTEROP=1 .venv/bin/python -m pytest -m interop -rs tests/interop
@@ -53,5 +57,5 @@ $(READY): setup.cfg pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf .venv build dist var *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist var *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

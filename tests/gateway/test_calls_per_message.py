@@ -1,0 +1,28 @@
+"""How many functions a message calls on its way, from submit_sm to the acknowledged receipt. Seconds depend on the
+machine and on who else uses it; calls do not, and more of them are what makes the path slower.
+
+A change that needs more may raise a bound, and says in its commit what it is for; one that needs fewer lowers it.
+"""
+
+from __future__ import annotations
+
+from gateway.store.embedded import EmbeddedServer
+from tests.benchmarks.direct_store import DirectStore
+from tests.benchmarks.hot_path import STAGES, HotPath
+
+EACH = 25  # messages of a session, in one read
+MOST_PYTHON, MOST_BUILTIN = 156.0, 253.0
+
+
+def test_a_message_costs_no_more_calls_than_it_did(server: EmbeddedServer) -> None:
+    store = DirectStore(server.socket)
+    store.ask("FLUSHALL", "SYNC")
+    path = HotPath(store)
+    assert path.cycle(EACH) == 4 * EACH  # once, so that what is made only once is made
+    path.counting = True
+    messages = path.cycle(EACH) + path.cycle(EACH)
+    store.close()
+    assert messages == 8 * EACH
+    stages = {stage: (path.counts[stage].python / messages, path.counts[stage].builtin / messages) for stage in STAGES}
+    python, builtin = map(sum, zip(*stages.values(), strict=True))
+    assert python <= MOST_PYTHON and builtin <= MOST_BUILTIN, (python, builtin, stages)

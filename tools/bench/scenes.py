@@ -43,8 +43,8 @@ class Sizes(msgspec.Struct, frozen=True):
 
 FULL = Sizes()
 QUICK = Sizes(
-    rounds=1, count=4_000, steady_s=2.0, long_count=1_500, whatsapp_count=1_000, low_waiting=20_000, urgent_s=3.0,
-    capped_s=4.0, growth_count=10_000, few_waiting=2_000, many_waiting=20_000,
+    rounds=1, count=4_000, steady_s=2.0, long_count=1_500, whatsapp_count=600, low_waiting=20_000, urgent_s=2.0,
+    capped_s=4.0, growth_count=8_000, few_waiting=2_000, many_waiting=20_000,
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from tools.bench.table import Figures
 from tools.bench.waiting import leave_waiting
 
 WARM_SHARE = 0.05  # of the messages of the long load, after which its memory is looked at first
-SETTLE_S = 3.0
+SETTLE_S = 2.0
 
 
 def waiting(bench: Bench, count: int) -> Figures:

@@ -19,7 +19,7 @@ from gateway.messages.message import Attempt, Attempted, Message
 from gateway.messages.states import State
 from gateway.metrics import Metrics
 from gateway.routing.decide import Send, decide
-from gateway.routing.routes import Route, find_route
+from gateway.routing.routes import Route, Routes
 from gateway.smpp.constants import CommandStatus
 from gateway.store import keys, records
 from gateway.store.ledger import Ledger
@@ -96,6 +96,7 @@ class Intake:
         self._text_of, self._is_text, self._revoke = text_of, is_text, revoke
         self.parts_timeout_s, self.max_messages = parts_timeout_s, max_messages
         self.routes: tuple[Route, ...] = ()
+        self._table = Routes(())
         self._plans: dict[str, tuple[tuple[str, ...], bool]] = {}
         self.numbering = Numbering(store)
         self.dedupe: Mapping[str, float] = {}  # account -> seconds, of those that want no text twice
@@ -191,7 +192,7 @@ class Intake:
         directives, came = self.directives, None
         if directives is not None and message.part is None and message.account in directives.accounts:
             came = directives.apply(message)
-        route = find_route(self.routes, message, now, self._text_of)
+        route = self._table.find(message, now, self._text_of)
         if route is None:
             return False
         plan, sms_only = self._plans.get(route.name) or self._plan_of(route)
@@ -224,7 +225,7 @@ class Intake:
 
     def use(self, routes: tuple[Route, ...]) -> None:
         """Route by these from now on; also to be called when channels came or went."""
-        self.routes = routes
+        self.routes, self._table = routes, Routes(routes)
         self._plans.clear()
 
     def _accept(self, turn: _Accepting, repeats: bool = False) -> Turn:

@@ -42,33 +42,76 @@ def parse_hours(text: str) -> tuple[int, int]:
     return start[0] * 60 + start[1], end[0] * 60 + end[1]
 
 
-def find_route(
-    routes: Sequence[Route], message: Message, now: float, text_of: Callable[[Message], str | None]
-) -> Route | None:
-    """The first route that takes this message. text_of is asked once at most, and only where a route looks at it."""
-    text: str | None = None
-    asked = False
-    for route in routes:
-        when = route.when
-        if when is None:
-            return route
-        if when.account and message.account not in when.account:
-            continue
-        if when.to and not message.msisdn.startswith(tuple(prefix.lstrip("+") for prefix in when.to)):
-            continue
-        if when.sources and message.source not in when.sources:
-            continue
-        if when.data_coding and message.data_coding not in when.data_coding:
-            continue
-        if (when.hours or when.days) and not _is_open(when, now):
-            continue
-        if when.text is not None:
-            if not asked:
-                text, asked = text_of(message), True
-            if text is None or when.text.search(text) is None:
+class Routes:
+    """All routes, in their order. Asking costs the same however many there are: of those that name accounts or numbers
+    only the ones that name the message's are looked at."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self._routes = tuple(routes)
+        self._of_account: dict[str, _Fitting] = {}
+
+    def find(self, message: Message, now: float, text_of: Callable[[Message], str | None]) -> Route | None:
+        """The first route that takes this message. text_of is asked once at most, and only where a route wants it."""
+        fitting = self._of_account.get(message.account)
+        if fitting is None:
+            fitting = self._of_account[message.account] = _fitting(self._routes, message.account)
+        text: str | None = None
+        asked = False
+        for route in fitting.for_number(message.msisdn) if fitting.lengths else fitting.any_number:
+            when = route.when
+            if when is None:
+                return route
+            if when.sources and message.source not in when.sources:
                 continue
-        return route
-    return None
+            if when.data_coding and message.data_coding not in when.data_coding:
+                continue
+            if (when.hours or when.days) and not _is_open(when, now):
+                continue
+            if when.text is not None:
+                if not asked:
+                    text, asked = text_of(message), True
+                if text is None or when.text.search(text) is None:
+                    continue
+            return route
+        return None
+
+
+class _Fitting(msgspec.Struct, frozen=True):
+    """The routes that fit one account. prefixed: by prefix, with their places; lengths: of the prefixes."""
+
+    any_number: tuple[Route, ...]
+    places: tuple[int, ...]  # of any_number
+    prefixed: dict[str, list[tuple[int, Route]]]
+    lengths: tuple[int, ...]
+
+    def for_number(self, msisdn: str) -> Sequence[Route]:
+        hits: dict[int, Route] = {}
+        for length in self.lengths:
+            hits.update(self.prefixed.get(msisdn[:length], ()))
+        if not hits:
+            return self.any_number
+        hits.update(zip(self.places, self.any_number, strict=True))
+        return [hits[place] for place in sorted(hits)]
+
+
+def _fitting(routes: Sequence[Route], account: str) -> _Fitting:
+    prefixed: dict[str, list[tuple[int, Route]]] = {}
+    others: list[tuple[int, Route]] = []
+    for place, route in enumerate(routes):
+        when = route.when
+        if when is not None and when.account and account not in when.account:
+            continue
+        if when is None or not when.to:
+            others.append((place, route))
+            continue
+        for prefix in when.to:
+            prefixed.setdefault(prefix.lstrip("+"), []).append((place, route))
+    return _Fitting(
+        tuple(route for _, route in others),
+        tuple(place for place, _ in others),
+        prefixed,
+        tuple(sorted({len(prefix) for prefix in prefixed})),
+    )
 
 
 def _is_open(when: When, now: float) -> bool:

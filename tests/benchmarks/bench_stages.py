@@ -13,7 +13,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from gateway.routing.decide import ChannelFacts, decide
-from gateway.routing.routes import Route, When, find_route
+from gateway.routing.routes import Route, Routes, When
 from gateway.smpp import pdu, receipt_text
 from gateway.smpp.constants import EsmClass, Tag
 from gateway.store.embedded import EmbeddedServer
@@ -62,7 +62,7 @@ def test_decide(benchmark: BenchmarkFixture) -> None:
 def test_find_route(benchmark: BenchmarkFixture, count: int) -> None:
     others = [Route(f"r{n}", ("operator",), when=When(to=(f"44{n:03d}",))) for n in range(count - 1)]
     routes = [*others, Route("last", ("operator",))]
-    found = benchmark(find_route, routes, samples.message(), samples.START, text_of)
+    found = benchmark(Routes(routes).find, samples.message(), samples.START, text_of)
     assert found is routes[-1]
 
 

@@ -7,9 +7,11 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.messages.message import Message
-from gateway.routing.routes import Route, When, find_route, parse_hours
+from gateway.routing.routes import Route, Routes, When, parse_hours
 from tests.gateway.samples import START, message
 
 TAKEN = Route("taken", ("operator",))
@@ -20,7 +22,7 @@ def text_of(one: Message) -> str | None:
 
 
 def takes(when: When, one: Message, now: float = START) -> bool:
-    found = find_route((Route("special", ("zap",), when=when), TAKEN), one, now, text_of)
+    found = Routes((Route("special", ("zap",), when=when), TAKEN)).find(one, now, text_of)
     assert found is not None
     return found.name == "special"
 
@@ -64,17 +66,17 @@ def test_the_first_route_that_matches_wins() -> None:
         Route("c", ("x",)),
         Route("d", ("x",)),
     )
-    found = find_route(routes, message(), START, text_of)
+    found = Routes(routes).find(message(), START, text_of)
     assert found is not None
     assert found.name == "b"
-    other = find_route(routes, message(msisdn="4915112345678"), START, text_of)
+    other = Routes(routes).find(message(msisdn="4915112345678"), START, text_of)
     assert other is not None
     assert other.name == "c"
 
 
 def test_a_message_may_match_no_route() -> None:
-    assert find_route((Route("a", ("x",), when=When(account=("shop",))),), message(), START, text_of) is None
-    assert find_route((), message(), START, text_of) is None
+    assert Routes((Route("a", ("x",), when=When(account=("shop",))),)).find(message(), START, text_of) is None
+    assert Routes(()).find(message(), START, text_of) is None
 
 
 def test_the_text_is_read_once_at_most_and_only_when_a_route_asks_for_it() -> None:
@@ -85,10 +87,10 @@ def test_the_text_is_read_once_at_most_and_only_when_a_route_asks_for_it() -> No
         return "nothing special"
 
     silent = (Route("a", ("x",), when=When(account=("shop",), text=re.compile("x"))), TAKEN)
-    find_route(silent, message(), START, read)
+    Routes(silent).find(message(), START, read)
     assert asked == []
     loud = (Route("a", ("x",), when=When(text=re.compile("A"))), Route("b", ("x",), when=When(text=re.compile("B"))))
-    assert find_route(loud, message(), START, read) is None
+    assert Routes(loud).find(message(), START, read) is None
     assert len(asked) == 1
 
 
@@ -151,3 +153,40 @@ def test_hours_are_minutes_of_the_day(written: str, minutes: tuple[int, int]) ->
 def test_what_is_no_span_of_hours_is_an_error(written: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
         parse_hours(written)
+
+
+PREFIXES = st.lists(st.sampled_from(["5", "55", "+5511", "551198", "44", "5511987654321"]), max_size=3)
+CONDITIONS = st.builds(
+    lambda to, account, source: When(to=tuple(to), account=tuple(account), sources=tuple(source)),
+    PREFIXES,
+    st.lists(st.sampled_from(["billing", "shop"]), max_size=2),
+    st.lists(st.sampled_from(["28940", "1"]), max_size=1),
+)
+
+
+@given(
+    conditions=st.lists(st.none() | CONDITIONS, max_size=12),
+    account=st.sampled_from(["billing", "shop", "other"]),
+    number=st.sampled_from(["5511987654321", "5521", "4411", "5", ""]),
+)
+def test_of_all_that_fit_the_first_one_takes_it(conditions: list[When | None], account: str, number: str) -> None:
+    one = message(account=account, msisdn=number)
+    routes = tuple(Route(f"r{place}", ("x",), when=when) for place, when in enumerate(conditions))
+    alone = (route for route in routes if Routes((route,)).find(one, START, text_of))
+    assert Routes(routes).find(one, START, text_of) is next(alone, None)
+
+
+def test_five_hundred_routes_by_number_are_not_looked_at_one_by_one() -> None:
+    looked: list[str] = []
+
+    class Looking(Route, frozen=True):
+        def __getattribute__(self, name: str) -> object:
+            if name == "when":
+                looked.append(super().__getattribute__("name"))
+            return super().__getattribute__(name)
+
+    routes = Routes([*(Looking(f"r{n}", ("x",), when=When(to=(f"44{n:03d}",))) for n in range(500)), TAKEN])
+    routes.find(message(), START, text_of)
+    looked.clear()
+    assert routes.find(message(), START, text_of) is TAKEN and looked == []
+    assert getattr(routes.find(message(msisdn="4432199"), START, text_of), "name", "") == "r321" and looked == ["r321"]

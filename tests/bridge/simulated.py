@@ -133,7 +133,6 @@ class Simulated:
         settings = settings_of(api, **{"health": {"min_acks": 0}, **(over or {})})
         self.channel = WhatsAppChannel(
             settings,
-            provider=provider_of(settings),
             http=self.wire,
             evidence=FakeStore(),
             results=self.delivery,

@@ -10,7 +10,6 @@ from twisted.internet.task import Clock
 
 from bridge.channel import WhatsAppChannel
 from bridge.provider import HttpRequest, HttpResponse
-from bridge.providers import provider_of
 from gateway.delivery.dispatch import Dispatcher
 from gateway.messages.message import Message, Receipt
 from gateway.messages.outcome import Accepted, Status
@@ -55,7 +54,6 @@ class ProviderHouse(House):
         self.wire = Wire(self.provider, self.clock)
         self.sender = WhatsAppChannel(
             settings,
-            provider=provider_of(settings),
             http=self.wire,
             evidence=FakeStore(),
             results=self.hub,

@@ -24,16 +24,12 @@ from bridge.presence import (
     EvidencePort,
     PresenceMemory,
     bound,
-    closed,
     delivered,
-    failed,
-    unwanted,
     wrote,
 )
 from bridge.provider import Http, HttpRequest, HttpResponse, Keyed, Provider
 from bridge.providers import provider_of
 from bridge.sender import Sender
-from bridge.templates import NO_MARKETING_S, WINDOW_CLOSED
 from bridge.webhooks import Heard, Webhooks
 from gateway.messages import outcome
 from gateway.messages.address import same_person
@@ -244,7 +240,7 @@ class WhatsAppChannel:
 
     def ended(self, sender: Sender, job: Job, result: AttemptResult) -> None:
         """A message left a sender's hands; what it could not take goes to another one, where there is one."""
-        if self.several and not self._stopping and _goes_to_another(result):
+        if self.several and not self._stopping and _goes_to_another(job, result):
             job.tried = (*job.tried, sender.name)
             choice = self._choose(job, self.memory.recall(job.person))
             if choice is not None:
@@ -325,19 +321,23 @@ class WhatsAppChannel:
             sender.hear(heard.read, now, named=heard.named)
 
     def learn(
-        self, msisdn: str, status: Status, no_account: bool, seconds: float, err: str = "", at: float = 0.0
+        self,
+        msisdn: str,
+        status: Status,
+        no_account: bool,
+        seconds: float,
+        err: str = "",
+        at: float = 0.0,
+        sender: str = "",
     ) -> None:
         """A report was matched to a message of ours, `seconds` after its send. err: the provider's code. at: when that
-        happened, 0 for now; a copy that comes days later says nothing of today."""
+        happened, 0 for now; a copy that comes days later says nothing of today. sender: who wrote it, as Accepted has
+        it."""
         person, at = same_person(msisdn), _moment(at, self.clock.seconds())
         if status in (Status.DELIVERED, Status.READ):
             self.memory.learn(person, delivered(at))
         elif status is Status.FAILED:
-            one = self._first
-            if one.official and err in NO_MARKETING_S:
-                self.memory.learn(person, unwanted(err, at))
-            window = one.official and err == WINDOW_CLOSED
-            self.memory.learn(person, one.absence(at) if no_account else closed(at) if window else failed(at))
+            self.senders.get(sender, self._first).failed(person, no_account, err, at)
 
     # --------------------------------------------------------------------------------------------------------- looking
 
@@ -357,11 +357,13 @@ class WhatsAppChannel:
         ]
 
 
-def _goes_to_another(result: AttemptResult) -> bool:
+def _goes_to_another(job: Job, result: AttemptResult) -> bool:
     """Nothing was sent, and that was for this sender's sake."""
     match result:
         case ChannelDown(reason=reason):
             return reason != "timeout"
+        case Refused(reason="unknown"):
+            return job.asked_in_vain
         case Refused(reason="daily_cap") | TryLater(reason="daily_cap"):
             return True
     return False

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FRESH_S = 60.0  # the time a report carries is in whole seconds and of another clock; younger ones came just now
 
+DOUBT_S = 5.0  # between two looks at a sender whose lookups fail
+
 
 class Condition:
     """settled: called whenever `up` may have changed; watched: time has passed, or the provider told its state."""
@@ -66,6 +68,7 @@ class Condition:
             self._keys[ACCOUNT] = settings.business_account
         self.running = False
         self.up = self.quarantined = False
+        self._doubted_at = 0.0
         self.since = clock.seconds()  # it is as it is
 
     @property
@@ -115,6 +118,13 @@ class Condition:
         if self.on_trial:
             self.health.trial_missed()
             self.changed()
+
+    def doubted(self) -> None:
+        """A question had no answer: perhaps the sender is down, and its state tells so before a send does."""
+        now = self._clock.seconds()
+        if self.health.state is State.OPEN and now - self._doubted_at >= DOUBT_S:
+            self._doubted_at = now
+            self._watch.probe()
 
     def ended(self, result: AttemptResult) -> None:
         """A send was answered, or never will be."""

@@ -18,7 +18,8 @@ Count = Callable[..., None]  # of gateway.metrics
 class Job(msgspec.Struct, eq=False):
     """A message in hand: being placed with a sender, or with one.
 
-    written: its request is under way. tried: the senders that could not take it.
+    written: its request is under way. asked_in_vain: whether the person has an account is not known, for the sender's
+    question had no answer. tried: the senders that could not take it.
     """
 
     message: Message
@@ -27,6 +28,7 @@ class Job(msgspec.Struct, eq=False):
     recipient: str
     form: Form | None = None  # official services only
     written: bool = False
+    asked_in_vain: bool = False
     over: bool = False
     tried: tuple[str, ...] = ()
 

@@ -11,10 +11,10 @@ from bridge.job import Count, Job
 from bridge.presence import Evidence
 from bridge.provider import HttpRequest, Official
 from bridge.shapes import shape_of
-from bridge.templates import Form, FreeText, TemplateText
+from bridge.templates import PAIR_S, Form, FreeText, TemplateText
 from gateway.messages.outcome import Accepted, AttemptResult, TryLater
 
-PAIR_S, BURST_S = 6.0, 60.0  # one message to a person in so long; others of a burst got through this short ago
+BURST_S = 60.0  # others of a burst to one person got through this short ago
 
 
 class Phrasing:

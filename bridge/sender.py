@@ -29,13 +29,14 @@ from bridge.presence import (
     PresenceMemory,
     absent,
     closed,
+    failed,
     missed,
     sent,
     unwanted,
     window_open,
 )
 from bridge.provider import Http, HttpResponse, NotWritten, Official, Provider, Unanswered, WebhookRead
-from bridge.templates import NO_MARKETING_S, FreeText, TemplateText
+from bridge.templates import NO_MARKETING_S, PAIR_RATE, PAIR_S, WINDOW_CLOSED, FreeText, TemplateText
 from gateway.messages import outcome
 from gateway.messages.message import Message
 from gateway.messages.outcome import (
@@ -161,7 +162,7 @@ class Sender:
         return waiting / self.condition.pace.rate if waiting >= OVERFULL * self._most_waiting else 0.0
 
     def take(self, job: Job) -> None:
-        job.recipient, job.form, job.written = job.message.msisdn, None, False
+        job.recipient, job.form, job.written, job.asked_in_vain = job.message.msisdn, None, False, False
         self._jobs[id(job)] = job
         self.condition.trial_taken()
         self._around.spawn(self._prepare(job), "looking up a recipient", self.log)
@@ -216,6 +217,10 @@ class Sender:
         if finding.presence is not Presence.UNKNOWN or self._lookup.asks:
             self._around.looked_up(job.message, outcome.Lookup(finding.presence.value, finding.origin, finding.seconds))
         job.recipient = finding.identity or job.message.msisdn
+        asked = finding.presence is Presence.UNKNOWN and finding.origin == "provider"
+        if asked and self._lookup.failing and self._around.several:
+            job.asked_in_vain = True
+            self.condition.doubted()
         if finding.presence is Presence.INACTIVE:
             return self._end(job, NoAccount(finding.origin))
         lost = finding.presence is Presence.UNKNOWN and not self._send_unknown
@@ -336,19 +341,29 @@ class Sender:
 
     # ---------------------------------------------------------------------------------------------- what people show
 
+    def failed(self, person: str, no_account: bool, err: str, at: float) -> None:
+        """A report said that a message of this sender's failed."""
+        official, learn = self._phrasing is not None, self._around.memory.learn
+        if official and err in NO_MARKETING_S:
+            learn(person, unwanted(err, at))
+        if official and err == PAIR_RATE and self._clock.seconds() - at < PAIR_S:
+            self.allowance.close(person, PAIR_S)
+        if no_account:
+            learn(person, self._absence(at))
+        elif official and err == WINDOW_CLOSED:
+            learn(person, closed(at, self._thread))
+        else:
+            learn(person, failed(at))
+
     def _learn(self, job: Job, change: Change) -> None:
         self._around.memory.learn(job.person, change)
-
-    @property
-    def official(self) -> bool:
-        return self._phrasing is not None
 
     @property
     def _thread(self) -> str:
         """Under which name its conversations are kept; "" where the channel has one sender."""
         return self.name if self._around.several else ""
 
-    def absence(self, at: float) -> Change:
+    def _absence(self, at: float) -> Change:
         """A send, or the report of one, said that there is no account."""
         return missed(at) if self._phrasing is not None else absent(at)
 
@@ -358,9 +373,9 @@ class Sender:
             case Accepted(held=False, identity=identity):
                 self._around.aliases.learn(identity or job.recipient, job.message.msisdn)
                 self._learn(job, sent(identity, self._clock.seconds()))
-            case Refused(code=code) if self.official and code in NO_MARKETING_S:
+            case Refused(code=code) if self._phrasing is not None and code in NO_MARKETING_S:
                 self._learn(job, unwanted(code, self._clock.seconds()))
             case NoAccount():
-                self._learn(job, self.absence(self._clock.seconds()))
+                self._learn(job, self._absence(self._clock.seconds()))
             case TryLater(reason="pair_rate", after_s=after_s):
                 self.allowance.close(job.person, after_s)

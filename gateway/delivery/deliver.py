@@ -436,7 +436,9 @@ class Delivery:
         """What a report says about the number and about the sender's health."""
         attempt = next((a for a in message.attempts if a.channel == news.channel), None)
         seconds = max(0.0, self.clock() - attempt.started_at) if attempt else 0.0
-        learn(message.msisdn, news.status, news.no_account, seconds, news.err, news.at)
+        learn(
+            message.msisdn, news.status, news.no_account, seconds, news.err, news.at, attempt.sender if attempt else ""
+        )
 
     @staticmethod
     def _taken(message: Message) -> bool:

@@ -333,7 +333,7 @@ def test_no_other_error_says_that_there_is_no_account(code: int) -> None:
     room.channel.learn(PERSON, Status.FAILED, False, 0.5, str(code))
     room.http.answers[SEND] = room.take
     room.send(message("m2"))
-    room.turn(1.1)  # 131056 closes this person for a second
+    room.turn(6.1)  # 131056 closes this person for so long
     assert isinstance(room.result("m2"), Accepted) and room.channel.up
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 import pytest_twisted
 
+from gateway.messages.address import same_person
 from gateway.store.valkey import Store
 from tests.bridge.simulated import OURS
 from tests.gateway.delivery.provider_house import Row
 from tests.gateway.delivery.senders_house import SendersHouse
 from tests.gateway.delivery.test_provider_faults import ONLY_SMS, ZAP
+from tools.people import person_of
+from tools.scripts import WHATSAPP_WORDS, WhatsAppScript, read_script
 
 APIS = tuple(OURS)
 
@@ -158,6 +161,50 @@ async def test_what_is_used_up_of_one_senders_day_goes_by_the_other_and_then_by_
     rows = [await house.row(one) for one in ids]
     assert (rows.count(ZAP), rows.count(ONLY_SMS)) == (11, 9)
     assert [one["left_today"] for one in house.sender.sender_status()] == [0, 0]
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_one_sender_holds_when_its_day_is_over_goes_by_the_other(store: Store) -> None:
+    house = SendersHouse(store, "evolution", "old", "new", own={"old": {"limits": {"day": 3}}}, throughput="5/s")
+    await house.open()
+    people = numbers(20)
+    for number in people:
+        house.acts(number, "")
+    ids = await house.went(*people)
+    assert [await house.row(one) for one in ids] == [ZAP] * 20
+    assert (len(house.sent_by("old")), len(house.sent_by("new"))) == (3, 17)
+
+
+async def helped_out(store: Store, api: str, words: str) -> tuple[SendersHouse, str]:
+    """A person of sales, to whom support has written once, because the day of sales was over."""
+    house = SendersHouse(store, api, "sales", "support", own={"sales": {"limits": {"day": 1}}})
+    await house.open()
+    [number] = numbers(1)
+    house.acts(number, "")
+    house.at["support"].scripts.set(person_of(number), read_script(words, WHATSAPP_WORDS, WhatsAppScript()))
+    for name in ("support", "sales"):
+        house.spawned(house.at[name].says(number, "oi"), "a text", house.sender.log)
+        await house.flows(2.0)
+    await house.went(number)
+    await house.went(number)
+    assert (len(house.sent_by("sales")), house.who(number)) == (1, {"sales", "support"})
+    return house, number
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_last_word_is_asked_of_the_one_that_helped_out(store: Store) -> None:
+    house, _ = await helped_out(store, "waha", "untold")
+    asked = {name: sum(f"/api/{name}/chats/" in one.url for one in wire.requests) for name, wire in house.wires.items()}
+    assert asked == {"sales": 0, "support": 1}
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_closed_window_is_told_to_the_one_that_helped_out(store: Store) -> None:
+    house, number = await helped_out(store, "cloud_api", "fails_with:131047+times:1")
+    known = house.sender.memory.recall(same_person(number))
+    assert known is not None and known.sender == "sales", "its person is still that of the first"
+    closed = {name: thread.closed_at > 0 for name, thread in known.threads.items()}
+    assert closed == {"sales": False, "support": True}
 
 
 @pytest_twisted.ensureDeferred

@@ -17,15 +17,17 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from bridge.channel import WhatsAppChannel
+from bridge.dry_run import DryEvidence, DryHttp, pretending, rehearsing
 from bridge.faults import Circuits
 from bridge.limits import Tally
 from bridge.limits import pack as packed_tally
 from bridge.presence import Evidence, pack, unpack
 from bridge.provider import HttpOutcome, HttpRequest, HttpResponse, NotWritten, Unanswered
+from bridge.providers import provider_of
 from config.schema import BridgeSettings
 from gateway.messages.address import same_person
 from gateway.messages.message import Message
-from gateway.messages.outcome import Accepted, AttemptResult, ChannelDown, Refused, Status, TryLater, Unwritten
+from gateway.messages.outcome import DRY_RUN, Accepted, AttemptResult, ChannelDown, Refused, Status, TryLater, Unwritten
 from tests.bridge.fakes import PERSON, FakeDelivery, FakeHttp, FakeStore, Spawned, clock, json_answer, message, people
 
 ME, DEAR = same_person(PERSON), "Sua fatura vence amanha"
@@ -508,6 +510,35 @@ def test_statuses_that_name_no_sender_are_those_of_whoever_sent() -> None:
     assert room.up == {"b"}
 
 
+def asked_over_the_web(room: Room, check: Callable[[HttpRequest], HttpOutcome], **lookup: Any) -> None:
+    """The channel `web` with the senders a and e, whose service can be asked who has an account."""
+    room.http.answers = {
+        "/whatsappNumbers/": check,
+        "/connectionState/": json_answer(200, {"instance": {"state": "open"}}),
+        "/sendText/": json_answer(201, {"key": {"id": "3EB0"}, "status": "PENDING"}),
+    }
+    room.channel = room.open("web", "a", "e", provider="evolution", templates=[], lookup=lookup)
+
+
+def test_each_sender_asks_within_its_own_budget_and_day() -> None:
+    room = Room("a", "e")
+
+    def check(request: HttpRequest) -> HttpOutcome:
+        numbers = json.loads(request.body)["numbers"]
+        return json_answer(200, [{"jid": f"{one}@s.whatsapp.net", "exists": True, "number": one} for one in numbers])
+
+    asked_over_the_web(room, check, budget="5/m", day=8)
+    for minute in range(3):
+        crowd = people(60)[20 * minute : 20 * minute + 20]
+        room.send(*(message(f"{minute}-{index}", person) for index, person in enumerate(crowd)))
+        room.turn(61.0)
+    asked = [
+        (request.url[-3:], len(json.loads(request.body)["numbers"])) for request in room.http.to("/whatsappNumbers/")
+    ]
+    assert {one: sum(count for url, count in asked if url == one) for one in ("101", "105")} == {"101": 8, "105": 8}
+    assert sum(isinstance(one, Accepted) for one in room.delivery.results.values()) == 16
+
+
 def test_a_question_without_an_answer_is_asked_of_another_sender() -> None:
     room = Room("a", "e")
     answers: dict[str, HttpOutcome] = {"a": HttpResponse(500)}
@@ -517,14 +548,7 @@ def test_a_question_without_an_answer_is_asked_of_another_sender() -> None:
         found = [{"jid": f"{PERSON}@s.whatsapp.net", "exists": True, "number": PERSON}]
         return answers.get(name, json_answer(200, found))
 
-    room.http.answers = {
-        "/whatsappNumbers/": check,
-        "/connectionState/": json_answer(200, {"instance": {"state": "open"}}),
-        "/sendText/": json_answer(201, {"key": {"id": "3EB0"}, "status": "PENDING"}),
-    }
-    room.channel = room.open(
-        "web", "a", "e", provider="evolution", templates=[], lookup={"budget": "600/m", "when_unknown": "skip"}
-    )
+    asked_over_the_web(room, check, budget="600/m", when_unknown="skip")
     room.store.values[f"web:{ME}"] = pack(Evidence(sender="a"))
     asked = len(room.http.to("/connectionState/"))
     room.send(message())
@@ -534,3 +558,18 @@ def test_a_question_without_an_answer_is_asked_of_another_sender() -> None:
     room.store.values[f"web:{same_person(people(2)[1])}"] = pack(Evidence(sender="a"))
     room.send(message("m2", people(2)[1]))
     assert room.result("m2") == Refused("unknown", rejected=False)
+
+
+def test_a_dry_run_chooses_senders_and_sends_nothing() -> None:
+    room = Room("a", "e")
+    before = len(room.http.requests)
+    room.channel = WhatsAppChannel(
+        rehearsing(room.channel.settings), provider_of=lambda own: pretending(provider_of(own), False),
+        http=DryHttp(None), evidence=DryEvidence(room.store), results=room.delivery, mark=lambda _: None,
+        decode=lambda one: one.user_data.decode(), clock=room.clock, spawn=room.spawned,
+    )  # fmt: skip
+    Deferred.fromCoroutine(room.channel.start())
+    room.writes_to("e")
+    room.send(message())
+    assert room.result() == Accepted("dry-m1", note=DRY_RUN, sender="e")
+    assert len(room.http.requests) == before

@@ -19,20 +19,29 @@ LONGEST_GAP_S = 10.0  # a message that has to wait longer for its person waits o
 
 
 class Allowance:
-    """Sends and lookups a day, and the gap between messages to one person."""
+    """Sends and lookups a day, and the gap between messages to one person, of one sender."""
 
     log = Logger()
 
-    def __init__(self, settings: BridgeSettings, evidence: EvidencePort, clock: Clock) -> None:
+    def __init__(self, settings: BridgeSettings, sender: str, evidence: EvidencePort, clock: Clock) -> None:
         self._channel, self._evidence, self._clock = settings.name, evidence, clock
+        # What a channel's only sender used stands under the channel's name; it is the first one when others join it.
+        self._of = f":{sender}" if settings.of_several else ""
+        first = bool(settings.senders) and settings.senders[0].instance == settings.instance
+        self._was_of = "" if settings.of_several and first else f":{sender}"
         self._sends = Quota(settings.limits.day, settings.limits.warm_up)
         self.lookups = Quota(settings.lookup.day)
-        self._gaps = Gaps(settings.limits.person) if settings.limits.person else None
+        self._gaps = Gaps(settings.limits.person or 0.0)
 
     @property
     def used_up(self) -> bool:
         """May nothing more be sent today?"""
         return self._sends.limited and self._sends.left(self._clock.seconds()) < 1
+
+    @property
+    def left_today(self) -> int | None:
+        """How many more sends today; None: as many as one likes."""
+        return int(self._sends.left(self._clock.seconds())) if self._sends.limited else None
 
     def refusal(self, alone: bool) -> AttemptResult:
         """Of a message that comes too late today: the next channel, and where there is none (alone) the next day."""
@@ -48,29 +57,32 @@ class Allowance:
 
     def wait(self, person: str) -> float | TryLater:
         """Seconds until the next message may go to this person; or that it has to come again then."""
-        if self._gaps is None:
-            return 0.0
         seconds = self._gaps.wait(person, self._clock.seconds(), LONGEST_GAP_S)
         return seconds if seconds <= LONGEST_GAP_S else TryLater(seconds, "pair_rate", counted=False)
 
-    def _tallies(self) -> dict[str, Quota]:
-        every = {f"{self._channel}:#sends": self._sends, f"{self._channel}:#lookups": self.lookups}
+    def close(self, person: str, seconds: float) -> None:
+        """The service takes nothing for this person from this sender for so long."""
+        self._gaps.close(person, self._clock.seconds() + seconds)
+
+    def _tallies(self, of: str) -> dict[str, Quota]:
+        every = {f"{self._channel}:#sends{of}": self._sends, f"{self._channel}:#lookups{of}": self.lookups}
         return {key: quota for key, quota in every.items() if quota.limited}
 
     def keep(self) -> None:
         """Write down what was used."""
-        for key, quota in self._tallies().items():
+        for key, quota in self._tallies(self._of).items():
             self._evidence.write(key, limits.pack(quota.tally), limits.KEPT_S)
 
     async def recall(self) -> None:
         """Read what was used before this process began."""
-        known = self._tallies()
+        known = [*self._tallies(self._of).items(), *self._tallies(self._was_of).items()]
         if not known:
             return
         try:
-            values = await self._evidence.read(list(known))
+            values = await self._evidence.read([key for key, _ in known])
         except Exception:
             self.log.failure("what {channel} used today is not known", channel=self._channel)
             return
-        for quota, value in zip(known.values(), values, strict=True):
-            quota.tally = limits.unpack(value)
+        for (_, quota), value in zip(known, values, strict=True):
+            tally = limits.unpack(value)
+            quota.tally = max(quota.tally, tally, key=lambda one: (one.day, one.used))

@@ -58,7 +58,7 @@ class DryEvidence:
         return await self._evidence.read(people)
 
     def write(self, person: str, value: bytes, ttl_s: float) -> object:
-        return None if person.endswith(":#sends") else self._evidence.write(person, value, ttl_s)
+        return None if ":#sends" in person else self._evidence.write(person, value, ttl_s)
 
 
 class DryProvider:
@@ -86,6 +86,9 @@ class DryProvider:
 
     def read_state(self, response: HttpResponse) -> bool | None:
         return None
+
+    def senders_in(self, request: HttpRequest) -> frozenset[str]:
+        return self._provider.senders_in(request)
 
     def read_webhook(self, request: HttpRequest, now: float) -> WebhookRead | BadProof:
         return self._provider.read_webhook(request, now)

@@ -24,8 +24,10 @@ ERRORS = 5  # 5xx in a row after which a provider counts as unreachable
 FAIR_S = 5.0  # a send younger than this (or a quarter of the window) is not silent yet
 BACKOFF_S = {"unreachable": (1.0, 2.0, 3.0, 5.0)}
 OTHERWISE_S = (2.0, 5.0, 10.0)
-BRIEF = frozenset({"unreachable", "overloaded", "maintenance"})  # seconds: not what an operator calls quarantine
-BY_TRIAL = frozenset({"silent", "blocked", "overloaded", "maintenance"})  # a good state proves nothing: a message must
+# Seconds: not what an operator calls quarantine.
+BRIEF = frozenset({"unreachable", "overloaded", "maintenance", "throttled"})
+# A good state proves nothing: a message must.
+BY_TRIAL = frozenset({"silent", "blocked", "account_blocked", "overloaded", "maintenance", "throttled"})
 
 
 class State(Enum):
@@ -58,7 +60,7 @@ class Health:
         self._errors = 0
         self._since = math.inf  # the window that is judged as a whole began then
         self.state = State.OPEN
-        self.cause = ""  # of the rest: silent | logged_out | unreachable | blocked | overloaded | maintenance
+        self.cause = ""  # of the rest: silent | logged_out | unreachable, or what the service refused it for
         self._refusals = 0  # in a row
         self.probe_at = math.inf  # when the provider is to be asked for its state
         self._probes = 0
@@ -126,6 +128,10 @@ class Health:
             self._trial_key, self._trial_at = key, now
         if self._strangers.pop(key, None) is not None:
             self._answer(key, entry, now)
+
+    def knows(self, key: str) -> bool:
+        """Is this one of its sends?"""
+        return key in self._sends
 
     def answered(self, key: str, now: float) -> None:
         """A status of a message arrived, once or many times, perhaps before its send was answered."""

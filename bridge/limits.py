@@ -58,7 +58,8 @@ class Quota:
 
 
 class Gaps:
-    """No more than one message to one person in so many seconds."""
+    """No more than one message to one person in so many seconds (0: as many as one likes), and none to a person that
+    the service closed for a while."""
 
     def __init__(self, gap: float) -> None:
         self._gap = gap
@@ -74,9 +75,16 @@ class Gaps:
             del self._free_at[first]
         at = max(now, self._free_at.get(person, now))
         if at - now <= most:
-            self._free_at[person] = at + self._gap
-            self._free_at.move_to_end(person)
+            self._free(person, at + self._gap)
         return at - now
+
+    def close(self, person: str, until: float) -> None:
+        """Nothing goes to this person before that moment."""
+        self._free(person, max(until, self._free_at.get(person, until)))
+
+    def _free(self, person: str, at: float) -> None:
+        self._free_at[person] = at
+        self._free_at.move_to_end(person)
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -78,6 +78,7 @@ class Lookup:
         self._call_s = 0.0  # what a call took lately
         self._turn: Timer | None = None
         self.calls_allowed = True  # False while the provider is known to be down
+        self.failing = False  # the last call told nothing of anybody
 
     async def find(self, msisdn: str, priority: int = NORMAL) -> Finding:
         """Active, inactive or unknown, within the deadline. priority: 0 is the most urgent."""
@@ -177,6 +178,7 @@ class Lookup:
             self.log.failure("a lookup broke")
         self._calls -= 1
         self._call_s += (self._clock.seconds() - began - self._call_s) / 4
+        self.failing = all(answers.get(number) is None for number in numbers)
         for question in batch:
             self._answer(question, answers.get(question.msisdn))
         self._start_calls()

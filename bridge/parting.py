@@ -11,7 +11,7 @@ from collections.abc import Callable
 from twisted.logger import Logger
 
 from bridge.clock import Clock, Spawn
-from bridge.presence import PresenceMemory
+from bridge.presence import Evidence, PresenceMemory
 from bridge.provider import Http, HttpResponse, NotWritten, Provider, Telling, Withdrawing
 from gateway.messages.address import same_person
 from gateway.messages.message import Message
@@ -23,16 +23,26 @@ ARRIVED = frozenset({Status.DELIVERED, Status.READ})
 
 
 class LastWords:
-    """The last words of one channel. asks, withdraws: which of the two it can do."""
+    """The last words of one channel. asks, withdraws: which of the two it can do.
+
+    holder: through which sender a text went; None where that one cannot be asked now."""
 
     log = Logger()
 
     def __init__(
-        self, provider: Provider, http: Http, memory: PresenceMemory, *, clock: Clock, spawn: Spawn, withdraws: bool
+        self,
+        provider: Provider,
+        http: Http,
+        memory: PresenceMemory,
+        *,
+        clock: Clock,
+        spawn: Spawn,
+        withdraws: bool,
+        holder: Callable[[Message, Evidence], Provider | None] | None = None,
     ) -> None:
-        self._telling = provider if isinstance(provider, Telling) else None
-        self._withdrawing = provider if withdraws and isinstance(provider, Withdrawing) else None
-        self.asks, self.withdraws = self._telling is not None, self._withdrawing is not None
+        self.asks = isinstance(provider, Telling)
+        self.withdraws = withdraws and isinstance(provider, Withdrawing)
+        self._holder = holder or (lambda *_: provider)
         self._http, self._memory, self._clock, self._spawn = http, memory, clock, spawn
         self._calls = 0
 
@@ -55,17 +65,18 @@ class LastWords:
 
     async def _word(self, message: Message) -> LastWord:
         until, remote_id = self._clock.seconds() + PATIENCE_S, message.attempts[-1].remote_id
-        recipient = (await self._memory.load(same_person(message.msisdn))).identity or message.msisdn
-        if self._telling is not None:
-            answer = await self._http.send(self._telling.message_request(recipient, remote_id), PATIENCE_S)
-            status = self._telling.read_message(answer) if isinstance(answer, HttpResponse) else None
+        known = await self._memory.load(same_person(message.msisdn))
+        recipient, provider = known.identity or message.msisdn, self._holder(message, known)
+        if self.asks and isinstance(provider, Telling):
+            answer = await self._http.send(provider.message_request(recipient, remote_id), PATIENCE_S)
+            status = provider.read_message(answer) if isinstance(answer, HttpResponse) else None
             if status in ARRIVED or (status is Status.SENT and message.success == "sent"):
                 return LastWord(status)
         left = until - self._clock.seconds()
-        if self._withdrawing is None or left <= 0:
+        if not self.withdraws or not isinstance(provider, Withdrawing) or left <= 0:
             return LastWord()
-        answer = await self._http.send(self._withdrawing.withdraw_request(recipient, remote_id), left)
+        answer = await self._http.send(provider.withdraw_request(recipient, remote_id), left)
         if isinstance(answer, NotWritten):
             return LastWord()
-        deleted = self._withdrawing.read_withdrawn(answer) if isinstance(answer, HttpResponse) else None
+        deleted = provider.read_withdrawn(answer) if isinstance(answer, HttpResponse) else None
         return LastWord(copy=Copy.UNCLEAR if deleted is None else Copy.DELETED if deleted else Copy.KEPT)

@@ -30,6 +30,13 @@ class Presence(Enum):
     UNKNOWN = "unknown"
 
 
+class Thread(msgspec.Struct, array_like=True, frozen=True):
+    """What passed between a person and one sender."""
+
+    inbound_at: float = 0.0
+    closed_at: float = 0.0
+
+
 class Evidence(msgspec.Struct, array_like=True, frozen=True):
     """What is known of one person. Moments in seconds since the epoch, 0: never.
 
@@ -47,6 +54,8 @@ class Evidence(msgspec.Struct, array_like=True, frozen=True):
     closed_at: float = 0.0  # the official service said that the window is closed
     missed_at: float = 0.0  # a send failed for want of an account, at a service that cannot be asked
     no_marketing_until: float = 0.0  # the official service takes none for this person
+    sender: str = ""  # which of the channel's senders writes to this person; "" when none has yet
+    threads: dict[str, Thread] = {}  # by sender, of those the person wrote to
 
 
 Change = Callable[[Evidence], Evidence]
@@ -108,14 +117,26 @@ def failed(at: float) -> Change:
     return lambda known: msgspec.structs.replace(known, failed_at=max(known.failed_at, at))
 
 
-def wrote(at: float) -> Change:
-    """The person wrote at that moment; webhooks come again and late."""
-    return lambda known: msgspec.structs.replace(known, inbound_at=max(known.inbound_at, at))
+def wrote(at: float, sender: str = "") -> Change:
+    """The person wrote to this sender at that moment; webhooks come again and late. Who was written to last is who
+    writes to the person from now on."""
+
+    def change(known: Evidence) -> Evidence:
+        latest = at >= known.inbound_at
+        known = msgspec.structs.replace(known, inbound_at=max(known.inbound_at, at))
+        if not sender:
+            return known
+        thread = known.threads.get(sender, Thread())
+        threads = {name: one for name, one in known.threads.items() if _within(one.inbound_at, at, WINDOW_S)}
+        threads[sender] = msgspec.structs.replace(thread, inbound_at=max(thread.inbound_at, at))
+        return msgspec.structs.replace(known, sender=sender if latest else known.sender, threads=threads)
+
+    return change
 
 
-def closed(at: float) -> Change:
-    """The official service refused a free text: until the person writes again."""
-    return lambda known: msgspec.structs.replace(known, closed_at=max(known.closed_at, at))
+def bound(sender: str) -> Change:
+    """From now on this sender writes to the person."""
+    return lambda known: msgspec.structs.replace(known, sender=sender)
 
 
 def unwanted(code: str, at: float) -> Change:
@@ -124,10 +145,23 @@ def unwanted(code: str, at: float) -> Change:
     return lambda known: msgspec.structs.replace(known, no_marketing_until=max(known.no_marketing_until, until))
 
 
-def window_open(evidence: Evidence, now: float) -> bool:
-    """May any text go to this person? Within 24 h of their last one, less a few minutes."""
-    at = evidence.inbound_at
-    return at > evidence.closed_at and _within(at, now, WINDOW_S - EARLY_S)
+def closed(at: float, sender: str = "") -> Change:
+    """The official service refused a free text: until the person writes again, to this sender or ("") to any."""
+
+    def change(known: Evidence) -> Evidence:
+        names = [sender] if sender else list(known.threads)
+        threads = {name: known.threads.get(name, Thread()) for name in names}
+        shut = {name: msgspec.structs.replace(one, closed_at=max(one.closed_at, at)) for name, one in threads.items()}
+        closed_at = known.closed_at if sender else max(known.closed_at, at)
+        return msgspec.structs.replace(known, closed_at=closed_at, threads={**known.threads, **shut})
+
+    return change
+
+
+def window_open(evidence: Evidence, now: float, sender: str = "") -> bool:
+    """May this sender write any text to this person? Within 24 h of the last one written to it, less a few minutes."""
+    one: Evidence | Thread = evidence.threads.get(sender, Thread()) if evidence.threads else evidence
+    return one.inbound_at > one.closed_at and _within(one.inbound_at, now, WINDOW_S - EARLY_S)
 
 
 class EvidencePort(Protocol):
@@ -139,7 +173,7 @@ class EvidencePort(Protocol):
 
 
 class PresenceMemory:
-    """The evidence of many people about one sender: the last REMEMBERED in memory, all of them in the store.
+    """The evidence of many people about one channel: the last REMEMBERED in memory, all of them in the store.
 
     Reads of one loop turn go to the store together. A store that cannot be read means "nothing known" for now, and
     nothing is written over what it may hold.
@@ -158,7 +192,7 @@ class PresenceMemory:
         channel: str = "",
         remembered: int = REMEMBERED,
     ) -> None:
-        """channel: whose evidence it is: what one sender knows of a person (their window, say) another cannot use."""
+        """channel: whose evidence it is: what one channel knows of a person another cannot use."""
         self._prefix = f"{channel}:" if channel else ""
         self._port, self._clock, self._spawn = port, clock, spawn
         self.active_for, self.inactive_for = active_for, inactive_for

@@ -171,6 +171,9 @@ class Provider(Protocol):
     def read_state(self, response: HttpResponse) -> bool | None:
         """True connected, False not (logged out, unknown instance, wrong key), None when the answer does not say."""
 
+    def senders_in(self, request: HttpRequest) -> frozenset[str]:
+        """The instances (sessions, phone number ids) that a webhook names, proven or not; empty where it names none."""
+
     def read_webhook(self, request: HttpRequest, now: float) -> WebhookRead | BadProof:
         """Verify, then read. now: seconds since the epoch."""
 
@@ -187,6 +190,14 @@ class Official(Provider, Protocol):
 
     def alarm(self, result: AttemptResult) -> str:
         """What somebody has to look at after such a result; "" when nobody has."""
+
+
+def named_in(request: HttpRequest, key: str) -> frozenset[str]:
+    """The texts under this key of a webhook's body, which is one envelope or a list of them."""
+    body = request.json()
+    envelopes = body if isinstance(body, list) else [body]
+    found = (envelope.get(key) for envelope in envelopes if isinstance(envelope, dict))
+    return frozenset(name for name in found if isinstance(name, str))
 
 
 @runtime_checkable

@@ -17,6 +17,7 @@ from gateway.messages.directive import rendered
 WINDOW_S = 24 * 3600.0  # after a person wrote to us any text may go to them
 EARLY_S = 300.0  # our clock and Meta's need not agree
 WINDOW_CLOSED = "131047"  # the service's code for a free text outside of the window
+PAIR_RATE, PAIR_S = "131056", 6.0  # its code for too many messages from one sender to one person: one in so long
 NO_MARKETING_S = {"131049": 24 * 3600.0, "131050": 400 * 86_400.0}  # after these codes: held back; the person said stop
 MOST_FREE = 4096  # characters of a free text
 MOST_RENDERED = 1024  # characters of a template's body with its parameters, and of a Direct Send

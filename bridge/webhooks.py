@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
 
 from bridge.aliases import Aliases
@@ -25,6 +25,33 @@ class Keeper(Protocol):
     def inbound(self, channel: str, texts: Sequence[Inbound], done: Done) -> None: ...
 
 
+class Heard(msgspec.Struct, frozen=True):
+    """What a webhook says, and of which senders (by instance). named: the body names them; else it may be any."""
+
+    senders: tuple[str, ...]
+    read: WebhookRead
+    named: bool = True
+
+
+def read_all(request: HttpRequest, now: float, providers: Mapping[str, Provider]) -> list[Heard] | BadProof:
+    """Read a webhook as the senders it names, each by its own proof; one that names none of ours is read as the first
+    whose proof it bears. providers: by instance."""
+    if len(providers) == 1:
+        [(instance, only)] = providers.items()
+        read = only.read_webhook(request, now)
+        return read if isinstance(read, BadProof) else [Heard((instance,), read)]
+    named: frozenset[str] = frozenset().union(*(one.senders_in(request) for one in providers.values()))
+    ours = {instance: one for instance, one in providers.items() if instance in named}
+    reads = [(instance, one.read_webhook(request, now)) for instance, one in (ours or providers).items()]
+    proven = [(instance, read) for instance, read in reads if not isinstance(read, BadProof)]
+    if not proven:
+        return next(read for _, read in reads if isinstance(read, BadProof))
+    if ours:
+        return [Heard((instance,), read) for instance, read in proven]
+    welcome = (read for _, read in proven if read.answer is None or read.answer.status == 200)
+    return [Heard(tuple(providers), next(welcome, proven[0][1]), named=False)]
+
+
 class Webhooks:
     """The webhooks of one channel. heard: told what each says, whether or not it could be kept."""
 
@@ -33,26 +60,31 @@ class Webhooks:
     def __init__(
         self,
         channel: str,
-        provider: Provider,
+        providers: Mapping[str, Provider],
         http: Http,
         keeper: Keeper,
         *,
         clock: Clock,
         timeout: float,
-        heard: Callable[[WebhookRead, float], None],
+        heard: Callable[[Heard, float], None],
         aliases: Aliases,
     ) -> None:
         self._aliases = aliases
-        self._channel, self._provider, self._http, self._keeper = channel, provider, http, keeper
+        self._channel, self._providers, self._http, self._keeper = channel, providers, http, keeper
         self._clock, self._timeout, self._heard = clock, timeout, heard
 
     async def take(self, request: HttpRequest) -> HttpResponse:
         """200 once everything in it is kept, 503 when it must come again, 401 for a bad proof."""
         now = self._clock.seconds()
-        read = self._provider.read_webhook(request, now)
-        if isinstance(read, BadProof):
-            self.log.warn("webhook of {channel} refused: {reason}", channel=self._channel, reason=read.reason)
+        found = read_all(request, now, self._providers)
+        if isinstance(found, BadProof):
+            self.log.warn("webhook of {channel} refused: {reason}", channel=self._channel, reason=found.reason)
             return HttpResponse(401)
+        answers = await gatherResults([Deferred.fromCoroutine(self._take(heard, now)) for heard in found])
+        return max(answers, key=lambda answer: answer.status)
+
+    async def _take(self, heard: Heard, now: float) -> HttpResponse:
+        read = heard.read
         for identity, msisdn in read.aliases:
             self._aliases.learn(identity, msisdn)
         revealed = await self._reveal(read.hidden)
@@ -65,7 +97,7 @@ class Webhooks:
             self.log.warn(
                 "{n} texts on {channel} are from people who hide their number", n=read.nameless, channel=self._channel
             )
-        self._heard(read, now)
+        self._heard(msgspec.structs.replace(heard, read=read), now)
         if not all([await one for one in kept]) or revealed is None:
             return HttpResponse(503)
         return read.answer or HttpResponse(200)

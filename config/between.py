@@ -15,7 +15,7 @@ from typing import Any
 from config import certificates, endpoints, quirks, units
 from config.document import Document, Path, dotted
 from config.fields import shown
-from config.schema import of_360dialog
+from config.schema import of_360dialog, sender_name
 
 
 def between(document: Document) -> None:
@@ -102,8 +102,12 @@ def _channels(document: Document, values: Any) -> set[str] | None:
     for path, channel in _items(values, "bridge"):
         unread |= _unread(document, (*path, "name"), channel.get("name"))
         _unique(document, seen, (*path, "name"), channel.get("name"), "channel")
-        if channel.get("provider") == "cloud_api":
-            _cloud_api(document, path, channel)
+        for sender_path, sender in _senders(document, path, channel):
+            if not _given(document, sender_path, sender, "api_key"):
+                what = "is missing; write api_key: ${NAME} or ${file:/path}"
+                document.error((*sender_path, "api_key"), what, document.key_line(sender_path))
+            if channel.get("provider") == "cloud_api":
+                _cloud_api(document, sender_path, sender)
         for template_path, template in _items({"templates": channel.get("templates")}, "templates"):
             _template(document, (*path, *template_path), template)
     return None if unread else set(seen)
@@ -119,6 +123,36 @@ def _reconnect(document: Document, path: Path, reconnect: Any) -> None:
         return
     if initial > longest:
         document.error((*path, "reconnect"), "initial is longer than max; let max be the longer one")
+
+
+def _senders(document: Document, path: Path, channel: dict[str, Any]) -> list[tuple[Path, dict[str, Any]]]:
+    """Each sender of a channel with what it takes over from it; the channel itself where it is its own sender."""
+    listed = list(_items({"senders": channel.get("senders")}, "senders"))
+    one = _given(document, path, channel, "instance")
+    if one and channel.get("senders") is not None:
+        what = "is given beside senders; write it as one of them, or remove senders"
+        document.error((*path, "instance"), what, document.key_line((*path, "instance")))
+    elif not one and channel.get("senders") in (None, []):
+        what = "is missing; write the instance, session or phone_number_id, or several of them under senders"
+        document.error((*path, "instance"), what, document.key_line(path))
+    instances: dict[str, Path] = {}
+    names: dict[str, Path] = {}
+    for sender_path, sender in listed:
+        place, instance, name = (*path, *sender_path), sender.get("instance"), sender.get("name")
+        _unique(document, instances, (*place, "instance"), instance, "sender of this channel")
+        if isinstance(name, str) and len(re.sub(r"\D", "", name)) >= 8:
+            what = "may be a telephone number, and stands in logs and metrics; write another, such as sales"
+            document.error((*place, "name"), what)
+        if isinstance(instance, str) and name is None:
+            name = sender_name(instance)
+            if name in names:
+                what = f"is called {name}, as another sender of this channel; give it a name:"
+                document.error((*place, "instance"), what)
+                continue
+        _unique(document, names, (*place, "name"), name, "sender of this channel")
+    spoilt = [str(where[-1]) for where in document.spoilt if where[:-1] == path]
+    inherited = {**channel, **dict.fromkeys(spoilt, "")}
+    return [((*path, *at), {**inherited, **sender}) for at, sender in listed] or [(path, channel)]
 
 
 def _cloud_api(document: Document, path: Path, channel: dict[str, Any]) -> None:

@@ -14,7 +14,15 @@ from pydantic import SecretStr
 
 from config.fields import Substituted
 from config.running import Loaded, Written, listeners
-from config.schema import Config, HttpSettings, Settings, SmppServerSettings, SmscSettings
+from config.schema import (
+    BridgeSettings,
+    Config,
+    HttpSettings,
+    Settings,
+    SmppServerSettings,
+    SmscSettings,
+    sender_name,
+)
 
 AT_ONCE, NEXT_START = "at once", "with the next start"
 BINDS_STAY, BINDS_END = "at once; its binds stay", "its binds end"
@@ -22,6 +30,7 @@ BINDS_ANEW = "its binds are made anew"
 NEW_CONNECTIONS = "for new connections"
 STARTS_ANEW = "the channel starts anew; what it holds waits"
 LONGEST = 60
+SENDERS = "senders"  # of a channel: told one by one
 
 
 class Change(Struct, frozen=True):
@@ -102,6 +111,22 @@ def _channels(
                 effect = BINDS_ANEW if anew else BINDS_STAY
             for what in _fields(one, other, written, now_written):
                 yield Change(place, what, effect)
+            if isinstance(one, BridgeSettings) and isinstance(other, BridgeSettings):
+                yield from _senders(place, one, other, written, now_written)
+
+
+def _senders(place: str, old: BridgeSettings, new: BridgeSettings, was: Written, will: Written) -> Iterator[Change]:
+    pairs = _pairs(old.senders, new.senders, was.get("senders"), will.get("senders"), "instance")
+    for instance, one, other, written, now_written in pairs:
+        sender = f"{place}: sender {(one or other).name or sender_name(instance)}"
+        if other is None or one is None:
+            yield Change(sender, "is gone" if other is None else "is new", STARTS_ANEW)
+        else:
+            for what in _fields(one, other, written, now_written):
+                yield Change(sender, what, STARTS_ANEW)
+    kept = [[one.instance for one in some] for some in (old.senders, new.senders)]
+    if [one for one in kept[0] if one in kept[1]] != [one for one in kept[1] if one in kept[0]]:
+        yield Change(place, "its senders are in another order", STARTS_ANEW)
 
 
 def _routes(old: Config, new: Config, was: Written, will: Written) -> Iterator[Change]:
@@ -137,7 +162,7 @@ def _fields(old: Settings, new: Settings, was: Any, will: Any, prefix: str = "")
     texts = _mapping(was), _mapping(will)
     for attribute, field in type(old).model_fields.items():
         one, other = getattr(old, attribute), getattr(new, attribute)
-        if one == other:
+        if one == other or attribute == SENDERS:
             continue
         key = field.alias or attribute
         if isinstance(one, Settings) and isinstance(other, Settings):

@@ -62,6 +62,11 @@ BRIDGE: tuple[Row, ...] = (
     ),
     Row("app_secret", _of_360dialog("app_secret"), "360dialog signs nothing; its webhooks have webhook_secret"),
     Row("verify_token", _of_360dialog("verify_token"), "360dialog does not ask"),
+    Row(
+        "business_account",
+        lambda bridge: bridge.provider not in ("cloud_api", "evolution") and bool(bridge.business_account),
+        "it applies to services that know Meta's errors: cloud_api, and evolution over it",
+    ),
     Row("lookup.enabled", _lookup_on_cloud_api("enabled"), "cloud_api cannot be asked"),
     Row("lookup.deadline", _lookup_on_cloud_api("deadline"), "cloud_api cannot be asked"),
     Row("lookup.budget", _lookup_on_cloud_api("budget"), "cloud_api cannot be asked"),
@@ -104,3 +109,6 @@ def _places(config: Config) -> Iterator[tuple[str, Settings, tuple[Row, ...]]]:
         yield f"smsc_client[{index}].", smsc, SMSC
     for index, bridge in enumerate(config.bridge):
         yield f"bridge[{index}].", bridge, BRIDGE
+        for place, (sender, own) in enumerate(zip(bridge.senders, bridge.apart().values(), strict=False)):
+            rows = tuple(row for row in BRIDGE if row.key in sender.model_fields_set)
+            yield f"bridge[{index}].senders[{place}].", own, rows

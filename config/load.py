@@ -91,7 +91,6 @@ _EXAMPLES = {
     "connect": "write an endpoint such as tcp:10.0.0.5:2775",
     "provider": "write evolution, waha, wppconnect or cloud_api",
     "url": "write the address of the provider, such as http://127.0.0.1:8080",
-    "api_key": "write api_key: ${NAME} or ${file:/path}",
     "instance": "write the instance, session or phone_number_id",
     "channels": "list at least one channel by name",
     "account": "write the system_id of an account",

@@ -12,7 +12,7 @@ import socket
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from config import quirks
 from config.fields import (
@@ -210,17 +210,41 @@ def of_360dialog(url: str) -> bool:
     return bool(re.match(r"https?://(?:[\w.-]+\.)?360dialog\.io(?::\d+)?(?:/|$)", url, re.IGNORECASE))
 
 
+class SenderSettings(Settings):
+    """One of several senders of a channel. What is None is as the channel has it; name None: see `sender_name`."""
+
+    instance: Text
+    name: Name | None = None
+    url: HttpUrl | None = Field(default=None, repr=False)
+    api_key: Secret | None = None
+    app_secret: Secret | None = None
+    webhook_secret: Secret | None = None
+    verify_token: Secret | None = None
+    business_account: Text | None = None
+    throughput: Rate | None = None
+    limits: LimitSettings | None = None
+
+
+def sender_name(instance: str) -> str:
+    """What a sender is called where nobody named it: its instance; the last four digits of what may be a number."""
+    digits = re.sub(r"\D", "", instance)
+    return f"…{digits[-4:]}" if len(digits) >= 8 else instance
+
+
 class BridgeSettings(Settings):
-    """A channel to WhatsApp. `instance` is the session, or the phone_number_id of cloud_api."""
+    """A channel to WhatsApp. `instance` is the session, or the phone_number_id of cloud_api. Exactly one of instance
+    and senders is given."""
 
     name: Name
     provider: Literal["evolution", "waha", "wppconnect", "cloud_api"]
     url: HttpUrl = Field(repr=False)  # without a slash at its end
-    api_key: Secret
-    instance: Text
+    api_key: Secret = SecretStr("")  # may be missing where every sender has its own
+    instance: Text = ""
+    senders: tuple[SenderSettings, ...] = ()
     app_secret: Secret | None = None
     webhook_secret: Secret | None = None
     verify_token: Secret | None = None
+    business_account: Text | None = None  # of Meta; senders of one are closed together when Meta closes it
     direct_send: Flag = False
     throughput: Rate = 20.0
     timeout: Duration = 10.0
@@ -235,6 +259,20 @@ class BridgeSettings(Settings):
     def resold(self) -> bool:
         """cloud_api through 360dialog: another key in the header, no phone number id in paths, unsigned webhooks."""
         return self.provider == "cloud_api" and of_360dialog(self.url)
+
+    @property
+    def of_several(self) -> bool:
+        return len(self.senders) > 1
+
+    def apart(self) -> dict[str, BridgeSettings]:
+        """Each sender by its name: the channel's settings with what is the sender's own in place."""
+        if not self.senders:
+            return {sender_name(self.instance): self}
+        named = {one.name or sender_name(one.instance): one for one in self.senders}
+        return {
+            name: self.model_copy(update={k: v for k, v in one if k != "name" and v is not None})
+            for name, one in named.items()
+        }
 
     @model_validator(mode="before")
     @classmethod

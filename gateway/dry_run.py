@@ -28,7 +28,7 @@ class Rehearsed:
     def __init__(self, results: Results, call_later: Callable[..., Any], clock: Callable[[], float]) -> None:
         self._results, self._call_later, self._clock = results, call_later, clock
         self.inbound, self.looked_up = results.inbound, results.looked_up
-        self.capacity_changed = results.capacity_changed
+        self.noted, self.capacity_changed = results.noted, results.capacity_changed
 
     def attempted(self, channel: str, results: Sequence[tuple[Message, AttemptResult]]) -> None:
         self._results.attempted(channel, results)

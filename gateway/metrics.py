@@ -33,6 +33,11 @@ COUNTERS = {
     "pombo_throttled": ("answers of a channel that asked us to slow down", ("channel",)),
     "pombo_unmatched": ("texts that no template of a channel stands for", ("channel",)),
     "pombo_unknown_errors": ("error codes of a provider that are in no table of ours", ("channel",)),
+    "pombo_sender_sent": ("messages that one of a channel's senders took", ("channel", "sender")),
+    "pombo_sender_moves": (
+        "messages that went from one of a channel's senders to another",
+        ("channel", "from_sender", "to_sender", "reason"),
+    ),
     "pombo_auth_failures": ("refused binds", ("reason",)),
     "pombo_background_failures": ("errors in work that nobody awaited", ()),
 }
@@ -49,6 +54,7 @@ GAUGES = {
     "pombo_receipts_pending": ("receipts and replies an account has not acknowledged", ("account",)),
     "pombo_inflight": ("messages in a channel's hands", ("channel",)),
     "pombo_channel_up": ("1 while the channel can send", ("channel",)),
+    "pombo_sender_up": ("1 while the sender can send", ("channel", "sender")),
     "pombo_channel_quarantined": ("1 while a WhatsApp channel is put aside", ("channel",)),
     "pombo_unfinished": ("messages without an outcome yet", ()),
     "pombo_unfinished_limit": ("as many may be; store.max_messages", ()),

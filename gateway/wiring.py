@@ -20,6 +20,7 @@ from twisted.web.server import Site
 
 from bridge.channel import WhatsAppChannel
 from bridge.dry_run import DryEvidence, DryHttp, pretending, rehearsing
+from bridge.faults import Circuits
 from bridge.http import HttpClient
 from bridge.provider import HttpRequest, HttpResponse
 from bridge.providers import provider_of
@@ -67,7 +68,7 @@ from gateway.store.room import Room
 from gateway.store.unmatched import Unmatched
 from gateway.store.valkey import Keep, Store, StoreAway
 from gateway.store.wirelog import WireLog
-from gateway.web.admin import NodeAdmin
+from gateway.web.admin import NodeAdmin, senders_of
 from gateway.web.pages import Pages
 from smsc_client.channel import SmscChannel
 from smsc_client.dry_run import DrySmscChannel
@@ -95,6 +96,7 @@ class Hub:
     reported: Callable[..., None]
     inbound: Callable[..., None]
     looked_up: Callable[..., None]
+    noted: Callable[..., None]
     capacity_changed: Callable[[str], None]
 
 
@@ -160,6 +162,7 @@ class Node(Service):
         self.replies.rules = replies_of(config)
         hub = self.hub
         hub.attempted, hub.looked_up = self.delivery.attempted, self.delivery.looked_up
+        hub.noted = self.delivery.noted
         hub.capacity_changed = self.delivery.capacity_changed
         hub.reported, hub.inbound = self.reports.reported, self.replies.inbound
         self.bound = Bound(reactor)
@@ -174,6 +177,7 @@ class Node(Service):
         self._outbind = Outbind(self.server, reactor, self._waiting_for_a_bind, random.random, connector(reactor))
         self._http = HttpClient(reactor)
         self._evidence = Evidence(self.store, later)
+        self._circuits = Circuits()
         self._unmatched = Unmatched(self.store, reactor.callLater)
         self.intake.use(routes_of(config))
         self._pages = Pages(
@@ -262,10 +266,10 @@ class Node(Service):
         if settings.provider == "evolution":  # its licence asks that administrators are told
             log.info("bridge {name}: uses the Evolution API", name=settings.name)
         return WhatsAppChannel(
-            settings, provider=provider_of(settings), http=self._http, evidence=self._evidence, results=self.hub,
+            settings, http=self._http, evidence=self._evidence, results=self.hub,
             mark=self._wirelog.marks_of(settings.name), decode=text_of, clock=self._reactor,
-            spawn=self.background.spawn, country=self._config.country, count=self.metrics.count,
-            unmatched=self._unmatched.note,
+            spawn=self.background.spawn, count=self.metrics.count, unmatched=self._unmatched.note,
+            circuits=self._circuits,
         )  # fmt: skip
 
     def _make_dry_channel(self, settings: SmscSettings | BridgeSettings) -> Channel:
@@ -276,10 +280,10 @@ class Node(Service):
             return DrySmscChannel(settings, results=results, clock=reactor, later=reactor.callLater)
         lookups = self._dry_run == "lookups"
         channel: Any = WhatsAppChannel(
-            rehearsing(settings), provider=pretending(provider_of(settings), lookups),
+            rehearsing(settings), provider_of=lambda own: pretending(provider_of(own), lookups),
             http=DryHttp(self._http if lookups else None), evidence=DryEvidence(self._evidence), results=results,
             mark=lambda _: None, decode=text_of, clock=reactor, spawn=self.background.spawn,
-            country=self._config.country, count=self.metrics.count, unmatched=self._unmatched.note,
+            count=self.metrics.count, unmatched=self._unmatched.note,
         )  # fmt: skip
         channel.learn = None  # that it was delivered proves nothing here
         return channel
@@ -499,9 +503,6 @@ class Node(Service):
             if before.get(name) != after.get(name):
                 changed.append(name)
                 self._spawn(self._exchange(name), f"reload of channel {name}")
-        for channel in self.delivery.channels.values():
-            if isinstance(channel, WhatsAppChannel):
-                channel.country = new.country
         if old.routes != new.routes:
             changed.append("routes")
         if old.replies != new.replies:
@@ -565,6 +566,8 @@ class Node(Service):
             gauges.append(("pombo_binds", ("client", name), float(channel.binds)))
             gauges.append(("pombo_channel_up", (name,), float(bool(channel.up))))
             gauges.append(("pombo_inflight", (name,), float(channel.inflight)))
+            for sender in senders_of(channel):
+                gauges.append(("pombo_sender_up", (name, sender["name"]), float(sender["up"])))
             if channel.kind == "whatsapp":
                 aside = bool(getattr(channel, "quarantined", False))
                 gauges.append(("pombo_channel_quarantined", (name,), float(aside)))

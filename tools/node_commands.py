@@ -106,7 +106,32 @@ def status_lines(found: dict[str, Any], terminal: Terminal, now: float) -> list[
             )
         )
     lines += table(("CHANNEL", "KIND", "STATE", "BINDS", "QUEUE", "OLDEST", "IN FLIGHT"), rows, frozenset({3, 4, 5, 6}))
-    return lines
+    senders = [
+        (str(channel["name"]), sender)
+        for channel in found["channels"]
+        for sender in channel.get("senders", ())
+        if len(channel["senders"]) > 1
+    ]
+    return [*lines, "", *_sender_lines(senders, terminal, now)] if senders else lines
+
+
+def _sender_lines(senders: Sequence[tuple[str, Mapping[str, Any]]], terminal: Terminal, now: float) -> list[str]:
+    """Those of channels that have several. For: how long it has been up, or not."""
+    rows = []
+    for channel, one in senders:
+        colour = "green" if one["up"] else "yellow" if one["quarantined"] else "red"
+        left = one["left_today"]
+        rows.append(
+            (
+                str(one["name"]),
+                channel,
+                terminal.paint(str(one["state"]), colour),
+                age(now - epoch(one["since"])),
+                str(one["inflight"]),
+                "" if left is None else str(left),
+            )
+        )
+    return table(("SENDER", "CHANNEL", "STATE", "FOR", "IN FLIGHT", "LEFT TODAY"), rows, frozenset({3, 4, 5}))
 
 
 def _alike(binds: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, float]]:

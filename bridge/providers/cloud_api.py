@@ -187,6 +187,11 @@ class CloudApi(msgspec.Struct, frozen=True):
 
     # ------------------------------------------------------------------------------------------------------- webhooks
 
+    def senders_in(self, request: HttpRequest) -> frozenset[str]:
+        found = (value.get("metadata") for _, value in _changes(request.json()))
+        names = (one.get("phone_number_id") for one in found if isinstance(one, dict))
+        return frozenset(name for name in names if isinstance(name, str))
+
     def read_webhook(self, request: HttpRequest, now: float) -> WebhookRead | BadProof:
         """Everything in all entries and changes; those of other senders of the same account are passed over."""
         if request.method in ("GET", "HEAD"):

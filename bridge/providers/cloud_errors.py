@@ -19,7 +19,7 @@ from gateway.messages.outcome import AttemptResult, ChannelDown, NoAccount, Refu
 #   unknown_code   in no row: over for this message, and counted by this reason
 #   later, throttled, pair_rate, unknown_error, bad_request   the same again after a while
 #   the others close the sender: unauthorized, logged_out and unknown_instance until its state is good again, blocked
-#   until one message got through, overloaded and maintenance for seconds
+#   and account_blocked until one message got through, overloaded and maintenance for seconds (see bridge.faults)
 TABLE: dict[str, dict[int, str]] = {
     "no_account": {
         130403: "we blocked this user",
@@ -99,11 +99,13 @@ TABLE: dict[str, dict[int, str]] = {
     "logged_out": {131045: "the sender is not registered", 133010: "the sender is not registered"},
     "unknown_instance": {33: "the phone number id does not exist"},
     "blocked": {
+        131037: "the display name is not approved",
+        131048: "the sender is restricted for spam",
+    },
+    "account_blocked": {
         368: "the account is restricted for breaking a policy",
         131031: "the account is locked",
-        131037: "the display name is not approved",
         131042: "there is a problem with the payment",
-        131048: "the sender is restricted for spam",
         131064: "limit for templates of a wrong category",
     },
 }
@@ -130,7 +132,8 @@ MEANS: dict[str, tuple[str, str]] = {
     "unauthorized": ("CD", "account"),
     "logged_out": ("CD", "sender"),
     "unknown_instance": ("CD", "sender"),
-    "blocked": ("CD", "account"),
+    "blocked": ("CD", "sender"),
+    "account_blocked": ("CD", "account"),
 }
 
 PAIR_S, UNKNOWN_S = 1.0, 2.0  # first pauses; each next one is four times as long
@@ -138,7 +141,7 @@ MOST_PAUSE_S = 256.0
 # Somebody must act: logged the first time.
 ALARMING = frozenset(
     {"template", "template_paused", "direct_send_off", "configuration", "unknown_code", "unauthorized", "logged_out",
-     "unknown_instance", "blocked"}
+     "unknown_instance", "blocked", "account_blocked"}
 )  # fmt: skip
 
 _FOLLOWS = {code: follows for follows, codes in TABLE.items() for code in codes}
@@ -172,7 +175,10 @@ def result_of(code: int, details: str) -> AttemptResult:
             return TryLater(PAIR_S, follows, text)
         case "unknown_error" | "bad_request":
             return TryLater(UNKNOWN_S, follows, text)
-        case "overloaded" | "maintenance" | "unauthorized" | "logged_out" | "unknown_instance" | "blocked":
+        case (
+            "overloaded" | "maintenance" | "unauthorized" | "logged_out" | "unknown_instance" | "blocked"
+            | "account_blocked"
+        ):  # fmt: skip
             return ChannelDown(follows, text)
     return Refused(follows, text, rejected=False)
 

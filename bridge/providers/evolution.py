@@ -25,6 +25,7 @@ from bridge.provider import (
     HttpResponse,
     WebhookRead,
     last_segment,
+    named_in,
     retry_after,
 )
 from bridge.providers import cloud_errors
@@ -175,6 +176,9 @@ class Evolution(msgspec.Struct, frozen=True):
         return None
 
     # ------------------------------------------------------------------------------------------------------- webhooks
+
+    def senders_in(self, request: HttpRequest) -> frozenset[str]:
+        return named_in(request, "instance")
 
     def read_webhook(self, request: HttpRequest, now: float) -> WebhookRead | BadProof:
         """One envelope, or a list of them. Those of other instances (a global webhook) are passed over."""

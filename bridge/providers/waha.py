@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from bridge.provider import Account, BadProof, Headers, Hidden, HttpRequest, HttpResponse, WebhookRead
+from bridge.provider import Account, BadProof, Headers, Hidden, HttpRequest, HttpResponse, WebhookRead, named_in
 from bridge.providers.baileys import digits_of, text_in
 from bridge.providers.whatsapp_web import from_us, identity_of, jid_of, message_key, moment, refusal, status_of
 from gateway.messages.outcome import Accepted, AttemptResult, ChannelDown, Inbound, Report, Status, Uncertain
@@ -148,6 +148,9 @@ class Waha(msgspec.Struct, frozen=True):
         return "" if response.status == 404 else None
 
     # ------------------------------------------------------------------------------------------------------- webhooks
+
+    def senders_in(self, request: HttpRequest) -> frozenset[str]:
+        return named_in(request, "session")
 
     def read_webhook(self, request: HttpRequest, now: float) -> WebhookRead | BadProof:
         """One envelope, or a list of them. Those of other sessions (a global webhook) are passed over."""

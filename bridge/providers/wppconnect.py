@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from bridge.provider import Account, BadProof, Headers, Hidden, HttpRequest, HttpResponse, WebhookRead
+from bridge.provider import Account, BadProof, Headers, Hidden, HttpRequest, HttpResponse, WebhookRead, named_in
 from bridge.providers.baileys import digits_of
 from bridge.providers.whatsapp_web import from_us, identity_of, jid_of, message_key, moment, refusal, status_of
 from gateway.messages.outcome import Accepted, AttemptResult, ChannelDown, Inbound, Report, Status, Uncertain
@@ -162,6 +162,9 @@ class Wppconnect(msgspec.Struct, frozen=True):
         return digits_of(jid_of(body.get("phoneNumber")))
 
     # ------------------------------------------------------------------------------------------------------- webhooks
+
+    def senders_in(self, request: HttpRequest) -> frozenset[str]:
+        return named_in(request, "session")
 
     def read_webhook(self, request: HttpRequest, now: float) -> WebhookRead | BadProof:
         """One event with the library's own object spread out beside it. Those of other sessions are passed over."""

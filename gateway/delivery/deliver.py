@@ -436,7 +436,9 @@ class Delivery:
         """What a report says about the number and about the sender's health."""
         attempt = next((a for a in message.attempts if a.channel == news.channel), None)
         seconds = max(0.0, self.clock() - attempt.started_at) if attempt else 0.0
-        learn(message.msisdn, news.status, news.no_account, seconds, news.err, news.at)
+        learn(
+            message.msisdn, news.status, news.no_account, seconds, news.err, news.at, attempt.sender if attempt else ""
+        )
 
     @staticmethod
     def _taken(message: Message) -> bool:
@@ -469,8 +471,11 @@ class Delivery:
     def looked_up(self, message: Message, channel: str, lookup: Lookup) -> None:
         """A lookup is a step of the message; it is written with what follows from it."""
         self.metrics.lookup(channel, lookup.result, lookup.origin, lookup.seconds)
-        step = (self.clock(), "lookup", channel, f"{lookup.result} ({lookup.origin})")
-        self._noted.setdefault(message.id, []).append(step)
+        self.noted(message, channel, "lookup", f"{lookup.result} ({lookup.origin})")
+
+    def noted(self, message: Message, channel: str, event: str, detail: str) -> None:
+        """Written with what follows from it."""
+        self._noted.setdefault(message.id, []).append((self.clock(), event, channel, detail))
 
     def capacity_changed(self, channel: str) -> None:
         dispatcher = self.dispatchers.get(channel)

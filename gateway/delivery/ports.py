@@ -30,6 +30,9 @@ class Results(Protocol):
     def looked_up(self, message: Message, channel: str, lookup: Lookup) -> None:
         """A lookup before a send ended (or was answered from memory); becomes an event of the message."""
 
+    def noted(self, message: Message, channel: str, event: str, detail: str) -> None:
+        """A step that the channel took by itself before the attempt ended; becomes an event of the message."""
+
     def capacity_changed(self, channel: str) -> None:
         """The channel's `capacity()` may have grown: bound, answered, rate refilled, quarantine over."""
 

@@ -57,6 +57,7 @@ class Attempt(msgspec.Struct, array_like=True, gc=False):
     # Of a text that left as several: the ids that were reported delivered. Of one whose copy is being deleted: what was
     # reported of it since.
     heard: tuple[str, ...] = ()
+    sender: str = ""  # WhatsApp: which of the channel's senders wrote it; "" where there is only one
 
 
 class Part(msgspec.Struct, array_like=True, frozen=True, gc=False):

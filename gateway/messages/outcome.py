@@ -23,6 +23,7 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     held: bool = False  # taken and not on its way yet: perhaps no word of it will ever come
     lives_s: float = 0.0  # after so long it is given up in silence; 0: not known
     note: str = ""  # for the trace
+    sender: str = ""  # WhatsApp: which of the channel's senders has it; "" where there is only one
 
 
 class NoAccount(msgspec.Struct, frozen=True, gc=False):
@@ -62,6 +63,7 @@ class Uncertain(msgspec.Struct, frozen=True, gc=False):
     """Written, not answered: it may have arrived and is never written to this channel again."""
 
     reason: str
+    sender: str = ""  # as in Accepted
 
 
 class Unwritten(msgspec.Struct, frozen=True, gc=False):

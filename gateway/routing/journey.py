@@ -48,11 +48,13 @@ def resolve(message: Message, result: AttemptResult, now: float, alone: bool) ->
             attempt.state, attempt.remote_id, attempt.reason = Attempted.SENT, result.remote_id, ""
             attempt.due_at = now + result.lives_s if result.lives_s else 0.0
             message.state = State.ENROUTE
-            return [("sent", channel, result.note)]
-        case Uncertain(reason=reason):
-            attempt.state, attempt.reason = Attempted.UNCERTAIN, reason
+            attempt.sender = result.sender
+            by = f"by {result.sender}" if result.sender else ""
+            return [("sent", channel, ", ".join(word for word in (by, result.note) if word))]
+        case Uncertain(reason=reason, sender=sender):
+            attempt.state, attempt.reason, attempt.sender = Attempted.UNCERTAIN, reason, sender
             message.state = State.ENROUTE
-            return [("sent", channel, f"unanswered: {reason}")]
+            return [("sent", channel, f"by {sender}, unanswered: {reason}" if sender else f"unanswered: {reason}")]
         case NoAccount(origin=origin, code=code):
             _fail(attempt, "no_account", code, State.UNDELIVERABLE)
             return [("failed", channel, f"no_account ({origin})")]

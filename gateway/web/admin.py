@@ -73,6 +73,7 @@ class NodeAdmin:
                     "oldest_seconds": round(max(0.0, now - at), 1) if (at := seen.oldest_at.get(name, 0.0)) else 0,
                     "inflight": channel.inflight,
                     "quarantined": bool(getattr(channel, "quarantined", False)),
+                    **({"senders": senders_of(channel)} if channel.kind == "whatsapp" else {}),
                 }
                 for name, channel in self._channels.items()
             ],
@@ -205,6 +206,12 @@ class NodeAdmin:
         except ValueError:
             raise Refusal(422, "validity: a duration such as 30m") from None
         return min(given, longest)
+
+
+def senders_of(channel: Channel) -> list[dict[str, Any]]:
+    """The senders of a WhatsApp channel, as it tells of them; of others there are none."""
+    told: Callable[[], list[dict[str, Any]]] = getattr(channel, "sender_status", list)
+    return told()
 
 
 def _drafted(channel: str, shape: str, count: int) -> dict[str, Any]:

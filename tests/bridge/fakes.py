@@ -96,6 +96,7 @@ class FakeDelivery:
         self.reports: list[Report] = []
         self.texts: list[Inbound] = []
         self.lookups: list[tuple[str, Lookup]] = []
+        self.steps: list[tuple[str, str, str]] = []
         self.changes = 0
         self.keeps: bool | None = True
 
@@ -114,6 +115,9 @@ class FakeDelivery:
 
     def looked_up(self, message: Message, channel: str, lookup: Lookup) -> None:
         self.lookups.append((message.id, lookup))
+
+    def noted(self, message: Message, channel: str, event: str, detail: str) -> None:
+        self.steps.append((message.id, event, detail))
 
     def capacity_changed(self, channel: str) -> None:
         self.changes += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -46,7 +46,9 @@ WITHOUT_LOOKUP = ("cloud_api", "360dialog")
 
 def settings_of(api: str, **over: Any) -> BridgeSettings:
     """The configuration of a channel `zap` over this API."""
-    values = {"name": "zap", "api_key": KEY, "instance": "main", "throughput": "200/s", "timeout": "3s"}
+    values = {"name": "zap", "api_key": KEY, "throughput": "200/s", "timeout": "3s"}
+    if "senders" not in over:
+        values["instance"] = "main"
     return BridgeSettings.model_validate({**values, "lookup": {"budget": "6000/m"}, **OURS[api], **over})
 
 
@@ -78,6 +80,16 @@ def simulator_of(
 
 def response_of(reply: Reply) -> HttpResponse:
     return HttpResponse(reply.status, msgspec.json.encode(reply.body))
+
+
+class Wires:
+    """bridge.provider.Http to several simulators, each under a host of its own."""
+
+    def __init__(self, wires: Mapping[str, Wire]) -> None:
+        self._wires = wires
+
+    async def send(self, request: HttpRequest, timeout: float) -> HttpOutcome:
+        return await self._wires[urlsplit(request.url).netloc].send(request, timeout)
 
 
 class Wire:
@@ -133,7 +145,6 @@ class Simulated:
         settings = settings_of(api, **{"health": {"min_acks": 0}, **(over or {})})
         self.channel = WhatsAppChannel(
             settings,
-            provider=provider_of(settings),
             http=self.wire,
             evidence=FakeStore(),
             results=self.delivery,

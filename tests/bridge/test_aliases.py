@@ -13,7 +13,6 @@ from twisted.internet.defer import Deferred
 from bridge.aliases import Aliases
 from bridge.channel import WhatsAppChannel
 from bridge.provider import HttpOutcome, HttpRequest, HttpResponse, Unanswered
-from bridge.providers import provider_of
 from tests.bridge.fakes import PERSON, FakeDelivery, FakeHttp, FakeStore, Spawned, clock, json_answer, message
 from tests.bridge.simulated import SECRET, settings_of
 
@@ -32,7 +31,7 @@ class Room:
         self.http.answers = {"": json_answer(404, {})}
         settings = settings_of(api, webhook_secret=None)
         self.channel = WhatsAppChannel(
-            settings, provider=provider_of(settings), http=self.http, evidence=self.store, results=self.delivery,
+            settings, http=self.http, evidence=self.store, results=self.delivery,
             mark=lambda _: None, decode=lambda one: one.user_data.decode(), clock=self.clock, spawn=self.spawned,
         )  # fmt: skip
         self.spawned(self.channel.start(), "starting", self.channel.log)

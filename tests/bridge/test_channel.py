@@ -12,10 +12,10 @@ from msgspec import structs
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from bridge.channel import MOST_IN_HAND, WhatsAppChannel
+from bridge.channel import WhatsAppChannel
 from bridge.presence import Evidence, pack, unpack
 from bridge.provider import HttpOutcome, HttpRequest, HttpResponse, NotWritten, Unanswered
-from bridge.providers import provider_of
+from bridge.sender import MOST_IN_HAND
 from config.schema import BridgeSettings
 from gateway.messages.message import Attempt, Message
 from gateway.messages.outcome import (
@@ -74,7 +74,6 @@ class Room:
         configured = settings(**over)
         self.channel = WhatsAppChannel(
             configured,
-            provider=provider_of(configured),
             http=self.http,
             evidence=self.store,
             results=self.delivery,
@@ -82,7 +81,6 @@ class Room:
             decode=self.decode,
             clock=self.clock,
             spawn=self.spawned,
-            country="BR",
         )
         Deferred.fromCoroutine(self.channel.start())
         self.turn()
@@ -333,11 +331,11 @@ def test_throttling_slows_down_and_the_rate_comes_back() -> None:
     room.http.answers[SEND] = HttpResponse(429)
     room.burst(10)
     room.turn(0.2)
-    assert room.channel._pacer.rate == 50.0
+    assert room.channel.senders["main"].condition.pace.rate == 50.0
     room.http.answers[SEND] = room.take
     for _ in range(10):
         room.turn(1.0)
-    assert room.channel._pacer.rate == 100.0
+    assert room.channel.senders["main"].condition.pace.rate == 100.0
 
 
 # ------------------------------------------------------------------------------------------------------------ webhooks
@@ -527,7 +525,7 @@ def test_a_provider_that_is_away_at_the_start_is_found_out_before_any_message() 
         fresh = Room.__new__(Room)
         fresh.__dict__ |= room.__dict__
         fresh.channel = WhatsAppChannel(
-            settings(), provider=provider_of(settings()), http=room.http, evidence=room.store, results=room.delivery,
+            settings(), http=room.http, evidence=room.store, results=room.delivery,
             mark=room.marks.append, decode=room.decode, clock=room.clock, spawn=room.spawned,
         )  # fmt: skip
         Deferred.fromCoroutine(fresh.channel.start())

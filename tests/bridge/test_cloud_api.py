@@ -273,7 +273,8 @@ MEANT: dict[AttemptResult, tuple[int, ...]] = {
     ChannelDown("unauthorized"): (0, 3, 10, 190, 200, 299, 131005),
     ChannelDown("logged_out"): (131045, 133010),
     ChannelDown("unknown_instance"): (33,),
-    ChannelDown("blocked"): (368, 131031, 131037, 131042, 131048, 131064),
+    ChannelDown("blocked"): (131037, 131048),
+    ChannelDown("account_blocked"): (368, 131031, 131042, 131064),
 }
 ROWS = [(code, meant) for meant, codes in MEANT.items() for code in codes]
 
@@ -379,7 +380,7 @@ def test_somebody_is_called_where_somebody_can_help() -> None:
     assert {0, 190, 100, 132000, 132015, 131042, 131045, 139200, 33, 999999} <= calls
     assert not calls & {131026, 131047, 131049, 130429, 131056, 131000, 2, 131057}
     assert "no table" in cloud.alarm(Refused("unknown_code", "999999"))
-    assert "payment" in cloud.alarm(ChannelDown("blocked", "131042"))
+    assert "payment" in cloud.alarm(ChannelDown("account_blocked", "131042"))
     assert cloud.alarm(Accepted("x")) == ""
 
 
@@ -586,7 +587,7 @@ def test_news_of_the_account_are_a_reason_to_ask_for_the_senders_state(field: st
 
 def test_an_error_of_the_whole_sender_comes_without_a_message() -> None:
     read = hook(errors=[{"code": 131031, "title": "locked"}, {"code": 131049}, {"title": "no code"}, 7])
-    assert read.failures == (ChannelDown("blocked", "131031"), Refused("refused", "131049", rejected=False))
+    assert read.failures == (ChannelDown("account_blocked", "131031"), Refused("refused", "131049", rejected=False))
     assert not read.reports
 
 

@@ -250,7 +250,7 @@ TAKEN = {
         ),
         pytest.param(
             json_answer(201, {"error": {"code": 131031, "message": None}}),
-            ChannelDown("blocked", "131031"),
+            ChannelDown("account_blocked", "131031"),
             id="Meta: account locked",
         ),
         pytest.param(

@@ -12,7 +12,6 @@ from twisted.internet.defer import Deferred
 
 from bridge.channel import WhatsAppChannel
 from bridge.provider import HttpOutcome, HttpRequest, HttpResponse, NotWritten, Unanswered
-from bridge.providers import provider_of
 from config.schema import BridgeSettings
 from gateway.messages.outcome import Accepted, NoAccount, Refused, Status
 from tests.bridge.fakes import (
@@ -54,7 +53,6 @@ class Room:
         )
         self.channel = WhatsAppChannel(
             settings,
-            provider=provider_of(settings),
             http=self.http,
             evidence=self.store,
             results=self.delivery,

@@ -76,8 +76,8 @@ def test_a_channel_runs_over_it(blocks: list[types.ModuleType]) -> None:
     provider = blocks[0].Correio.of(settings)
     assert "k3y" not in repr(provider)
     channel = WhatsAppChannel(
-        settings, provider=provider, http=http, evidence=FakeStore(), results=delivery, mark=lambda _: None,
-        decode=lambda one: one.user_data.decode(), clock=time, spawn=spawned,
+        settings, provider_of=lambda _: provider, http=http, evidence=FakeStore(), results=delivery,
+        mark=lambda _: None, decode=lambda one: one.user_data.decode(), clock=time, spawn=spawned,
     )  # fmt: skip
     spawned(channel.start(), "starting", channel.log)
     time.pump([0.05] * 5)

@@ -16,7 +16,6 @@ from twisted.logger import LogLevel, capturedLogs, formatEvent
 from bridge.channel import WhatsAppChannel
 from bridge.presence import Evidence, pack, unpack
 from bridge.provider import HttpOutcome, HttpRequest, HttpResponse, Unanswered
-from bridge.providers import provider_of
 from config.schema import BridgeSettings
 from gateway.messages.message import Attempt, Message
 from gateway.messages.outcome import (
@@ -76,7 +75,6 @@ class Room:
         configured = settings(**over)
         self.channel = WhatsAppChannel(
             configured,
-            provider=provider_of(configured),
             http=self.http,
             evidence=self.store,
             results=self.delivery,
@@ -335,6 +333,7 @@ def test_no_other_error_says_that_there_is_no_account(code: int) -> None:
     room.channel.learn(PERSON, Status.FAILED, False, 0.5, str(code))
     room.http.answers[SEND] = room.take
     room.send(message("m2"))
+    room.turn(6.1)  # 131056 closes this person for so long
     assert isinstance(room.result("m2"), Accepted) and room.channel.up
 
 
@@ -401,7 +400,7 @@ def test_the_throughput_of_the_service_slows_the_sender_down() -> None:
     room = Room(throughput="100/s")
     room.http.answers[SEND] = error(130429, 429)
     room.send(message())
-    assert room.channel._pacer.rate == 50.0 and room.channel.up
+    assert room.channel.senders["1065"].condition.pace.rate == 50.0 and room.channel.up
 
 
 @pytest.mark.parametrize(
@@ -411,7 +410,7 @@ def test_the_throughput_of_the_service_slows_the_sender_down() -> None:
         (131045, "logged_out", True, 300.0),
         (33, "unknown_instance", True, 300.0),
         (131048, "blocked", True, 300.0),
-        (131042, "blocked", True, 300.0),
+        (131042, "account_blocked", True, 300.0),
         (131016, "overloaded", False, 5.0),
         (131057, "maintenance", False, 60.0),
     ],

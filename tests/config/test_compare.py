@@ -20,6 +20,11 @@ smsc_client:
 bridge:
   - {name: zap, provider: evolution, url: "http://127.0.0.1:8080", api_key: zap-secret, instance: main,
      lookup: {budget: 60/m}}
+  - name: many
+    provider: waha
+    url: http://127.0.0.1:3000
+    api_key: many-secret
+    senders: [{instance: sales, api_key: sales-secret}, {instance: "5511987654321", throughput: 5/s}]
 routes:
   - {name: otp, when: {text: codigo}, channels: [zap, operator], fallback_after: 30s}
   - {name: default, channels: [zap, operator], fallback_after: 10m}
@@ -53,6 +58,16 @@ def differences(tmp_path: Path, before: str, after: str) -> list[str]:
         ("op-secret", "new-secret", ["smsc_client operator: password differs (its binds are made anew)"]),
         ("60/m", "90/m", ["bridge zap: lookup.budget 60/m -> 90/m (the channel starts anew; what it holds waits)"]),
         (":8080", ":8081", ["bridge zap: url differs (the channel starts anew; what it holds waits)"]),
+        ("5/s}", "9/s}",
+         ["bridge many: sender …4321: throughput 5/s -> 9/s (the channel starts anew; what it holds waits)"]),
+        ("sales-secret", "new-secret",
+         ["bridge many: sender sales: api_key differs (the channel starts anew; what it holds waits)"]),
+        ("{instance: sales, api_key: sales-secret}", "{instance: other, api_key: other-secret}",
+         ["bridge many: sender sales: is gone (the channel starts anew; what it holds waits)",
+          "bridge many: sender other: is new (the channel starts anew; what it holds waits)"]),
+        ('[{instance: sales, api_key: sales-secret}, {instance: "5511987654321", throughput: 5/s}]',
+         '[{instance: "5511987654321", throughput: 5/s}, {instance: sales, api_key: sales-secret}]',
+         ["bridge many: its senders are in another order (the channel starts anew; what it holds waits)"]),
         ("10m", "5m", ["routes default: fallback_after 10m -> 5m (at once, for new messages)"]),
         ("codigo", "token", ["routes otp: when.text codigo -> token (at once, for new messages)"]),
         ("node: gw1", "node: gw2", ["node: gw1 -> gw2 (with the next start)"]),
@@ -65,7 +80,7 @@ def test_each_difference_is_told_with_what_it_costs(
     assert before in BASE
     found = differences(tmp_path, BASE, BASE.replace(before, after))
     assert found == expected
-    assert "secret" not in "".join(found)
+    assert "secret" not in "".join(found) and "5511987654321" not in "".join(found)
 
 
 def test_what_is_new_is_told(tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ ENVIRON = {
     "ZAP_WEBHOOK_SECRET": "hook-s3cret",
     "META_APP_SECRET": "app-s3cret",
     "META_VERIFY_TOKEN": "verify-s3cret",
+    "D360_KEY": "d360-s3cret",
+    "D360_WEBHOOK_SECRET": "d360-hook-s3cret",
     "POMBO_ADMIN_TOKEN": "admin-s3cret",
 }
 

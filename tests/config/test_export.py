@@ -16,10 +16,13 @@ def test_an_exported_configuration_is_the_same_one_and_has_no_secret(tmp_path: P
     (tmp_path / "a.yaml").write_text(text)
     config, written = load_as_written(tmp_path / "a.yaml", ENVIRON)
     told, names = exported(written)
-    assert names == ["SMPP_SERVER_ACCOUNTS_BILLING_PASSWORD", "SMSC_CLIENT_OPERATOR_PASSWORD"]
+    assert names == [
+        "SMPP_SERVER_ACCOUNTS_BILLING_PASSWORD", "SMSC_CLIENT_OPERATOR_PASSWORD", "BRIDGE_MANY_API_KEY",
+        "BRIDGE_MANY_SENDERS_1_API_KEY",
+    ]  # fmt: skip
     assert "secret" not in told and "from-a-file" not in told and "${CRM}" in told
     (tmp_path / "b.yaml").write_text(told)
-    secrets = dict(zip(names, ("first-secret", "op-secret"), strict=True))
+    secrets = dict(zip(names, ("first-secret", "op-secret", "many-secret", "sales-secret"), strict=True))
     assert load_as_written(tmp_path / "b.yaml", {**ENVIRON, **secrets})[0] == config
 
 

@@ -70,9 +70,7 @@ class MemoryChannel:
         self._results.reported(self.name, [Report(self.name, remote_id, status, state, **fields)], told.append)
         return told
 
-    def learn(
-        self, msisdn: str, status: Status, no_account: bool, seconds: float, err: str = "", at: float = 0.0
-    ) -> None:
+    def learn(self, msisdn: str, status: Status, no_account: bool, *_: Any) -> None:
         self.learned.append((msisdn, status, no_account))
 
     def source_of(self, message: Message) -> str:

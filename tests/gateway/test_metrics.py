@@ -22,6 +22,8 @@ COUNTERS = {
     "pombo_throttled": {"channel"},
     "pombo_unmatched": {"channel"},
     "pombo_unknown_errors": {"channel"},
+    "pombo_sender_sent": {"channel", "sender"},
+    "pombo_sender_moves": {"channel", "from_sender", "to_sender", "reason"},
     "pombo_auth_failures": {"reason"},
 }
 GAUGES = {
@@ -31,6 +33,7 @@ GAUGES = {
     "pombo_receipts_pending": ("account",),
     "pombo_inflight": ("channel",),
     "pombo_channel_up": ("channel",),
+    "pombo_sender_up": ("channel", "sender"),
     "pombo_channel_quarantined": ("channel",),
     "pombo_unfinished": (),
     "pombo_unfinished_limit": (),

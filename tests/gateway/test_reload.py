@@ -89,6 +89,17 @@ SENDER = st.one_of(
         st.just(CLOUD),
         maybe(direct_send=[True], templates=[[TEMPLATE], [{**TEMPLATE, "ttl": "10m", "text": "Ola {{1}}"}]]),
     ),
+    merged(
+        st.just({key: value for key, value in CLOUD.items() if key != "instance"}),
+        maybe(business_account=["X", "Y"], throughput=["5/s"]),
+        st.lists(
+            merged(
+                st.sampled_from([{"instance": "1"}, {"instance": "2"}, {"instance": "3"}]),
+                maybe(name=["sales", "support"], throughput=["9/s"], limits=[{"day": 5}], business_account=["Y"]),
+            ),
+            min_size=1, unique_by=(lambda one: one["instance"], lambda one: one.get("name", one["instance"])),
+        ).map(lambda senders: {"senders": senders}),
+    ),
 )  # fmt: skip
 WHEN = maybe(text=["codigo", "token"], to=[["5511"]], data_coding=[[8]], hours=["08:00-20:00"], days=[["mon"]])
 TOP = merged(
@@ -340,7 +351,7 @@ def test_a_sender_that_stays_and_the_recovery_of_a_crash_follow_the_file(place: 
     sender: Any = node.node.delivery.channels["zap"]
     assert not node.node._resends("one")
     node.read({**before, "country": "PT", "smsc_client": [{**operator, "unanswered": "resend"}]})
-    assert node.node.delivery.channels["zap"] is sender and sender.country == "PT"
+    assert node.node.delivery.channels["zap"] is sender
     assert node.node._resends("one")
 
 
@@ -365,3 +376,25 @@ def test_webhooks_are_wanted_again_until_their_channel_is_there(tmp_path: Path) 
     assert node._webhook_taker("zap2") is None
     node._furnish(1)
     assert node._webhook_taker("zap") == node.delivery.channels["zap"].receive_webhook  # type: ignore[attr-defined]
+
+
+def test_a_change_of_one_channels_senders_leaves_the_other_channel_alone(place: Path) -> None:
+    def document(*names: str) -> Document:
+        many = {key: value for key, value in CLOUD.items() if key != "instance"}
+        senders = [{"instance": str(number), "name": name} for number, name in enumerate(names)]
+        return {
+            "smpp_server": {"accounts": []}, "smsc_client": [], "replies": [],
+            "bridge": [{**many, "name": "many", "senders": senders}, WAHA],
+            "routes": [{"name": "all", "channels": ["many", "zap"], "fallback_after": "1m", "fallback": "none"}],
+        }  # fmt: skip
+
+    node = Standing(place, document("sales", "support"))
+    before: Any = dict(node.node.delivery.channels)
+    assert node.read(document("sales", "support", "third")) == (["many"], [])
+    after: Any = node.node.delivery.channels
+    assert after["zap"] is before["zap"] and after["zap"].up
+    assert list(after["many"].senders) == ["sales", "support", "third"] and after["many"].up
+    members = [one for some in node.node._circuits._members.values() for one in some]
+    assert {id(one) for one in members} == {
+        id(sender.condition) for channel in after.values() for sender in channel.senders.values()
+    }, "nobody is closed with a sender that is no more"

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -345,6 +346,27 @@ def test_binds_of_one_kind_from_one_host_are_one_line() -> None:
         ["transceiver", "10.0.0.8:1", "9.00", "s"],
         ["receiver", "10.0.0.7:3", "7.00", "s"],
     ]
+
+
+def test_the_senders_of_a_channel_that_has_several_have_a_table_of_their_own() -> None:
+    sender = {"up": True, "state": "up", "since": "2026-11-21T09:00:00Z", "quarantined": False, "inflight": 3,
+              "left_today": None}  # fmt: skip
+    banned = {**sender, "up": False, "state": "logged_out", "quarantined": True, "inflight": 0, "left_today": 17}
+    channels = [
+        {**STATUS["channels"][1], "name": "many",
+         "senders": [{**sender, "name": "sales"}, {**banned, "name": "…4321"}]},
+        {**STATUS["channels"][1], "senders": [{**sender, "name": "main"}]},
+    ]  # fmt: skip
+    at = datetime(2026, 11, 21, 9, 0, 42, tzinfo=UTC).timestamp()
+    lines = node_commands.status_lines({**STATUS, "channels": channels}, Terminal(io.StringIO(), {}), at)
+    assert [line.split() for line in lines[-3:]] == [
+        ["SENDER", "CHANNEL", "STATE", "FOR", "IN", "FLIGHT", "LEFT", "TODAY"],
+        ["sales", "many", "up", "42", "s", "3"],
+        ["…4321", "many", "logged_out", "42", "s", "0", "17"],
+    ]
+    channels = channels[1:]
+    lines = node_commands.status_lines({**STATUS, "channels": channels}, Terminal(io.StringIO(), {}), at)
+    assert not any(line.startswith("SENDER") for line in lines)
 
 
 def test_status_lines_need_no_terminal() -> None:

@@ -118,6 +118,7 @@ class House:
         )
         self.hub: Any = Hub()
         self.hub.attempted, self.hub.looked_up = self.delivery.attempted, self.delivery.looked_up
+        self.hub.noted = self.delivery.noted
         self.hub.capacity_changed = self.delivery.capacity_changed
         self.hub.reported, self.hub.inbound = self.reports.reported, self.replies.inbound
         if "zap" in channels:

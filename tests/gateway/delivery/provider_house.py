@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 from twisted.internet.task import Clock
 
 from bridge.channel import WhatsAppChannel
-from bridge.provider import HttpRequest, HttpResponse
-from bridge.providers import provider_of
+from bridge.provider import Http, HttpRequest, HttpResponse
+from config.schema import BridgeSettings
 from gateway.delivery.dispatch import Dispatcher
 from gateway.messages.message import Message, Receipt
 from gateway.messages.outcome import Accepted, Status
@@ -23,6 +23,7 @@ from tests.bridge.simulated import Wire, settings_of, simulator_of
 from tests.gateway.delivery.house import House
 from tools.people import person_of
 from tools.scripts import WHATSAPP_WORDS, WhatsAppScript, read_script
+from tools.whatsapp_simulator import WhatsAppProvider
 
 PATIENCE_S = 20.0  # fallback_after
 AFTERWARDS_S = 8.0  # what would still come late
@@ -51,25 +52,32 @@ class ProviderHouse(House):
         self.hooks: list[int] = []  # answers to webhooks
         self.provider = simulator_of(api, self.clock, self._take, **more)
         self.spawned = Spawned()
-        settings = settings_of(api, health=health or {"min_acks": 0}, **(bridge or {}))
         self.wire = Wire(self.provider, self.clock)
+        self.open_channel(settings_of(api, health=health or {"min_acks": 0}, **(bridge or {})), self.wire)
+        self.operator.script = self._operator_takes
+        self.bound = self.esmes.bind(window=1000)
+
+    def open_channel(self, settings: BridgeSettings, http: Http) -> None:
         self.sender = WhatsAppChannel(
             settings,
-            provider=provider_of(settings),
-            http=self.wire,
+            http=http,
             evidence=FakeStore(),
             results=self.hub,
             mark=lambda _: None,
             decode=text_of,
             clock=self.clock,
             spawn=self.spawned,
+            count=self.metrics.count,
         )
         self.delivery.channels["zap"] = self.sender
         self.delivery.dispatchers["zap"] = Dispatcher(
             self.sender, self.store, self.node, self.delivery.attempted, self.later, self.clock.seconds
         )
-        self.operator.script = self._operator_takes
-        self.bound = self.esmes.bind(window=1000)
+
+    @property
+    def providers(self) -> Iterable[WhatsAppProvider]:
+        """Every simulator behind the channel."""
+        return (self.provider,)
 
     async def _take(self, request: HttpRequest) -> HttpResponse:
         answer = await self.sender.receive_webhook(request)
@@ -91,9 +99,10 @@ class ProviderHouse(House):
     def acts(self, number: str, words: str, *, account: bool = True) -> None:
         """What the provider does to this person."""
         if account:
-            self.provider.people.add(number)
-        if words:
-            self.provider.scripts.set(person_of(number), read_script(words, WHATSAPP_WORDS, WhatsAppScript()))
+            for provider in self.providers:
+                provider.people.add(number)
+        for provider in self.providers if words else ():
+            provider.scripts.set(person_of(number), read_script(words, WHATSAPP_WORDS, WhatsAppScript()))
 
     async def send(self, *numbers: str) -> list[str]:
         return await self.submit(*(self.message(msisdn=number, dest=number) for number in numbers))
@@ -124,6 +133,6 @@ class ProviderHouse(House):
             message.state.name,
             message.decided_by,
             tuple(receipt.state.name for receipt in receipts),
-            sum(sent.person == person for sent in self.provider.sends),
+            sum(sent.person == person for provider in self.providers for sent in provider.sends),
             sum(taken.msisdn == message.msisdn for taken in self.operator.taken),
         )

@@ -13,7 +13,6 @@ from twisted.internet.defer import Deferred, ensureDeferred
 
 from bridge.channel import WhatsAppChannel
 from bridge.provider import HttpOutcome, HttpRequest, HttpResponse
-from bridge.providers import provider_of
 from config.schema import BridgeSettings
 from gateway.delivery.dispatch import Dispatcher
 from gateway.messages.message import Message
@@ -66,7 +65,7 @@ class ZapHouse(House):
             operator.script = lambda _: Accepted(operator.new_id())
             return operator
         channel = WhatsAppChannel(
-            self.settings, provider=provider_of(self.settings), http=self, evidence=Evidence(self.store, self.later),
+            self.settings, http=self, evidence=Evidence(self.store, self.later),
             results=self.hub, mark=lambda _: None, decode=text_of, clock=self.clock, spawn=self.background.spawn,
         )  # fmt: skip
         self.delivery.channels[name] = channel

@@ -146,7 +146,7 @@ class WhatsAppChannel:
         self._mark, self._decode, self._clock, self._spawn = mark, decode, clock, spawn
         now, lookup, health = clock.seconds(), settings.lookup, settings.health
         self._allowance = Allowance(settings, evidence, clock)
-        self._aliases = Aliases(settings.name, evidence)
+        self._aliases = Aliases(settings.name, evidence, lookup.identities_for)
         self.memory = PresenceMemory(
             evidence,
             clock=clock,
@@ -311,6 +311,11 @@ class WhatsAppChannel:
                 self.memory.learn(person, unwanted(err, at))
             window = self._official is not None and err == WINDOW_CLOSED
             self.memory.learn(person, self._absent(at) if no_account else closed(at) if window else failed(at))
+
+    def forget(self, forms: Sequence[str]) -> None:
+        """A person was erased: their number, in every form that it may have here."""
+        self.memory.forget(same_person(forms[0]))
+        self._aliases.forget(forms)
 
     @staticmethod
     def _moment(at: float, now: float) -> float:

@@ -52,8 +52,8 @@ MAY: dict[str, set[str]] = {
         "config.secrets", "config.quirks", "gateway.listening", *PORTS,
     },
     "gateway.web": {
-        "twisted", "gateway.smpp", "gateway.messages", "gateway.delivery", "gateway.store", "gateway.metrics",
-        "bridge.provider", "bridge.drafts", "config.schema", "config.units",
+        "msgspec", "twisted", "gateway.smpp", "gateway.messages", "gateway.delivery", "gateway.store",
+        "gateway.metrics", "bridge.provider", "bridge.drafts", "bridge.presence", "config.schema", "config.units",
     },
     "gateway.background": {"twisted"},
     "gateway.descriptors": set(),

@@ -86,6 +86,7 @@ MAY: dict[str, set[str]] = {
         "msgspec", "pydantic", "requests", "twisted", "yaml", "valkey", "config", "gateway.smpp",
         "gateway.store.embedded", "gateway.store.keys", *PORTS,
     },
+    "tools.audit": {"packaging", "requests"},
     "tools.cli": {"shtab", "tools"},
     "tools.demo": {"twisted", "smpplib", "tools"},
     "tools.demo_client": {"msgspec", "smpplib"},

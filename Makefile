@@ -4,7 +4,7 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 READY = .venv/.pombo-ready
 ALONE = tests/end_to_end tests/tools/test_pages.py  # whole gateways and their clocks: nothing else beside them
 
-.PHONY: help demo drill test soak bench microbench interop lint clean
+.PHONY: help demo drill test soak bench microbench interop lint audit clean
 
 help:
 	@echo "make demo     the whole path in front of your eyes: gateway, operator, WhatsApp and a billing client"
@@ -15,6 +15,7 @@ help:
 	@echo "make microbench  what single stages take; ARGS=--benchmark-save=before, then ARGS=--benchmark-compare"
 	@echo "make interop  foreign SMPP software on both sides of the gateway; installs it where it can"
 	@echo "make lint     ruff and mypy"
+	@echo "make audit    known vulnerabilities of what Pombo needs, where that can be asked, and a bill of materials in dist/"
 	@echo "make clean    remove the environment and everything generated"
 
 demo: $(READY)
@@ -47,6 +48,9 @@ lint: $(READY)
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy gateway smsc_client bridge config tools
+
+audit: $(READY)
+	@.venv/bin/python -m tools.audit
 
 $(READY): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; say which: make PYTHON=python3.12 demo" >&2; exit 1; }

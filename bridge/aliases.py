@@ -6,12 +6,12 @@ A provider tells both together now and then, and later the identity alone: then 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from twisted.logger import Logger
 
 from bridge.presence import EvidencePort
 
-KEPT_S = 400 * 86_400.0
 REMEMBERED = 20_000  # in memory, so that what is known already is not written again
 
 
@@ -20,8 +20,9 @@ class Aliases:
 
     log = Logger()
 
-    def __init__(self, channel: str, port: EvidencePort) -> None:
-        self._channel, self._port = channel, port
+    def __init__(self, channel: str, port: EvidencePort, kept_s: float) -> None:
+        """kept_s: how long it is kept whose an identity is."""
+        self._channel, self._port, self._kept_s = channel, port, kept_s
         self._known: OrderedDict[str, str] = OrderedDict()
 
     def learn(self, identity: str, msisdn: str) -> None:
@@ -29,7 +30,7 @@ class Aliases:
         if not is_hidden(identity) or not msisdn or self._known.get(identity) == msisdn:
             return
         self._remember(identity, msisdn)
-        self._port.write(self._key(identity), msisdn.encode(), KEPT_S)
+        self._port.write(self._key(identity), msisdn.encode(), self._kept_s)
 
     async def msisdn_of(self, identity: str) -> str | None:
         """The digits of whoever has this identity, "" when nobody has told, None when the store cannot tell now."""
@@ -45,6 +46,11 @@ class Aliases:
                 return ""
             self._remember(identity, found.decode("ascii", "replace"))
         return self._known[identity]
+
+    def forget(self, forms: Sequence[str]) -> None:
+        """Nobody is known any more to be the person with this number, in any of its forms."""
+        for identity in [one for one, msisdn in self._known.items() if msisdn in forms]:
+            del self._known[identity]
 
     def _key(self, identity: str) -> str:
         return f"{self._channel}:@{identity}"

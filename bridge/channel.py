@@ -3,7 +3,7 @@ writes to whom, takes their webhooks, and hands in what became of messages, once
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +89,7 @@ class WhatsAppChannel:
             inactive_for=settings.lookup.inactive_for,
             channel=settings.name,
         )
-        self.aliases = Aliases(settings.name, evidence)
+        self.aliases = Aliases(settings.name, evidence, settings.lookup.identities_for)
         self._forms: dict[str, Forms] = {}  # by account: what is wrong with a template is so for all its senders
         self.senders: dict[str, Sender] = {}
         for name, own in settings.apart().items():
@@ -338,6 +338,11 @@ class WhatsAppChannel:
             self.memory.learn(person, delivered(at))
         elif status is Status.FAILED:
             self.senders.get(sender, self._first).failed(person, no_account, err, at)
+
+    def forget(self, forms: Sequence[str]) -> None:
+        """A person was erased: their number, in every form that it may have here."""
+        self.memory.forget(same_person(forms[0]))
+        self.aliases.forget(forms)
 
     # --------------------------------------------------------------------------------------------------------- looking
 

@@ -230,6 +230,10 @@ class PresenceMemory:
         self._changes.setdefault(person, []).append(change)
         self._want(person, None)
 
+    def forget(self, person: str) -> None:
+        """Nothing is known of this person any more, as far as this memory goes."""
+        self._known.pop(person, None)
+
     def _want(self, person: str, waiter: Deferred[Evidence] | None) -> None:
         if not self._wanted.keys() - self._reading:
             self._clock.callLater(0, self._read)

@@ -14,6 +14,8 @@ from msgspec import Struct
 from config.schema import AccountSettings, BridgeSettings, Config, Settings
 from config.secrets import argon2id_works
 
+LONG_TOKEN = 16  # characters
+
 
 class Row(Struct, frozen=True):
     """A key without effect. `idle` gets the settings the key belongs to."""
@@ -99,6 +101,15 @@ def without_fallback(config: Config) -> list[str]:
         for index, route in enumerate(config.routes)
         if route.fallback != "none" and whatsapp.issuperset(route.channels)
     ]
+
+
+def guessable(config: Config) -> list[str]:
+    """A sentence where the admin token is so short that trying helps: the right one is always let in."""
+    token = config.http.admin_token
+    if token is None or len(token.get_secret_value()) >= LONG_TOKEN:
+        return []
+    return [f"http.admin_token has fewer than {LONG_TOKEN} characters and can be guessed: write one that "
+            "`openssl rand -base64 24` makes, for instance"]  # fmt: skip
 
 
 def _places(config: Config) -> Iterator[tuple[str, Settings, tuple[Row, ...]]]:

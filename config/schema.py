@@ -77,6 +77,7 @@ class StoreSettings(Settings):
     fsync: Literal["always", "everysec"] = "always"
     replicas: Annotated[int, whole(0, 10)] = 0  # that must have a change before it counts as kept; WAIT of the store
     retention: Duration = 48 * HOUR
+    writers: Duration = 30 * DAY  # how long it is noted who wrote to which number, and never less than retention
     events: Annotated[int, whole(1_000, 1_000_000_000)] = 1_000_000
     max_messages: Annotated[int, whole(1, 1_000_000_000)] = 2_000_000
 
@@ -162,7 +163,7 @@ class SmscSettings(Settings):
 
 
 class LookupSettings(Settings):
-    """Asking whether a number has an account. On cloud_api, which cannot be asked, only the last three apply."""
+    """Asking whether a number has an account. On cloud_api, which cannot be asked, only the last four apply."""
 
     enabled: Flag = True
     deadline: Duration = 2.0
@@ -170,6 +171,7 @@ class LookupSettings(Settings):
     day: Annotated[int, whole(1, 100_000_000)] | None = None  # numbers
     active_for: Duration = 30 * DAY
     inactive_for: Duration = DAY
+    identities_for: Duration = 400 * DAY
     when_unknown: Literal["skip", "send"] = "skip"  # absent on cloud_api: send
 
 

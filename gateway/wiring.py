@@ -25,7 +25,7 @@ from bridge.http import HttpClient
 from bridge.provider import HttpRequest, HttpResponse
 from bridge.providers import provider_of
 from config.compare import NEXT_START, changes
-from config.effects import without_effect, without_fallback
+from config.effects import guessable, without_effect, without_fallback
 from config.export import exported
 from config.load import ConfigErrors, load_as_written
 from config.running import after_reload
@@ -36,6 +36,7 @@ from gateway.delivery.clockwork import Clockwork
 from gateway.delivery.deliver import Delivery
 from gateway.delivery.directives import Directives
 from gateway.delivery.dispatch import Dispatcher
+from gateway.delivery.erasing import People
 from gateway.delivery.inbound import Replies
 from gateway.delivery.intake import Intake
 from gateway.delivery.joining import Joining
@@ -70,6 +71,7 @@ from gateway.store.valkey import Keep, Store, StoreAway
 from gateway.store.wirelog import WireLog
 from gateway.web.admin import NodeAdmin, senders_of
 from gateway.web.pages import Pages
+from gateway.web.people import PeopleDesk
 from smsc_client.channel import SmscChannel
 from smsc_client.dry_run import DrySmscChannel
 from smsc_client.remote_ids import id_forms
@@ -160,6 +162,13 @@ class Node(Service):
             self._owners, self._spawn,
         )  # fmt: skip
         self.replies.rules = replies_of(config)
+        self.replies.writers_days = writers_days_of(config)
+        self.intake.keep_writers(writers_days_of(config))
+        self.people = People(
+            self.store, self.delivery, clock=clock, accounts=lambda: list(self._accounts()), normalize=self._normalize,
+            withdraw=self.operations.withdraw, days=lambda: writers_days_of(self._config),
+            call_later=reactor.callLater, spawn=self._spawn, own_disk=self._embedded is not None,
+        )  # fmt: skip
         hub = self.hub
         hub.attempted, hub.looked_up = self.delivery.attempted, self.delivery.looked_up
         hub.noted = self.delivery.noted
@@ -217,6 +226,7 @@ class Node(Service):
             retention_s=lambda: self._config.store.retention, clock=self._reactor.seconds, reload=self.reload,
             dry_run=bool(self._dry_run),
             config=lambda: exported(self._written), diff=self.diff, shapes=self._unmatched,
+            people=PeopleDesk(self.people, self._normalize, text_of), writers_days=writers_days_of(self._config),
             resending=Resending(
                 self.store, self.receipts, self._reactor.seconds, lambda: self._config.store.retention
             ),
@@ -325,7 +335,7 @@ class Node(Service):
     async def _start(self) -> None:
         self._build()
         config = self._config
-        for sentence in (*without_effect(config), *without_fallback(config)):
+        for sentence in (*without_effect(config), *without_fallback(config), *guessable(config)):
             log.warn("{sentence}", sentence=sentence)
         await self._listen_http()
         directory = Path(config.store.directory)
@@ -349,6 +359,7 @@ class Node(Service):
         self.clockwork.start()
         self._room.start()
         self.membership.start()
+        self.people.start(self._reactor)
         await self.server.start(self._reactor)
         self._outbind.start()
         if hasattr(signal, "SIGHUP") and self._reactor is _global_reactor():
@@ -432,6 +443,7 @@ class Node(Service):
         await self._settled()
         if self.clockwork is not None:
             self.clockwork.stop()
+            self.people.stop()
             self._room.stop()
         if self.membership is not None:
             with contextlib.suppress(StoreAway):
@@ -616,6 +628,11 @@ def remote_id_days_of(config: Config) -> int:
     """For how many days a report has to find its message."""
     longest = ceil(config.smpp_server.default_validity / keys.DAY_S) + keys.REMOTE_ID_DAYS_AFTER_EXPIRY
     return max(keys.LEAST_REMOTE_ID_DAYS, longest)
+
+
+def writers_days_of(config: Config) -> int:
+    """For how many days it is noted who wrote to a number: whatever is traceable has to be found by it."""
+    return ceil(max(config.store.writers, config.store.retention) / keys.DAY_S)
 
 
 def dedupe_of(config: Config) -> dict[str, float]:

@@ -52,8 +52,8 @@ MAY: dict[str, set[str]] = {
         "config.secrets", "config.quirks", "gateway.listening", *PORTS,
     },
     "gateway.web": {
-        "twisted", "gateway.smpp", "gateway.messages", "gateway.delivery", "gateway.store", "gateway.metrics",
-        "bridge.provider", "bridge.drafts", "config.schema", "config.units",
+        "msgspec", "twisted", "gateway.smpp", "gateway.messages", "gateway.delivery", "gateway.store",
+        "gateway.metrics", "bridge.provider", "bridge.drafts", "bridge.presence", "config.schema", "config.units",
     },
     "gateway.background": {"twisted"},
     "gateway.descriptors": set(),
@@ -86,6 +86,7 @@ MAY: dict[str, set[str]] = {
         "msgspec", "pydantic", "requests", "twisted", "yaml", "valkey", "config", "gateway.smpp",
         "gateway.store.embedded", "gateway.store.keys", *PORTS,
     },
+    "tools.audit": {"packaging", "requests"},
     "tools.cli": {"shtab", "tools"},
     "tools.demo": {"twisted", "smpplib", "tools"},
     "tools.demo_client": {"msgspec", "smpplib"},

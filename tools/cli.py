@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from tools import file_commands, init_command, node_commands
+from tools import file_commands, init_command, node_commands, people_commands
 from tools.node import DEFAULT_CONFIG, SYSTEM_CONFIG, NodeError, config_path
 from tools.terminal import Terminal
 from tools.units import seconds
@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
         one.set_defaults(run=run)
         return one
 
-    files, node = file_commands, node_commands
+    files, node, people = file_commands, node_commands, people_commands
     one = add("init", init_command.init, "write a configuration to begin with, passwords for it, and examples")
     one.add_argument("directory", metavar="DIR")
     one.add_argument("--state", metavar="DIR", help="where the store goes (default: DIR)")
@@ -68,6 +68,12 @@ def parser() -> argparse.ArgumentParser:
     again.add_argument("--account", required=True, metavar="A")
     again.add_argument("--since", required=True, metavar="T",
                        help="of messages accepted since: an age such as 2h, or 2026-11-21T10:00 (UTC)")  # fmt: skip
+    add("export", people.export, "print everything that is known of a number as JSON, texts included").add_argument(
+        "number", metavar="NUMBER")  # fmt: skip
+    one = add("erase", people.erase, "erase what is known of a number; counts, states and receipts stay")
+    one.add_argument("number", metavar="NUMBER")
+    one.add_argument("--cancel", action="store_true", help="cancel first what is under way, as far as it may be")
+    one.add_argument("--wait", action="store_true", help="wait until all that is under way has ended")
     one = add("unmatched", node.unmatched, "print the shapes of texts that no template stands for, each with a draft")
     one.add_argument("--limit", type=int, default=10, help="how many, commonest first (%(default)s)")
     one.add_argument("--json", action="store_true")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -66,8 +67,10 @@ def _group(place: store_url.StoreUrl) -> Any:
 def events(client: Any, *, since_at: float = 0.0, account: str = "", follow: bool = False) -> Iterator[dict[str, Any]]:
     """Events from `since_at` (epoch seconds) on, oldest first, of one account or of all; with `follow` it never ends.
 
+    What an erasure has written anew comes again, at the end and with "again"; who follows does not see that twice.
     NodeError when the store goes away.
     """
+    began = time.time()
     last = f"{max(0, int((since_at - MARGIN_S) * 1000))}-0".encode()
     while True:
         try:
@@ -82,6 +85,8 @@ def events(client: Any, *, since_at: float = 0.0, account: str = "", follow: boo
                     continue
                 if since_at and epoch(event["at"]) < since_at:
                     continue
+                if follow and event.get("again") and int(entry_id.partition(b"-")[0]) > began * 1000:
+                    continue  # an erasure took a number out of it since
                 yield event
         if not entries and not follow:
             return

@@ -144,7 +144,7 @@ def heading(message: Mapping[str, Any], terminal: Terminal) -> str:
     sender = f"{harmless(str(message['from']))} " if message.get("from") else ""
     return (
         f"{terminal.paint(str(message['id']), 'bold')}  {message['account']}  "
-        f"{sender}{terminal.arrow} {harmless(str(message['to']))}  "
+        f"{sender}{terminal.arrow} {harmless(str(message['to'])) or '(erased)'}  "
         f"{terminal.paint(state, *STATE_STYLES.get(state, ('red', 'bold')))}{terminal.paint(day, 'dim')}"
     )
 

@@ -185,6 +185,23 @@ class Node:
         found = self._expect("GET", "/admin/config")
         return str(found["yaml"]), list(found["secrets"])
 
+    def export(self, number: str) -> dict[str, Any]:
+        """POST /admin/people/export: everything known of a number."""
+        status, body = self.ask("POST", "/admin/people/export", json={"number": number}, timeout=RESEND_S)
+        if status != 200 or not isinstance(body, dict):
+            raise self._no_answer(status, body)
+        return body
+
+    def erase(self, number: str, cancel: bool = False) -> tuple[dict[str, Any], str]:
+        """POST /admin/people/erase: (what went, "") or ({}, why not) while messages are under way."""
+        order = {"number": number, "cancel": cancel}
+        status, body = self.ask("POST", "/admin/people/erase", json=order, timeout=RESEND_S)
+        if status == 409 and isinstance(body, dict):
+            return {}, str(body["error"])
+        if status != 200 or not isinstance(body, dict):
+            raise self._no_answer(status, body)
+        return body, ""
+
     def resend_receipts(self, account: str, since: float) -> tuple[int, str]:
         """POST /admin/receipts/resend: (how many, "") or (0, why not). since: epoch seconds."""
         order = {"account": account, "since": since}

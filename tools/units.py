@@ -75,3 +75,8 @@ def age(span_s: float) -> str:
     if span_s < 7200:
         return f"{span_s / 60:.0f} min"
     return f"{span_s / 3600:.1f} h"
+
+
+def counted(n: int, one: str, many: str = "") -> str:
+    """ "1 message", "2 messages"."""
+    return f"{n} {one if n == 1 else many or one + 's'}"

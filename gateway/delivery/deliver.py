@@ -392,7 +392,7 @@ class Delivery:
     def report(self, message: Message, news: Report, kept: Callable[[], None]) -> None:
         """A report that was matched to this message. `kept` is called once nothing of it can be lost any more."""
         learn = getattr(self.channels.get(news.channel), "learn", None)
-        if learn is not None:
+        if learn is not None and message.msisdn:  # of a person who was erased nothing is learned from old messages
             self._teach(learn, message, news)
         self._apply(message, news, kept)
 

@@ -34,6 +34,7 @@ class Replies:
         self._store, self._desk, self._clock = store, desk, clock
         self._normalize, self._encode = normalize, encode
         self._owners, self._spawn = owners, spawn
+        self.writers_days = keys.WRITERS_DAYS  # for so many it is noted who wrote to a number
 
     def inbound(self, channel: str, texts: Sequence[Inbound], done: Callable[[bool], None]) -> None:
         if not self._store.writable:
@@ -68,11 +69,11 @@ class Replies:
         msisdn = self._normalize(text.msisdn)
         rule = named(self.rules, text.to, channel, always=True)
         if rule is not None:
-            for writer in await writers_of(self._store, msisdn, self._clock()):
+            for writer in await writers_of(self._store, msisdn, self._clock(), days=self.writers_days):
                 if writer.account == rule.account:
                     return self._to_writer(text, writer)
             return self._to_stranger(text, msisdn, rule.account, rule.address)
-        for writer in await writers_of(self._store, msisdn, self._clock(), most=1):
+        for writer in await writers_of(self._store, msisdn, self._clock(), most=1, days=self.writers_days):
             return self._to_writer(text, writer)
         rule = named(self.rules, text.to, channel, always=False)
         if rule is not None:

@@ -29,7 +29,6 @@ from gateway.store.wirelog import fingerprint
 
 PATIENCE_S = 7.0  # how long an ESME waits for the store before its message is refused
 MOST_REFUSED = 10_000
-WRITERS_LIVE_S = (keys.LAST_WRITERS_DAYS + 1) * keys.DAY_S
 # protocol_id: type 0, shown to nobody; data for the handset or its SIM card (3GPP 23.040, 9.2.3.9)
 NOT_SHOWN = frozenset({0x40, 0x7D, 0x7E, 0x7F})
 OK, QUEUE_FULL = int(CommandStatus.ESME_ROK), int(CommandStatus.ESME_RMSGQFUL)
@@ -98,6 +97,7 @@ class Intake:
         self.routes: tuple[Route, ...] = ()
         self._table = Routes(())
         self._plans: dict[str, tuple[tuple[str, ...], bool]] = {}
+        self.keep_writers(keys.WRITERS_DAYS)
         self.numbering = Numbering(store)
         self.dedupe: Mapping[str, float] = {}  # account -> seconds, of those that want no text twice
         self.directives: Directives | None = None  # where an account may name a template in its texts
@@ -105,6 +105,10 @@ class Intake:
         self.stopping = False
         self._accepting: dict[str, _Accepting] = {}
         self._refused: dict[str, float] = {}  # ids that may be kept and are to be taken back, and since when
+
+    def keep_writers(self, days: int) -> None:
+        """Note for so many days who wrote to which number."""
+        self._writers_live_s = (days + 1) * keys.DAY_S
 
     @property
     def busy(self) -> bool:
@@ -239,7 +243,7 @@ class Intake:
             message.source_ton, message.source_npi,
         )  # fmt: skip
         written = records.octets(records.written(message.msisdn, now, writer))
-        turn.commands.append(("WROTE", keys.writers(int(now // keys.DAY_S)), WRITERS_LIVE_S, written))
+        turn.commands.append(("WROTE", keys.writers(int(now // keys.DAY_S)), self._writers_live_s, written))
         if message.schedule_at > now:
             message.state = State.SCHEDULED
         if message.part is not None and self._waits_for_others(turn):

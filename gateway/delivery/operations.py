@@ -84,6 +84,10 @@ class Operations:
                 cancelled += await self._cancel_one(message)
         return OK if cancelled else CANNOT_CANCEL
 
+    async def withdraw(self, message: Message) -> bool:
+        """Cancel a message for its person's sake, whoever submitted it: True when it is DELETED now."""
+        return await self._cancel_one(message)
+
     async def _cancel_one(self, message: Message) -> bool:
         """True when the message is DELETED now. A part that was joined takes its whole text with it."""
         if message.joined_in and not message.final and not message.attempts:

@@ -13,7 +13,7 @@ set:{part key}              hash    part number -> "digest id [id ...]"         
 set:{part key}:done         hash    the same of a set that was joined           10 min
 parts:{part key}            hash    part number -> id, for reports of only one   validity
 r:{account}                 stream  receipts and replies waiting for a bind     receipts_kept
-writers:{day}               zset    who wrote to which number, see records.written      30 days
+writers:{day}               zset    who wrote to which number, see records.written      store.writers
 told:{day}                  hash    id -> when its receipt was sent, answered   store.retention + 1 day
 p:{person}                  string  a channel's evidence, see bridge/presence.py given by the writer
 mo:{channel}:{remote_id}    string  an inbound text that was taken              1 day
@@ -23,6 +23,7 @@ members                     hash    node -> its process, lease and channels     
 hands                       set     "node channel kind" of hands that may hold  until the hand is empty
 share:{channel}             hash    node -> its share of the rate, until when   1 h
 desk:{account}              string  the node that writes its receipts, until    1 day
+erasures                    zset    person -> when they were erased, for other processes 10 min
 format                      string  the store's format, and who brought it to it  for ever
 nodes                       integer incarnations given out                      for ever
 purpose                     string  live, or dry_run                            for ever
@@ -40,11 +41,12 @@ DAY_S = 86400
 DUE = "due"
 FEED = "pombo:events"
 FORMAT = "format"
+ERASURES = "erasures"
 INCARNATIONS, PURPOSE = "nodes", "purpose"
 NUMBERS = "numbers"
 MEMBERS, HANDS = "members", "hands"
 PARKED_S = 600
-LAST_WRITERS_DAYS = 30
+WRITERS_DAYS = 30  # store.writers, unless it says otherwise
 LAST_WRITERS = 50  # that are looked at
 REMOTE_ID_DAYS_AFTER_EXPIRY = 3
 LEAST_REMOTE_ID_DAYS = 9  # looked through, however short the validity is by now

@@ -8,10 +8,11 @@ from gateway.store.valkey import Keep, Store
 
 
 async def writers_of(
-    store: Store, msisdn: str, now: float, most: int = keys.LAST_WRITERS, keep: Keep = Keep.OVER_LINKS
-) -> list[Writer]:
-    """Who wrote to a number last, the newest first. now: epoch seconds."""
-    today, back = int(now // keys.DAY_S), keys.LAST_WRITERS_DAYS
+    store: Store, msisdn: str, now: float, most: int = keys.LAST_WRITERS, keep: Keep = Keep.OVER_LINKS,
+    days: int = keys.WRITERS_DAYS,
+) -> list[Writer]:  # fmt: skip
+    """Who wrote to a number last, the newest first. now: epoch seconds. days: for how many it is noted."""
+    today, back = int(now // keys.DAY_S), days
     found = await store.call("writers", msisdn, str(today), str(back), str(most), keep=keep)
     return [records.decode_writer(one) for one in found]
 

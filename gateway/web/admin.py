@@ -20,11 +20,12 @@ from gateway.messages.address import ninth_digit_forms, parse_destination
 from gateway.messages.ids import kept_hex, told
 from gateway.messages.message import Message, Priority
 from gateway.smpp import charset, segments
-from gateway.store import records
+from gateway.store import keys, records
 from gateway.store.lookups import story_of, writers_of
 from gateway.store.unmatched import Unmatched
 from gateway.store.valkey import Store, StoreAway
 from gateway.web.pages import Refusal
+from gateway.web.people import PeopleDesk
 
 LONGEST_TEXT = 4096  # characters: what a WhatsApp message takes
 
@@ -39,7 +40,8 @@ class NodeAdmin:
         default_validity: Callable[[], float], retention_s: Callable[[], float], clock: Callable[[], float],
         reload: Callable[[], tuple[list[str], list[str]]], config: Callable[[], tuple[str, list[str]]],
         diff: Callable[[], tuple[list[dict[str, str]], list[str]]],
-        resending: Resending, shapes: Unmatched, dry_run: bool = False,
+        resending: Resending, shapes: Unmatched, people: PeopleDesk, writers_days: int = keys.WRITERS_DAYS,
+        dry_run: bool = False,
     ) -> None:  # fmt: skip
         """config(): the configuration in use, without its secrets; see config.export. diff(): what a reload would
         change, or the errors of the file; see config.compare."""
@@ -48,7 +50,8 @@ class NodeAdmin:
         self._country, self._default_validity, self.reload = country, default_validity, reload
         self.config, self.diff, self._resending = config, diff, resending
         self._clock, self._shapes, self._retention_s = clock, shapes, retention_s
-        self._dry_run = dry_run
+        self._dry_run, self._people, self._writers_days = dry_run, people, writers_days
+        self.erase = people.erase
 
     def status(self) -> dict[str, Any]:
         binds, seen, now = self._binds(), self._overview, self._clock()
@@ -120,13 +123,17 @@ class NodeAdmin:
         ids: dict[str, None] = {}
         try:
             for form in {msisdn, *ninth_digit_forms(msisdn)}:
-                for writer in await writers_of(self._store, form, self._clock()):
+                for writer in await writers_of(self._store, form, self._clock(), days=self._writers_days):
                     ids[writer.id] = None
         except StoreAway as error:
             raise Refusal(503, f"the store is away: {error}") from None
         found = [await self.message(message_id) for message_id in ids]
         known = sorted((m for m in found if m), key=lambda m: (m["events"][0]["at"] if m["events"] else "", m["id"]))
         return known[::-1][:limit]
+
+    async def export(self, order: Mapping[str, Any]) -> dict[str, Any]:
+        """Everything that is known of a number."""
+        return await self._people.export(order, self.message)
 
     async def submit(self, order: Mapping[str, Any]) -> str:
         """One message as if the account had submitted it, without a receipt. Refusal says what is wrong."""

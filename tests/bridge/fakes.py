@@ -15,6 +15,7 @@ from bridge.provider import HttpOutcome, HttpRequest, HttpResponse
 from gateway.messages.message import Message
 from gateway.messages.outcome import AttemptResult, Inbound, Lookup, Report
 from gateway.messages.states import State
+from tests.log_watch import WATCH
 
 START = 1_750_000_000.0
 PERSON = "5511987650001"
@@ -128,6 +129,7 @@ class FakeDelivery:
 
 
 def message(id: str = "m1", msisdn: str = PERSON, text: str = "Sua fatura vence amanha") -> Message:
+    WATCH.submitted(text)
     return Message(
         id=id,
         account="billing",

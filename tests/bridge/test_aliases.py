@@ -19,6 +19,7 @@ from tests.bridge.simulated import SECRET, settings_of
 LID, USER = "103899771998284@lid", "BR.1A2B3C"
 HIDDEN = {"evolution": LID, "waha": LID, "wppconnect": LID, "cloud_api": USER}
 APIS = tuple(HIDDEN)
+KEPT_S = 3600.0
 PERSON_JID = f"{PERSON}@s.whatsapp.net"
 
 
@@ -150,24 +151,35 @@ def test_a_status_of_the_official_service_names_people_too() -> None:
 
 def test_one_channel_does_not_know_what_another_was_told() -> None:
     store = FakeStore()
-    Aliases("zap", store).learn(LID, PERSON)
-    answers = [Deferred.fromCoroutine(Aliases(channel, store).msisdn_of(LID)).result for channel in ("zap", "other")]
+    Aliases("zap", store, KEPT_S).learn(LID, PERSON)
+    answers = [
+        Deferred.fromCoroutine(Aliases(channel, store, KEPT_S).msisdn_of(LID)).result for channel in ("zap", "other")
+    ]
     assert answers == [PERSON, ""]
 
 
 def test_what_is_known_is_written_once_and_a_number_not_at_all() -> None:
     store = FakeStore()
-    aliases = Aliases("zap", store)
+    aliases = Aliases("zap", store, KEPT_S)
     for identity in (LID, LID, PERSON_JID, PERSON, "", USER):
         aliases.learn(identity, PERSON)
     aliases.learn(LID, "5511987650002")  # a number may change hands
-    assert [key for key, _ in store.writes] == [f"zap:@{LID}", f"zap:@{USER}", f"zap:@{LID}"]
+    assert store.writes == [(key, KEPT_S) for key in (f"zap:@{LID}", f"zap:@{USER}", f"zap:@{LID}")]
+
+
+def test_whoever_was_erased_is_known_by_no_identity() -> None:
+    store = FakeStore()
+    aliases = Aliases("zap", store, KEPT_S)
+    aliases.learn(LID, PERSON)
+    aliases.forget((PERSON,))
+    store.broken = True
+    assert Deferred.fromCoroutine(aliases.msisdn_of(LID)).result is None, "it has to ask the store again"
 
 
 @pytest.mark.parametrize("api", ["evolution", "cloud_api"])
 def test_while_the_store_is_away_the_text_must_come_again(api: str) -> None:
     room = Room(api)
-    Aliases("zap", room.store).learn(HIDDEN[api], PERSON)
+    Aliases("zap", room.store, KEPT_S).learn(HIDDEN[api], PERSON)
     room.store.broken = True
     assert room.wrote() == 503
     room.store.broken = False

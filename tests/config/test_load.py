@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from config.check import check
 from config.countries import COUNTRIES
-from config.effects import without_effect, without_fallback
+from config.effects import guessable, without_effect, without_fallback
 from config.load import ConfigErrors, load
 
 BASE = """\
@@ -801,3 +801,13 @@ def test_an_approved_text_has_the_places_that_body_fills(tmp_path: Path, text: s
     entry = f"      - {{name: x, language: pt_BR, text: '{text}', body: {body}}}\n"
     errors = check(written(tmp_path, f"{CLOUD}    templates:\n{entry}"), {})
     assert [error.split(": ")[1] for error in errors] == ([] if right else ["bridge[0].templates[0].text"])
+
+
+@pytest.mark.parametrize(("token", "sentences"), [("x" * 15, 1), ("x" * 16, 0), (None, 0)])
+def test_an_admin_token_that_can_be_guessed_is_told_and_not_shown(
+    tmp_path: Path, token: str | None, sentences: int
+) -> None:
+    text = BASE + (f"\nhttp:\n  admin_token: {token}\n" if token else "")
+    found = guessable(load(written(tmp_path, text), {}))
+    assert len(found) == sentences
+    assert "xxx" not in "".join(found)

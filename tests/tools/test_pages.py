@@ -14,9 +14,10 @@ from tests.tools.documented import ROOT, Block, Machine, blocks
 
 PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))]
 RUN_HERE = {"README.md", *(f"docs/{name}.md" for name in (
-    "first-hour", "moving-over", "reading-a-trace", "backup", "command",
+    "first-hour", "moving-over", "reading-a-trace", "privacy", "backup", "command",
 ))}  # fmt: skip
-SAME_AS = {"docs/pt/primeira-hora.md": "docs/first-hour.md", "docs/pt/mudanca.md": "docs/moving-over.md"}
+SAME_AS = {"docs/pt/primeira-hora.md": "docs/first-hour.md", "docs/pt/mudanca.md": "docs/moving-over.md",
+           "docs/pt/privacidade.md": "docs/privacy.md"}  # fmt: skip
 ZAP = (
     ("# bridge:", "bridge:"), ("#   - name: zap", "  - name: zap"), ("#     provider:", "    provider:"),
     ("#     url:", "    url:"), ("#     api_key:", "    api_key:"), ("#     instance:", "    instance:"),
@@ -99,6 +100,8 @@ def test_moving_over_and_the_pages_about_a_running_node(tidy: Machine) -> None:
     said = tidy.run("pombo status; pombo trace 11987654321")
     assert "dry run: everything is accepted and nothing is sent" in said
     assert "dry run, nothing was sent" in said
+    tidy.run_blocks(of("docs/privacy.md"))
+    tidy.run("pombo trace 11987654321", allowed=(1,))
     tidy.run_blocks(of("docs/backup.md"))
     tidy.edit(CONFIG, ("dry_run: true", "# dry_run: true"), ("/var/lib/pombo/rehearsal", "/var/lib/pombo/store"))
 

@@ -44,6 +44,7 @@ from tests.fakes.channels import MemoryChannel
 from tests.fakes.esmes import MemoryEsmes
 from tests.gateway import samples
 from tests.gateway.samples import DAY_S
+from tests.log_watch import WATCH
 
 PATIENCE_S = 600.0  # fallback_after of the usual route
 PARTS_S = 60.0
@@ -271,6 +272,7 @@ class House:
         """Submit in one turn; the list fills with (command_status, message_id) as answers come."""
         answers: list[tuple[int, str]] = []
         for message in messages:
+            WATCH.submitted(message.user_data.decode("latin-1"))
             self.intake.submit(message, lambda status, message_id: answers.append((status, message_id)))
         return answers
 

@@ -19,7 +19,7 @@ from bridge import presence
 from gateway import dry_run
 from gateway.messages.outcome import Accepted, Inbound, NoAccount, Status, TryLater, Uncertain
 from gateway.routing.routes import Route, When
-from gateway.store import formats
+from gateway.store import formats, people
 from gateway.store.embedded import EmbeddedServer
 from gateway.store.evidence import Evidence
 from gateway.store.unmatched import GATHERED_S, Unmatched
@@ -32,6 +32,7 @@ BY_SMS = "shop"  # the account whose texts go by SMS alone; those of the other o
 ROUTES = (Route("sms", ("operator",), when=When(account=(BY_SMS,))), USUAL)
 PERSON, SHAPE = "zap:5511900000099", "Ola {}, {} vence"
 NUMBERS = 5511900000001  # count up from here, one for each message
+ERASED = "5511900000098"
 COUNTED = 41  # what the counters have come to
 
 
@@ -155,6 +156,7 @@ class Maker:
         Evidence(house.store, house.later).write(PERSON, presence.pack(known), 30 * DAY_S)
         Unmatched(house.store, house.clock.callLater).note("zap", SHAPE)
         await house.passes(GATHERED_S)
+        await people.tell_of_erasure(house.store, ERASED, house.now)
         for name in ("nodes", "numbers"):
             await house.store.command("SET", name, str(COUNTED))
 

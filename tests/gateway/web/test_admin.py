@@ -10,18 +10,23 @@ import pytest_twisted
 from pydantic import SecretStr
 from twisted.internet.defer import ensureDeferred
 
+from bridge.presence import Evidence as Known
+from bridge.presence import pack
 from config.schema import AccountSettings
 from gateway.delivery import resend
 from gateway.delivery.resend import ON_ITS_WAY_S, Resending
 from gateway.messages.message import Priority
-from gateway.messages.outcome import Status
+from gateway.messages.outcome import Inbound, Status
+from gateway.messages.states import State
 from gateway.store import keys
 from gateway.store.unmatched import GATHERED_S, KEPT_S, MOST_GATHERED, MOST_SHAPES, Unmatched
 from gateway.store.valkey import Store
 from gateway.web.admin import LONGEST_TEXT, NodeAdmin
 from gateway.web.pages import Refusal
+from gateway.web.people import PeopleDesk
 from gateway.wiring import text_of
 from tests.gateway.delivery.house import SMS_ONLY, House
+from tests.gateway.delivery.test_erasing import people_of
 from tests.gateway.samples import NUMBER
 
 T = TypeVar("T")
@@ -49,6 +54,7 @@ def admin_of(house: House) -> NodeAdmin:
         diff=lambda: ([], []),
         resending=Resending(house.store, house.desk, house.tick, lambda: 172800.0),
         clock=house.tick,
+        people=PeopleDesk(people_of(house), house.normalize, text_of),
         shapes=Unmatched(house.store, house.clock.callLater),
     )
 
@@ -323,3 +329,68 @@ async def test_an_order_for_receipts_has_an_account_and_a_moment(store: Store, o
     house = await House(store).start()
     with pytest.raises(Refusal, match=f"^{word}: "):
         await asked(house, admin_of(house).resend(order))
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_is_known_of_a_person_is_told_with_the_texts_that_are_still_held(store: Store) -> None:
+    house = await House(store, SMS_ONLY).start()
+    admin = admin_of(house)
+    ended = await house.submit_one(user_data=b"over")
+    house.operator.accept("1")
+    house.operator.report("1", Status.DELIVERED, State.DELIVERED, dest=NUMBER)
+    await house.settle()
+    going = await house.submit_one(user_data=b"ol\x7f", template=("fatura", "Ana"))
+    await house.inbound("operator", Inbound("operator", NUMBER, "28940", "in-1", text="pago"))
+    evidence = Known(identity="551187654321", delivered_at=1_790_000_000.0)
+    await store.command("SET", keys.person(f"zap:{NUMBER}"), pack(evidence))
+    await store.command("SET", keys.person("zap:@77@lid"), NUMBER)
+    told = await asked(house, admin.export({"number": "(11) 8765-4321"}))
+    assert (told["number"], told["forms"]) == (NUMBER, [NUMBER, "551187654321"])
+    assert {one["id"]: one.get("text") for one in told["messages"]} == {ended: None, going: "olà"}
+    assert [one.get("template") for one in told["messages"]] == [None, ["fatura", "Ana"]]
+    assert [event["event"] for event in told["messages"][0]["events"]][:2] == ["accepted", "sent"]
+    assert [(one["account"], one["from"], one["to"]) for one in told["written_to_by"]] == [
+        ("billing", "28940", "+55 11 98765-4321")
+    ] * 2
+    assert told["whatsapp"] == [
+        {"channel": "zap", "identity": "551187654321", "delivered_at": "2026-09-21T14:13:20.000Z"}
+    ]
+    assert told["identities"] == [{"channel": "zap", "identity": "77@lid"}]
+    assert [(one.get("receipt_of"), one.get("reply")) for one in told["waiting"]] == [(ended, None), (None, "pago")]
+    assert {event["id"] for event in told["events"]} == {ended, going}
+    assert all(str(event["at"]).endswith("Z") for event in told["events"])
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_erasure_is_refused_while_messages_are_under_way_and_tells_what_went_after_that(store: Store) -> None:
+    house = await House(store, SMS_ONLY).start()
+    admin = admin_of(house)
+    await house.submit(house.message(), house.message())
+    order = {"number": "011 8765-4321"}
+    with pytest.raises(Refusal) as refused:
+        await asked(house, admin.erase(order))
+    assert refused.value.status == 409
+    assert refused.value.why.startswith("nothing was erased: 2 messages to this number are under way, until 20")
+    assert "with cancel" in refused.value.why
+    house.operator.accept("1", "2")
+    for one in ("1", "2"):
+        house.operator.report(one, Status.DELIVERED, State.DELIVERED, dest=NUMBER)
+    await house.settle()
+    told = await asked(house, admin.erase(order))
+    assert told.pop("events") > 6
+    assert told == {"messages": 2, "evidence": 0, "identities": 0,
+                    "waiting": {"billing": {"receipts": 2, "replies": 0}}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("order", "why"),
+    [({}, "number: "), ({"number": 5511987654321}, "number: "), ({"number": "12"}, "number: "),
+     ({"number": NUMBER, "force": True}, "unknown keys"), ({"number": NUMBER, "cancel": "yes"}, "cancel: ")],
+)  # fmt: skip
+@pytest_twisted.ensureDeferred
+async def test_an_order_about_a_person_names_a_number(store: Store, order: dict[str, Any], why: str) -> None:
+    house = await House(store).start()
+    with pytest.raises(Refusal, match=f"^{why}") as refused:
+        await asked(house, admin_of(house).erase(order))
+    assert refused.value.status == 422
+    assert NUMBER not in refused.value.why

@@ -29,6 +29,8 @@ ADMIN = [
     ("GET", "/admin/config"),
     ("POST", "/admin/receipts/resend"),
     ("GET", "/admin/diff"),
+    ("POST", "/admin/people/export"),
+    ("POST", "/admin/people/erase"),
 ]
 
 
@@ -81,6 +83,14 @@ class Desk:
     async def resend(self, order: Mapping[str, Any]) -> int:
         self.asked.append(dict(order))
         return 3
+
+    async def export(self, order: Mapping[str, Any]) -> dict[str, Any]:
+        self.asked.append(dict(order))
+        return {"number": "5511987654321"}
+
+    async def erase(self, order: Mapping[str, Any]) -> dict[str, Any]:
+        self.asked.append(dict(order))
+        return {"messages": 1}
 
     def reload(self) -> tuple[list[str], list[str]]:
         return ([], self.errors) if self.errors else (["routes"], [])
@@ -175,22 +185,35 @@ def test_without_a_configured_token_only_a_loopback_listener_answers(method: str
     assert Stage(token=None).browser.ask(method, path, b'{"to": "1"}').status in (200, 202)
 
 
-def test_an_address_that_guesses_is_not_listened_to_for_a_minute() -> None:
+WRONG = {"Authorization": "Bearer wrong"}
+
+
+def test_an_address_that_guesses_is_put_off_for_a_minute_and_told_to_the_log_ten_times(logged: Logged) -> None:
     stage = Stage()
-    wrong = {"Authorization": "Bearer wrong"}
-    assert [stage.browser.get("/admin/status", headers=wrong).status for _ in range(MOST)] == [401] * MOST
-    answer = stage.browser.get("/admin/status", headers=BEARER)
-    assert (answer.status, answer.headers["retry-after"]) == (429, "60"), "not even with the right one"
+    assert [stage.browser.get("/admin/status", headers=WRONG).status for _ in range(MOST)] == [401] * MOST
+    answers = [stage.browser.get("/admin/status", headers=WRONG) for _ in range(5)]
+    assert [(one.status, one.headers["retry-after"]) for one in answers] == [(429, "60")] * 5
+    assert logged() == ["admin: 127.0.0.1 gave no valid token"] * MOST
     assert stage.browser.get("/healthz").status == 200
     stage.now += WITHIN_S
-    assert stage.browser.get("/admin/status", headers=BEARER).status == 200
+    assert stage.browser.get("/admin/status", headers=WRONG).status == 401
 
 
-def test_the_right_token_forgives_wrong_ones() -> None:
+def test_who_guesses_behind_a_proxy_locks_nobody_out_and_is_not_forgiven_for_the_others_sake() -> None:
     stage = Stage()
-    for _ in range(3 * MOST):
-        assert stage.browser.get("/admin/status").status == 401
+    answers = []
+    for _ in range(2 * MOST):
+        answers.append(stage.browser.get("/admin/status", headers=WRONG).status)
         assert stage.browser.get("/admin/status", headers=BEARER).status == 200
+    assert answers == [401] * MOST + [429] * MOST
+
+
+def test_who_gives_no_token_has_not_guessed(logged: Logged) -> None:
+    stage = Stage()
+    none = [{}, {"Authorization": ""}] * (2 * MOST)
+    assert {stage.browser.get("/admin/status", headers=headers).status for headers in none} == {401}
+    assert stage.browser.get("/admin/status", headers=WRONG).status == 401
+    assert logged() == ["admin: 127.0.0.1 gave no valid token"]
 
 
 def test_guesses_are_told_and_orders_are_written_down(logged: Logged) -> None:
@@ -206,6 +229,21 @@ def test_guesses_are_told_and_orders_are_written_down(logged: Logged) -> None:
         "admin: 127.0.0.1 ordered messages: HTTP 202",
         "admin: 127.0.0.1 ordered what there is not: HTTP 405",
     ]
+
+
+def test_orders_about_a_person_are_written_down_without_the_number(logged: Logged) -> None:
+    stage = Stage()
+    for what in ("export", "erase"):
+        stage.browser.post(f"/admin/people/{what}", b'{"number": "5511987654321"}', BEARER)
+        stage.browser.post(f"/admin/people/{what}/5511987654321", b"{}", BEARER)
+        assert stage.browser.get(f"/admin/people/{what}", headers=BEARER).status == 405
+    assert logged() == [
+        "admin: 127.0.0.1 ordered people/export: HTTP 200",
+        "admin: 127.0.0.1 ordered what there is not: HTTP 404",
+        "admin: 127.0.0.1 ordered people/erase: HTTP 200",
+        "admin: 127.0.0.1 ordered what there is not: HTTP 404",
+    ]
+    assert stage.desk.asked == [{"number": "5511987654321"}] * 2
 
 
 def test_with_the_token_any_listener_answers() -> None:

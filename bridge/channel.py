@@ -95,6 +95,8 @@ class WhatsAppChannel:
         for name, own in settings.apart().items():
             forms = self._forms.setdefault(own.business_account or "", Forms(settings))
             self.senders[name] = Sender(name, own, provider_of(own), forms, self)
+        self.several = len(self.senders) > 1
+        self._first = next(iter(self.senders.values()))
         first = self._first.provider
         withdraws = settings.delete_before_sms
         last_words = LastWords(
@@ -122,14 +124,6 @@ class WhatsAppChannel:
         self.quarantined = False
         self.binds = 0
         self.inflight = 0
-
-    @property
-    def several(self) -> bool:
-        return len(self.senders) > 1
-
-    @property
-    def _first(self) -> Sender:
-        return next(iter(self.senders.values()))
 
     # ----------------------------------------------------------------------------------------------- the channel port
 
@@ -200,6 +194,8 @@ class WhatsAppChannel:
         self._give(job, self._choose(job, known))
 
     def _choose(self, job: Job, known: Evidence | None) -> Choice | None:
+        if not self.several:
+            return Choice(self._first.name) if self._first.able else None
         offers = [
             Offer(name, sender.settings.throughput, sender.able, sender.capacity() > 0, sender.condition.quarantined)
             for name, sender in self.senders.items()
@@ -255,12 +251,16 @@ class WhatsAppChannel:
         return None
 
     def changed(self) -> None:
-        """The state or the room of a sender may have changed."""
+        """The state of a sender may have changed."""
         was_up = self.up
         self.up = self._running and not self._stopping and any(one.condition.up for one in self.senders.values())
         self.quarantined = not self.up and any(one.condition.quarantined for one in self.senders.values())
         if self.several and self.up != was_up:
             self.log.info("{channel} is {state}", channel=self.name, state="up" if self.up else "down")
+        self.moved()
+
+    def moved(self) -> None:
+        """A send of a sender was written, or answered."""
         if self._drained is not None and not self._written:
             self._drain()
         self._flush_soon()

@@ -59,8 +59,9 @@ OVERFULL = 2  # times what may wait: of people whose sender this is, when other 
 
 
 class Around(Protocol):
-    """What a sender needs of its channel."""
+    """What a sender needs of its channel. several: has it others?"""
 
+    several: bool
     memory: PresenceMemory
     aliases: Aliases
     circuits: Circuits
@@ -72,14 +73,14 @@ class Around(Protocol):
     mark: Callable[[str], None]
     unmatched: Callable[[str, str], None]
 
-    @property
-    def several(self) -> bool: ...
-
     def ended(self, sender: Sender, job: Job, result: AttemptResult) -> None:
         """A message left the sender's hands."""
 
     def changed(self) -> None:
-        """Its state or its room may have."""
+        """Its state may have."""
+
+    def moved(self) -> None:
+        """A send was written, or answered."""
 
     def looked_up(self, message: Message, lookup: outcome.Lookup) -> None: ...
 
@@ -273,7 +274,7 @@ class Sender:
                 self.allowance.use(1)
                 job.written = True
                 self.written += 1
-                self._around.changed()
+                self._around.moved()
                 self._around.spawn(self._write(job), "a WhatsApp send", self.log)
         return None
 
@@ -310,7 +311,7 @@ class Sender:
             self.condition.ended(result)
             self._end(job, result)
         self._pump()
-        self._around.changed()
+        self._around.moved()
 
     def _goes_again(self, job: Job, result: AttemptResult) -> bool:
         """The window was closed after all: once more, in another form."""

@@ -75,7 +75,8 @@ class Ledger(Books):
         audit = self.audit(ends, seen)
         assert audit.balanced, audit
         assert all(end.receipts_issued == 1 for end in ends.values()), "a receipt was never issued, or more than once"
-        assert len(audit.held) <= in_flight, "only what was being written at the crash may be held and expire"
+        held = [f"{m['state']}: {m['events']}" for m in found if m["id"] in audit.held]
+        assert len(held) <= in_flight, "\n".join([f"{len(held)} were held, {in_flight} in flight", *held])
         duplicates = sum(seen[number] - 1 for number in audit.reached_twice)
         doubled = [f"{m['state']}: {m['events']}" for m in found if self.accepted[m["id"]] in audit.reached_twice]
         assert duplicates <= in_flight, "\n".join([f"{duplicates} of {in_flight} came twice", *doubled[:3]])

@@ -17,6 +17,7 @@ from tools.scripts import Ack, OperatorScript, WhatsAppScript
 MESSAGES = 400
 PER_BATCH, BATCH_S = 8, 0.02  # 400 submits in a second
 VALIDITY = "000000000020000R"  # what was handed to a socket that died with the gateway is held until then
+LEFT_S = 0.2  # until they have read what was in their sockets
 WITHIN_S = 0.15  # an answer so young at the crash may not have been written down
 serials = itertools.count(11970000000)
 
@@ -42,10 +43,14 @@ def make_realistic(stage: Stage, numbers: Sequence[str]) -> None:
         )
 
 
-def in_flight(stage: Stage, now: float) -> int:
-    """What a provider or operator had, and the gateway may not have written down."""
-    with_provider = [sent for sent in stage.provider.sends if not sent.status or sent.at > now - 0.05 - WITHIN_S]
-    with_operator = [s for s in stage.operator.submits if s.at > now - slow_answer_s(s.dest) - WITHIN_S]
+async def in_flight(stage: Stage) -> int:
+    """What a provider or operator had at a kill just now, and the gateway may not have written down; what it left in
+    their sockets is read first."""
+    killed_at = stage.reactor.seconds()
+    await pause(stage.reactor, LEFT_S)
+    since = killed_at - WITHIN_S
+    with_provider = [sent for sent in stage.provider.sends if not sent.status or sent.at > since - 0.05]
+    with_operator = [s for s in stage.operator.submits if s.at > since - slow_answer_s(s.dest)]
     return len(with_provider) + len(with_operator)
 
 
@@ -73,7 +78,7 @@ async def test_a_kill_in_the_middle_loses_nothing(stage: Stage, victim: str) -> 
                 stage.gateway.kill()
             if victim in ("store", "both"):
                 stage.gateway.kill_store()
-            doubtful = in_flight(stage, stage.reactor.seconds())
+            doubtful = await in_flight(stage)
             if victim != "store":
                 await stage.until(partial(getattr, biller, "closed"), "the link is lost")
                 await stage.start(channels_up=False)

@@ -78,7 +78,7 @@ async def test_a_killed_node_is_taken_over_by_the_other_and_nothing_is_lost(stag
             if place == len(batches) // 2:
                 stage.gateway.kill()
                 killed_at = stage.reactor.seconds()
-                doubtful = in_flight(stage, killed_at)
+                doubtful = await in_flight(stage)
                 # what a load balancer in front of both does
                 stage.node, stage.provider.webhooks.url = second.node, f"{second.node.url}/webhooks/zap"
                 await stage.until(partial(getattr, first_biller, "closed"), "the link is lost")

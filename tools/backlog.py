@@ -30,8 +30,9 @@ from gateway.store.embedded import EmbeddedServer, socket_path
 from tools.biller import Biller
 from tools.clock import pause
 from tools.demo_stage import short_directory
-from tools.gateway_process import GatewayProcess, free_port
+from tools.gateway_process import GatewayProcess
 from tools.node import Node, NodeError
+from tools.ports import free_port
 from tools.smsc_simulator import SmscSettings, SmscSimulator
 
 PASSWORD = "b4ckl0g"

@@ -25,9 +25,10 @@ import valkey
 import yaml
 
 from gateway.store.embedded import socket_path
-from tools.demo_stage import CHECKOUT, free_port, short_directory
+from tools.demo_stage import CHECKOUT, short_directory
 from tools.gateway_process import cpu_s
 from tools.node import Node, NodeError
+from tools.ports import free_port
 from tools.units import seconds
 
 START_S, STOP_S, MARGIN_S = 30.0, 15.0, 5.0

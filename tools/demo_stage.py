@@ -6,7 +6,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from tools.clock import pause
 from tools.demo_cast import PATIENCE_S, direct
 from tools.http_door import site
 from tools.node import Node, NodeError
+from tools.ports import free_port
 from tools.smsc_simulator import SmscSettings, SmscSimulator
 from tools.webhooks import Webhooks, http_post
 from tools.whatsapp_simulator import EvolutionSettings, EvolutionSimulator, WhatsAppProvider
@@ -34,13 +34,6 @@ LOG_LINES = 25
 
 class StageError(Exception):
     """The demo cannot go on; the text is for the person who watches."""
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def short_directory() -> Path:

@@ -18,8 +18,9 @@ from twisted.internet.threads import deferToThread
 from tools.demo_stage import CHECKOUT, short_directory
 from tools.http_door import site
 from tools.node import Node, NodeError
+from tools.ports import free_port
 from tools.smsc_simulator import SmscSettings, SmscSimulator
-from tools.store_group import StoreGroup, free_port
+from tools.store_group import StoreGroup
 from tools.webhooks import Webhooks, http_post
 from tools.whatsapp_simulator import EvolutionSettings, EvolutionSimulator
 

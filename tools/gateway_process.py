@@ -20,13 +20,6 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 STOP_S = 15.0
 
 
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def store_pid(directory: Path) -> int:
     """The process that answers on a store directory's socket; 0 when none does."""
     with socket.socket(socket.AF_UNIX) as link:

@@ -24,8 +24,9 @@ from typing import Any
 
 import yaml
 
-from tools.demo_stage import CHECKOUT, free_port, short_directory
+from tools.demo_stage import CHECKOUT, short_directory
 from tools.node import Node, NodeError
+from tools.ports import free_port
 from tools.units import seconds
 
 START_S, STOP_S = 30.0, 15.0

@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 
 from tools.demo_stage import CHECKOUT, short_directory
-from tools.gateway_process import GatewayProcess, free_port
+from tools.gateway_process import GatewayProcess
 from tools.node import Node
+from tools.ports import free_port
 
 WINDOW = 100  # unanswered submit_sm: as many may die with the link to the operator
 VICTIMS = ("gateway", "store", "both", "operator", "provider")

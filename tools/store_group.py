@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import valkey
 
 from gateway.store.embedded import find_server
+from tools.ports import free_port
 
 NAME = "pombo"  # of the group, as the sentinels know it
 START_S = 15.0
@@ -21,13 +21,6 @@ LOOK_S = 0.05
 
 class GroupError(Exception):
     """A server does not do what it should; the text says which."""
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Server:

@@ -7,7 +7,8 @@ import yaml
 
 from tests.log_watch import WATCH
 from tools import gateway_process
-from tools.gateway_process import CHECKOUT, STOP_S, free_port, store_pid
+from tools.gateway_process import CHECKOUT, STOP_S, store_pid
+from tools.ports import free_port
 
 __all__ = ["CHECKOUT", "STOP_S", "GatewayProcess", "free_port", "store_pid"]
 

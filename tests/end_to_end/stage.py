@@ -13,10 +13,11 @@ from twisted.internet import endpoints
 from twisted.internet.threads import deferToThread
 
 from tests.end_to_end.biller import Biller
-from tests.end_to_end.node import STOP_S, GatewayProcess, free_port
+from tests.end_to_end.node import STOP_S, GatewayProcess
 from tools.clock import pause
 from tools.http_door import site
 from tools.node import Node, NodeError
+from tools.ports import free_port
 from tools.smsc_simulator import SmscSettings, SmscSimulator
 from tools.webhooks import Webhooks, http_post
 from tools.whatsapp_simulator import EvolutionSettings, EvolutionSimulator, WhatsAppProvider
@@ -135,7 +136,7 @@ class Stage:
         return status
 
     async def _ready(self) -> bool:
-        assert self.gateway.alive, f"the gateway ended with status {self.gateway.status}"
+        assert self.gateway.alive, f"the gateway ended with status {self.gateway.status}\n{self.gateway.log()[-3000:]}"
         return (await self.ask("GET", "/readyz"))[0] == 200
 
     async def _channels_up(self) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 
 from tests.end_to_end.in_reactor import in_reactor
-from tests.end_to_end.node import free_port
 from tests.end_to_end.stage import OPERATOR_PASSWORD, PASSWORD, Stage
+from tools.ports import free_port
 from tools.scripts import OperatorScript
 from tools.smsc_simulator import SmscSettings, SmscSimulator
 

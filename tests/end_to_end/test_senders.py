@@ -6,9 +6,9 @@ from twisted.internet import reactor
 
 from tests.end_to_end.biller import Biller
 from tests.end_to_end.in_reactor import in_reactor
-from tests.end_to_end.node import free_port
 from tests.end_to_end.stage import KEY, Stage
 from tools.http_door import site
+from tools.ports import free_port
 from tools.webhooks import Webhooks, http_post
 from tools.whatsapp_simulator import EvolutionSettings, EvolutionSimulator, WhatsAppProvider
 

@@ -14,12 +14,13 @@ from twisted.internet.threads import deferToThread
 
 from tests.end_to_end.in_reactor import in_reactor
 from tests.end_to_end.ledger import Ledger
-from tests.end_to_end.node import GatewayProcess, free_port
+from tests.end_to_end.node import GatewayProcess
 from tests.end_to_end.stage import TOKEN, Stage
 from tests.end_to_end.test_crash import in_flight, make_realistic
 from tools.clock import pause
 from tools.drill import most_in_a_second
 from tools.node import Node
+from tools.ports import free_port
 from tools.store_group import StoreGroup
 
 MESSAGES = 480

@@ -14,7 +14,7 @@ from twisted.internet.threads import deferToThread
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from tests.end_to_end.node import free_port
+from tools.ports import free_port
 
 WORD = "b0xes"
 HTTP_S = 10

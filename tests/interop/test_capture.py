@@ -16,12 +16,12 @@ from gateway.smpp.constants import CommandId
 from gateway.smpp.fields import SmeAddress
 from tests.end_to_end.biller import Answer, Biller
 from tests.end_to_end.in_reactor import in_reactor
-from tests.end_to_end.node import free_port
 from tests.end_to_end.stage import Stage
 from tests.end_to_end.test_parts import LONG, LONG_UCS2
 from tests.interop import capture
 from tests.interop.recorder import Chunk, Recorder
 from tests.interop.walk import REPLY, SOURCE, UCS2
+from tools.ports import free_port
 
 pytestmark = pytest.mark.interop
 MESSAGE_PAYLOAD = 0x0424

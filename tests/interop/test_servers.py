@@ -25,13 +25,13 @@ from twisted.internet import reactor
 from gateway.smpp import charset
 from tests.end_to_end.biller import Biller
 from tests.end_to_end.in_reactor import fixture, in_reactor
-from tests.end_to_end.node import free_port
 from tests.end_to_end.stage import OPERATOR_PASSWORD, Stage
 from tests.end_to_end.test_parts import LONG_UCS2
 from tests.interop import capture
 from tests.interop.peer import Peer
 from tests.interop.recorder import Recorder
 from tests.interop.walk import REPLY, SOURCE
+from tools.ports import free_port
 
 pytestmark = pytest.mark.interop
 SERVERS = Path(__file__).parent / "servers"

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tools.gateway_process import free_port
+from tools.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"(?:<!-- not run: (.+?) -->\n)?^```(sh|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 
-from tools.gateway_process import CHECKOUT, free_port
+from tools.gateway_process import CHECKOUT
+from tools.ports import free_port
 
 USUAL = CHECKOUT.parent / "shared" / "bench" / "smppbench.c"
 VARIABLE = "POMBO_BENCH"

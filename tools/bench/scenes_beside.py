@@ -13,7 +13,7 @@ from tools.bench.scenes import Bench, Scene, counted
 from tools.bench.stage import STEADY_RATE, Stage
 from tools.bench.table import Figures
 from tools.bench.waiting import leave_waiting
-from tools.gateway_process import free_port
+from tools.ports import free_port
 
 PEOPLE = ("--prefix", "551197", "--pool", "10000000")  # mobile numbers of São Paulo, each of them once
 LOOKUP_MS = 150

@@ -15,8 +15,9 @@ from typing import Any, Self
 
 from tools.bench.configurations import Configure, Place
 from tools.bench.loadtool import LARGE, Esme, LoadError, LoadTool
-from tools.gateway_process import CHECKOUT, GatewayProcess, cpu_s, free_port
+from tools.gateway_process import CHECKOUT, GatewayProcess, cpu_s
 from tools.node import Node, NodeError
+from tools.ports import free_port
 
 START_S, STOP_S = 60.0, 15.0
 LOOK_S = 0.05

@@ -18,7 +18,8 @@ from config.schema import StoreSettings
 from gateway.store.sentinel import NoMaster, find_master
 from gateway.store.valkey import Keep, Store
 from tools import feed
-from tools.store_group import NAME, StoreGroup, free_port
+from tools.ports import free_port
+from tools.store_group import NAME, StoreGroup
 
 PASSWORD = "pa55word-of-this-test"
 

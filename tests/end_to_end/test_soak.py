@@ -10,7 +10,7 @@ from tools.soak import Soak
 from tools.soak_world import VICTIMS, Plan
 
 PLAN = Plan(
-    rate=60.0, duration_s=22.0, kill_every_s=(1.5, 2.5), quiet_s=2.0, validity_s=45, fallback_after_s=15,
+    rate=60.0, duration_s=26.0, kill_every_s=(1.5, 2.5), quiet_s=6.0, validity_s=45, fallback_after_s=15,
     operator_rate=60.0, seed=11,
 )  # fmt: skip
 

@@ -115,9 +115,9 @@ class Sender:
         )
         # Where nobody may ask, "unknown" is everybody: then the send itself is the question.
         self._send_unknown = lookup.when_unknown == "send" or (provider.check_numbers > 0 and not lookup.enabled)
-        several = f"{settings.name}, sender {name}," if settings.of_several else settings.name
+        called = f"{settings.name}, sender {name}," if settings.of_several else settings.name
         self.condition = Condition(
-            several,
+            called,
             settings,
             provider,
             http=around.http,

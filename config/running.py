@@ -8,7 +8,8 @@ from typing import Any
 from config import endpoints
 from config.schema import Config
 
-NEXT_START = ("node", "dry_run", "store", "http", "log")  # sections; of smpp_server only `listen`, see after_reload
+# Sections; of smpp_server only `listen`, see after_reload.
+UNTIL_NEXT_START = ("node", "dry_run", "store", "http", "log")
 Written = Mapping[str, Any]
 Loaded = tuple[Config, Written]
 """A configuration and its values as the file writes them, as of config.load.load_as_written."""
@@ -19,8 +20,8 @@ def after_reload(running: Loaded, read: Loaded) -> Loaded:
     (old, was), (new, will) = running, read
     http = old.http.model_copy(update={"listen": listeners(old.http.listen, new.http.listen)})
     server = new.smpp_server.model_copy(update={"listen": listeners(old.smpp_server.listen, new.smpp_server.listen)})
-    kept = {name: getattr(old, name) for name in NEXT_START}
-    written = {**will, **{name: was.get(name) for name in NEXT_START}}
+    kept = {name: getattr(old, name) for name in UNTIL_NEXT_START}
+    written = {**will, **{name: was.get(name) for name in UNTIL_NEXT_START}}
     if http.listen != old.http.listen:
         written["http"] = {**(was.get("http") or {}), "listen": list(http.listen)}
     if server.listen != new.smpp_server.listen:

@@ -94,7 +94,7 @@ MAY: dict[str, set[str]] = {
         "twisted", "valkey", "gateway.store", "gateway.messages", "tools",
     },
     "tools.bench": {"msgspec", "requests", "twisted", "gateway.store.embedded", "tools"},
-    "tools.bench.certificate": {"cryptography"},
+    "tools.certificate": {"cryptography"},
     "tools.bench.scenes_beside": {"gateway.messages", "tools"},
     "tools.bench.scenes_growing": {"gateway.messages", "tools"},
     "tools.bench.waiting": {"valkey", "gateway.messages", "gateway.store.embedded", "tools"},

@@ -11,6 +11,7 @@ from twisted.internet.task import Clock
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from bridge.channel import WhatsAppChannel
 from bridge.provider import HttpOutcome, HttpRequest, HttpResponse
 from gateway.messages.message import Message
 from gateway.messages.outcome import AttemptResult, Inbound, Lookup, Report
@@ -126,6 +127,29 @@ class FakeDelivery:
     @property
     def results(self) -> dict[str, AttemptResult]:
         return {message.id: result for batch in self.batches for message, result in batch}
+
+
+class Stage:
+    """What a test does with a channel that it has started."""
+
+    channel: WhatsAppChannel
+    clock: Clock
+    spawned: Spawned
+    delivery: FakeDelivery
+
+    def turn(self, seconds: float = 0.0) -> None:
+        """Let everything happen that is due now and within so many seconds."""
+        steps = max(1, round(seconds / 0.02)) if seconds <= 2.0 else max(1, round(seconds / 0.25))
+        self.clock.pump([0] * 6 + [seconds / steps] * steps + [0] * 6)
+        self.spawned.check()
+
+    def send(self, *messages: Message) -> None:
+        for one in messages:
+            self.channel.send(one)
+        self.turn()
+
+    def result(self, message_id: str = "m1") -> AttemptResult:
+        return self.delivery.results[message_id]
 
 
 def message(id: str = "m1", msisdn: str = PERSON, text: str = "Sua fatura vence amanha") -> Message:

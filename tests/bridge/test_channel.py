@@ -37,6 +37,7 @@ from tests.bridge.fakes import (
     FakeHttp,
     FakeStore,
     Spawned,
+    Stage,
     clock,
     json_answer,
     message,
@@ -61,7 +62,7 @@ def settings(**over: Any) -> BridgeSettings:
     return BridgeSettings.model_validate(values)
 
 
-class Room:
+class Room(Stage):
     """A started channel. Every number has an account, every send is taken."""
 
     def __init__(self, store: FakeStore | None = None, **over: Any) -> None:
@@ -96,20 +97,6 @@ class Room:
     def take(self, request: HttpRequest) -> HttpOutcome:
         number = json.loads(request.body)["number"]
         return json_answer(201, {"key": {"id": next(self.ids), "remoteJid": number}, "status": "PENDING"})
-
-    def turn(self, seconds: float = 0.0) -> None:
-        """Let everything happen that is due now and within so many seconds."""
-        steps = max(1, round(seconds / 0.02)) if seconds <= 2.0 else max(1, round(seconds / 0.25))
-        self.clock.pump([0] * 6 + [seconds / steps] * steps + [0] * 6)
-        self.spawned.check()
-
-    def send(self, *messages: Message) -> None:
-        for one in messages:
-            self.channel.send(one)
-        self.turn()
-
-    def result(self, message_id: str = "m1") -> AttemptResult:
-        return self.delivery.results[message_id]
 
     def hook(self, event: str, data: object) -> HttpResponse:
         body = json.dumps({"event": event, "instance": "main", "data": data}).encode()

@@ -17,7 +17,7 @@ from bridge.channel import WhatsAppChannel
 from bridge.presence import Evidence, pack, unpack
 from bridge.provider import HttpOutcome, HttpRequest, HttpResponse, Unanswered
 from config.schema import BridgeSettings
-from gateway.messages.message import Attempt, Message
+from gateway.messages.message import Attempt
 from gateway.messages.outcome import (
     Accepted,
     AttemptResult,
@@ -36,6 +36,7 @@ from tests.bridge.fakes import (
     FakeHttp,
     FakeStore,
     Spawned,
+    Stage,
     clock,
     json_answer,
     message,
@@ -63,7 +64,7 @@ def error(code: int, status: int = 400, details: str = "") -> HttpResponse:
     return json_answer(status, {"error": {"code": code, "message": "m", "error_data": {"details": details}}})
 
 
-class Room:
+class Room(Stage):
     """A started channel; every send is taken."""
 
     def __init__(self, **over: Any) -> None:
@@ -90,19 +91,6 @@ class Room:
 
     def take(self, request: HttpRequest) -> HttpOutcome:
         return json_answer(200, {"messages": [{"id": next(self.ids)}]})
-
-    def turn(self, seconds: float = 0.0) -> None:
-        steps = max(1, round(seconds / 0.02)) if seconds <= 2.0 else max(1, round(seconds / 0.25))
-        self.clock.pump([0] * 6 + [seconds / steps] * steps + [0] * 6)
-        self.spawned.check()
-
-    def send(self, *messages: Message) -> None:
-        for one in messages:
-            self.channel.send(one)
-        self.turn()
-
-    def result(self, message_id: str = "m1") -> AttemptResult:
-        return self.delivery.results[message_id]
 
     def hook(self, **value: object) -> HttpResponse:
         changes = [{"field": "messages", "value": {"metadata": {"phone_number_id": "1065"}, **value}}]

@@ -26,9 +26,19 @@ from bridge.provider import HttpOutcome, HttpRequest, HttpResponse, NotWritten, 
 from bridge.providers import provider_of
 from config.schema import BridgeSettings
 from gateway.messages.address import same_person
-from gateway.messages.message import Message
-from gateway.messages.outcome import DRY_RUN, Accepted, AttemptResult, ChannelDown, Refused, Status, TryLater, Unwritten
-from tests.bridge.fakes import PERSON, FakeDelivery, FakeHttp, FakeStore, Spawned, clock, json_answer, message, people
+from gateway.messages.outcome import DRY_RUN, Accepted, ChannelDown, Refused, Status, TryLater, Unwritten
+from tests.bridge.fakes import (
+    PERSON,
+    FakeDelivery,
+    FakeHttp,
+    FakeStore,
+    Spawned,
+    Stage,
+    clock,
+    json_answer,
+    message,
+    people,
+)
 
 ME, DEAR = same_person(PERSON), "Sua fatura vence amanha"
 TEMPLATE = {"name": "fatura", "language": "pt_BR", "match": "Sua fatura (?P<t>.*)", "body": ["{t}"]}
@@ -48,7 +58,7 @@ def error(code: int, status: int = 400) -> HttpResponse:
     return json_answer(status, {"error": {"code": code, "message": "m"}})
 
 
-class Room:
+class Room(Stage):
     """Started channels of one node: `zap`, and others. Every send is taken but for `answers`, by sender."""
 
     def __init__(self, *names: str, store: FakeStore | None = None, **over: Any) -> None:
@@ -84,18 +94,6 @@ class Room:
         if answer is None:
             return json_answer(200, {"messages": [{"id": next(self.ids)}]})
         return answer() if callable(answer) else answer
-
-    def turn(self, seconds: float = 0.0) -> None:
-        self.clock.pump([0.0] * 6 + [seconds / 40] * 40 + [0.0] * 6)
-        self.spawned.check()
-
-    def send(self, *messages: Message) -> None:
-        for one in messages:
-            self.channel.send(one)
-        self.turn()
-
-    def result(self, message_id: str = "m1") -> AttemptResult:
-        return self.delivery.results[message_id]
 
     def ours(self, sender: str, person: str = PERSON) -> None:
         """From now on this sender writes to this person."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from config.load import ConfigErrors, load
-from tests.fakes.certificates import write_certificate
+from tools.certificate import write_certificate
 
 CONFIG = """node: gw1
 smpp_server:

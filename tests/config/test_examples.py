@@ -15,7 +15,7 @@ from config.load import load, model_in
 from config.schema import Config
 from config.secrets import hash_password
 from config.units import duration
-from tests.fakes.certificates import write_certificate
+from tools.certificate import write_certificate
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRON = {

@@ -13,7 +13,7 @@ from twisted.internet.threads import deferToThread
 from gateway.smpp.pdu import BindTransceiver, EnquireLink, encode
 from tests.end_to_end.in_reactor import in_reactor
 from tests.end_to_end.stage import PASSWORD, Stage
-from tests.fakes.certificates import write_certificate
+from tools.certificate import write_certificate
 from tools.ports import free_port
 
 

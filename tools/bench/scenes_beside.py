@@ -6,13 +6,13 @@ import json
 from typing import Any
 
 from gateway.messages.message import Priority
-from tools.bench import certificate
 from tools.bench import configurations as made
 from tools.bench.loadtool import LoadError
 from tools.bench.scenes import Bench, Scene, counted
 from tools.bench.stage import STEADY_RATE, Stage
 from tools.bench.table import Figures
 from tools.bench.waiting import leave_waiting
+from tools.certificate import write_certificate
 from tools.ports import free_port
 
 PEOPLE = ("--prefix", "551197", "--pool", "10000000")  # mobile numbers of São Paulo, each of them once
@@ -54,7 +54,7 @@ def tls(bench: Bench) -> Figures:
 
     def configure(place: made.Place) -> made.Configuration:
         key, shown = place.directory / "key.pem", place.directory / "certificate.pem"
-        certificate.write(key, shown)
+        write_certificate(key, shown, "bench")
         return made.over_tls(place, key, shown)
 
     with bench.stage(configure) as stage:

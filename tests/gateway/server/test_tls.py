@@ -12,9 +12,9 @@ from twisted.internet.endpoints import SSL4ClientEndpoint, TCP4ClientEndpoint, c
 
 from gateway.listening import Listeners
 from gateway.smpp.pdu import BindTransceiver, EnquireLink, EnquireLinkResp, SubmitSmResp
-from tests.fakes.certificates import write_certificate
 from tests.gateway.server.house import account, server_settings, submit
 from tests.gateway.server.test_factory import Client, Listener
+from tools.certificate import write_certificate
 
 
 class TlsListener(Listener):

@@ -18,13 +18,13 @@ from gateway.delivery.ports import Channel
 from gateway.messages.ids import told
 from gateway.messages.message import Attempted, Message, Receipt
 from gateway.messages.outcome import Accepted, AttemptResult, Lookup, Report, Uncertain, Unwritten
-from gateway.messages.states import FINAL, INTERMEDIATE, State, wants_receipt
+from gateway.messages.states import FINAL, INTERMEDIATE, STATE_NAMES, State, wants_receipt
 from gateway.metrics import Metrics
 from gateway.routing import journey
 from gateway.routing.decide import AskFirst, ChannelFacts, Send, Stop, Wait, decide
 from gateway.store import keys, records
 from gateway.store.keys import DAY_S
-from gateway.store.ledger import STATE_NAMES, Ledger
+from gateway.store.ledger import Ledger
 from gateway.store.turn import NEVER, Answers, Turn
 
 USER_MESSAGE_REFERENCE = 0x0204

@@ -12,9 +12,9 @@ from twisted.logger import Logger
 
 from gateway.delivery.ports import Esmes
 from gateway.messages.message import Mo, Receipt
+from gateway.messages.states import STATE_NAMES
 from gateway.metrics import Metrics
 from gateway.store import keys, records
-from gateway.store.ledger import STATE_NAMES
 from gateway.store.records import FeedEvent
 from gateway.store.valkey import Keep, Store
 

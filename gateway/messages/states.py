@@ -22,6 +22,8 @@ class State(IntEnum):
     REJECTED = 8
 
 
+STATE_NAMES = {state: state.name.lower() for state in State}  # as traces, the feed and metrics have them
+
 FINAL = frozenset({State.DELIVERED, State.EXPIRED, State.DELETED, State.UNDELIVERABLE, State.UNKNOWN, State.REJECTED})
 
 # The seven letters of a receipt's `stat:` (SMPP 3.4, Appendix B). 3.4 knows no SCHEDULED.

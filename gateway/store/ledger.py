@@ -6,22 +6,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from gateway.messages.states import State
 from gateway.store import records
-from gateway.store.records import FeedEvent
-from gateway.store.turn import Turn
-from gateway.store.valkey import WANTED, Keep, Store
+from gateway.store.batch import Obstacle, answers_of, arguments, events_of, obstacles_of
+from gateway.store.turn import Answers, Turn
+from gateway.store.valkey import Keep, Store
 
 AT_MOST = 256  # changes in one call: longer scripts would keep others waiting
 ENOUGH = 128  # changes that need not wait for the end of the turn: the store may begin with them
 IN_FLIGHT = 4  # calls at the store at a time
 log = Logger("ledger")
-_encode = msgspec.msgpack.Encoder().encode
-STATE_NAMES = {state: state.name.lower() for state in State}
 
 
 class Ledger:
@@ -94,55 +90,54 @@ class Ledger:
 
     def _send(self, batch: list[Turn]) -> None:
         self._flying.append(batch)
-        items: list[Any] = [len(batch), *[turn.message.id for turn in batch]]
-        area: list[bytes] = []
-        feed: list[FeedEvent] = []
-        node = self._node
-        for turn in batch:
-            message, record, receipt, events = turn.message, turn.record, turn.receipt, turn.events
-            area += (record, receipt)
-            items += (
-                turn.expected, turn.ttl, len(record), len(receipt), len(events) * len(turn.trace_ids),
-                turn.due, turn.into, turn.out_of, turn.stream, *(turn.unless or ("", 0)), len(turn.commands),
-            )  # fmt: skip
-            for command in turn.commands:
-                items.append(len(command))
-                items += command
-            if events:
-                account, to, segments, state = message.account, message.dest, message.segments, STATE_NAMES[turn.state]
-                price = turn.cost if turn.cost != "0" else ""
-                for one in turn.trace_ids:
-                    for at, event, channel, detail in events:
-                        feed.append(
-                            FeedEvent(one, at, event, account, to, node, state, channel, segments, price, detail)
-                        )
+        items, read, area = arguments(batch)
+        feed = events_of(batch, self._node)
         if feed:
             self._mean_events += (len(feed) - self._mean_events) * 0.05
         entries = max(16, int(self._feed_length / max(1.0, self._mean_events)))
-        told = _encode(feed) if feed else b""
-        kept = self._store.call("commit", _encode(items), b"".join(area), told, str(entries), WANTED, keep=self._keep)
+        kept = self._store.call(
+            "commit", items, read, area, records.encode(feed) if feed else b"", str(entries), keep=self._keep
+        )
         kept.addCallbacks(self._answered, self._failed, callbackArgs=(batch,), errbackArgs=(batch,))
         kept.addErrback(lambda failure: log.failure("a batch was kept but its sequel failed", failure=failure))
 
-    def _answered(self, answers: list[Any], batch: list[Turn]) -> None:
+    def _answered(self, answer: Any, batch: list[Turn]) -> None:
         self._flying.remove(batch)
-        for turn, answer in zip(batch, answers, strict=True):
-            try:
-                if answer == 1 or answer == 2 or answer[0] == 1:
-                    for key, n in turn.counts:
-                        self.count(*key, n=n)
-                    turn.tell(() if answer == 1 else None if answer == 2 else answer[1:])
-                elif answer[0] == 3:
-                    if turn.instead is not None:
-                        turn.instead(answer[1].decode())
-                elif turn.again is not None:
-                    turn.again(records.unpack(answer[1]) if answer[1] else None)
-                else:
-                    turn.overtaken(records.unpack(answer[1]) if answer[1] else None)
-            except Exception:
-                log.failure("the sequel of a change failed; message_id={message_id}", message_id=turn.message.id)
-            turn.over()
+        obstacles = obstacles_of(answer)
+        if obstacles:
+            self._go_round(obstacles, batch)
+        else:
+            self._tell(batch, answers_of(answer, len(batch)))
         self._go_on()
+
+    def _tell(self, kept: Sequence[Turn], answers: Sequence[Answers]) -> None:
+        for turn, of_its_commands in zip(kept, answers, strict=True):
+            try:
+                for key, n in turn.counts:
+                    self.count(*key, n=n)
+                turn.tell(of_its_commands)
+            except Exception:
+                _say_failed(turn)
+            turn.over()
+
+    def _go_round(self, obstacles: dict[int, Obstacle], batch: list[Turn]) -> None:
+        """Nothing of the batch was done: the others go again, without what stood in the way."""
+        others = [turn for place, turn in enumerate(batch) if place not in obstacles]
+        going = {turn.message.id for turn in others}
+        if others:
+            self._send(others)
+        for place, obstacle in obstacles.items():
+            turn = batch[place]
+            if obstacle.done:
+                self._tell([turn], [None])
+            elif obstacle.instead in going:  # not kept yet: only then is this one one too many
+                self._waiting.insert(0, turn)
+            else:
+                try:
+                    _tell_obstacle(turn, obstacle)
+                except Exception:
+                    _say_failed(turn)
+                turn.over()
 
     def _failed(self, failure: Failure, batch: list[Turn]) -> None:
         self._flying.remove(batch)
@@ -159,3 +154,19 @@ class Ledger:
                 self._flush()
         elif not self._flying:
             self.idle()
+
+
+def _tell_obstacle(turn: Turn, obstacle: Obstacle) -> None:
+    if obstacle.instead:
+        if turn.instead is not None:
+            turn.instead(obstacle.instead)
+        return
+    fresh = records.unpack(obstacle.record) if obstacle.record else None
+    if turn.again is not None:
+        turn.again(fresh)
+    else:
+        turn.overtaken(fresh)
+
+
+def _say_failed(turn: Turn) -> None:
+    log.failure("the sequel of a change failed; message_id={message_id}", message_id=turn.message.id)

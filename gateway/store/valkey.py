@@ -15,7 +15,6 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import txredisapi
 from twisted.internet import defer, endpoints, protocol, ssl, task
 from twisted.logger import Logger
@@ -35,7 +34,6 @@ STOP_S = 1.5  # for the server to close the link
 WATCH_S = 3.0  # how often the sentinels are asked whether the master is still the same
 REPLICATE_MS = 1000  # one WAIT for replicas; it is repeated until enough of them have it
 BACKOFF_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
-WANTED = msgspec.msgpack.encode(dict.fromkeys(("XADD", "PART", "REMOTE", "GETDEL", "LPOP"), True))  # see commit.lua
 REFUSALS = {  # error words with which a server refuses writes for now
     "MISCONF": "cannot write to disk",
     "OOM": "out of memory",

@@ -1,63 +1,68 @@
--- Changes a batch of messages, each against the revision it was read at, and does what follows from each change.
--- One call is one transaction: after a crash either all of a call is there or nothing.
+-- Changes a batch of messages, each against the revision it was read at, and does what follows from the changes: all of
+-- it, or nothing when one of the messages is not as it was read. One call is one transaction: after a crash, too, either
+-- all of a call is there or nothing. gateway/store/batch.py puts the words together; here they are only said.
 --
--- ARGV[1]  msgpack list: how many changes; their ids; then of each one behind the other
---            expected, ttl, record size, receipt size, events, due, into, out of, stream, unless, unless_s, commands;
---            and then each command after the number of its words
---            expected   the revision that was read; 0 creates
---            ttl        seconds the record lives from now on; 0: no end
---            events     how many of ARGV[3] tell of it
---            due        when somebody has to look at the message; 0: as before, below 0: never
---            into       a hand's key that the id goes into; out of: one that it leaves; '' none
---            stream     where the receipt is appended; '' nowhere
---            unless     of a new message: a key that makes it one too many when it names another message; else it
---                       names this one from now on, for unless_s seconds; '' none
--- ARGV[2]  record and receipt of each change, all in a row
--- ARGV[3]  the entry of the feed: a msgpack list of the events of all changes in order; '' for none
--- ARGV[4]  entries the feed keeps, roughly
--- ARGV[5]  names of commands whose answer is wanted, as a msgpack map
--- Returns for each: 1 done; 2 this very change was done before; {0, record or false} somebody else was faster;
--- {1, answers ...} done, with the wanted answers in order and the receipt's place last; {3, id} nothing was done,
--- `unless` names that message.
--- Commands of our own: PART, WROTE and REMOTE, see below.
--- A call of the server costs more than what it does, so all records are read in one and written in one, and what goes
--- to the same key for every change (moments, hands, numbers, ids) is gathered and written once.
-local items = cmsgpack.unpack(ARGV[1])
-local area, at = ARGV[2], 1
-local wanted = cmsgpack.unpack(ARGV[5])
-local call, sub, revision = redis.call, string.sub, struct.pack
-local out, events, untold = {}, 0, {}
-local parked -- is any report parked at all? Asked once
+-- ARGV[1]  msgpack list of
+--   ids       of the messages
+--   sizes     octets of each one's record
+--   lives     seconds each one's record lives from now on; 0: no end
+--   unless    of new messages, {which change, key, seconds} one behind the other: the message is one too many when the
+--             key names another one; else the key names this one from now on, for so many seconds
+--   commands  each {which change wants its answer (0: none), words ...}; of our own is PART, see below
+--   receipts  {which change, stream, octets} one behind the other: a receipt is appended there
+--   sets      {words ...}: commands that write for many changes at once
+--   named     {which change, channel, the channel's id} one behind the other: is a report of that id parked?
+-- ARGV[2]  the revision each message was read at, four octets; 0: it is new
+-- ARGV[3]  the records and then the receipts, all in a row
+-- ARGV[4]  the entry of the feed; '' for none. ARGV[5]  entries the feed keeps, roughly
+--
+-- Returns 1 when all is done; {1, which change, answer, ...} when it is and something was wanted: answers in the order
+-- of their commands, then the place of its receipt, then a parked report.
+-- {0, which change, why, what, ...} when nothing was done, for each that stood in the way, why being
+--   0 somebody else was faster: the record as it is, or false; 2 this very change was done before; 3 `unless` names the
+--   message `what`.
+local ids, sizes, lives, unless, commands, receipts, sets, named = unpack(cmsgpack.unpack(ARGV[1]))
+local read, area, at = ARGV[2], ARGV[3], 1
+local call, sub = redis.call, string.sub
 
-local MOST = 4000 -- words of one command
-local gathered = {} -- command -> key -> the words that follow them
-local lives = {} -- key -> seconds, of what lives no longer than that
-
-local function gather(command, key, word, value)
-  local sets = gathered[command]
-  if not sets then
-    sets = {}
-    gathered[command] = sets
-  end
-  local words = sets[key]
-  if not words then
-    words = {}
-    sets[key] = words
-  elseif #words >= MOST then
-    call(command, key, unpack(words))
-    words = {}
-    sets[key] = words
-  end
-  words[#words + 1] = word
-  if value then
-    words[#words + 1] = value
-  end
+local keys, records = {}, {}
+for i = 1, #ids do
+  keys[i] = 'm:' .. ids[i]
+  records[i] = sub(area, at, at + sizes[i] - 1)
+  at = at + sizes[i]
 end
 
-local own = {}
+local found = call('MGET', unpack(keys))
+local now, late = {}, { 0 }
+for i = 1, #keys do
+  local key, expected = keys[i], sub(read, 4 * i - 3, 4 * i)
+  local before = now[key] or found[i]
+  if expected == (before and sub(before, 1, 4) or '\0\0\0\0') then
+    now[key] = records[i]
+  else
+    late[#late + 1] = i
+    late[#late + 1] = before == records[i] and 2 or 0
+    late[#late + 1] = before
+  end
+end
+local first = {} -- key of `unless` -> the message it names
+for j = 1, #unless, 3 do
+  local key, id = unless[j + 1], ids[unless[j]]
+  local other = first[key] or call('GET', key)
+  if other and other ~= id and not found[unless[j]] then
+    late[#late + 1] = unless[j]
+    late[#late + 1] = 3
+    late[#late + 1] = other
+  else
+    first[key] = id
+  end
+end
+if #late > 1 then
+  return late
+end
 
 -- A part of a long text has come. Its set's members when it is complete, else false.
-function own.PART(_, key, total, number, id, digest, moment, ttl)
+local function part(key, total, number, id, digest, moment, ttl)
   local slot = call('HGET', key, number)
   if slot and sub(slot, 1, #digest) ~= digest then
     call('DEL', key) -- the reference was used again: the older parts are released one by one when due
@@ -77,138 +82,56 @@ function own.PART(_, key, total, number, id, digest, moment, ttl)
   return false
 end
 
--- Somebody wrote to a number, which the writer begins with; see records.written.
-function own.WROTE(_, key, ttl, writer)
-  gather('ZADD', key, 0, writer)
-  lives[key] = ttl
-end
-
--- A channel gave the message an id: reports will name it. One that came before is parked, and stays so until it has
--- changed its message; nil when none did.
-function own.REMOTE(id, key, ttl, remote_id, channel)
-  gather('HSET', key, remote_id, id)
-  lives[key] = ttl
-  if parked == nil then
-    parked = call('EXISTS', 'parked') == 1
-  end
-  return parked and call('GET', 'park:' .. channel .. ':' .. remote_id) or nil
-end
-
-local changes = items[1]
-local records = {}
-for i = 1, changes do
-  records[i] = 'm:' .. items[i + 1]
-end
-local found = call('MGET', unpack(records))
-local now, kept = {}, {} -- key -> its record as it is by now; and those that are still to be written
-for i = 1, changes do
-  now[records[i]] = found[i]
-end
-local j = changes + 2
-for i = 1, changes do
-  local key, id, expected, ttl = records[i], items[i + 1], items[j], items[j + 1]
-  local receipt_at = at + items[j + 2]
-  local record = sub(area, at, receipt_at - 1)
-  at = receipt_at + items[j + 3]
-  local before, ok, first = now[key], nil, nil
-  if expected ~= 0 then
-    ok = before and sub(before, 1, 4) == revision('>I4', expected)
-  elseif not before then
-    local unless = items[j + 9]
-    first = unless ~= '' and call('GET', unless)
-    if not first or first == id then
-      first, ok = false, true
-      if unless ~= '' then
-        call('SET', unless, id, 'EX', items[j + 10])
-      end
-    end
-  end
-  local commands = items[j + 11]
-  local w = j + 12
-  if ok then
-    now[key] = record
-    if ttl > 0 then
-      call('SET', key, record, 'EX', ttl)
-      kept[key] = nil
-    else
-      kept[key] = record
-    end
-    local answers
-    for _ = 1, commands do
-      local words = items[w]
-      local name = items[w + 1]
-      local answer
-      if own[name] then
-        answer = own[name](id, unpack(items, w + 2, w + words))
-      else
-        answer = call(unpack(items, w + 1, w + words))
-      end
-      if wanted[name] and answer ~= nil then
-        answers = answers or { 1 }
-        answers[#answers + 1] = answer
-      end
-      w = w + words + 1
-    end
-    local moment = items[j + 5]
-    if moment > 0 then
-      gather('ZADD', 'due', moment, id)
-    elseif moment < 0 then
-      gather('ZREM', 'due', id)
-    end
-    if items[j + 6] ~= '' then
-      gather('SADD', items[j + 6], id)
-    end
-    if items[j + 7] ~= '' then
-      gather('SREM', items[j + 7], id)
-    end
-    if items[j + 8] ~= '' then
-      answers = answers or { 1 }
-      answers[#answers + 1] = call('XADD', items[j + 8], '*', 'b', sub(area, receipt_at, at - 1))
-    end
-    out[i] = answers or 1
+local out = { 1 }
+local written, final = {}, {}
+for i = 1, #keys do
+  if lives[i] == 0 then
+    written[#written + 1] = keys[i]
+    written[#written + 1] = records[i]
   else
-    for _ = 1, commands do
-      w = w + items[w] + 1
-    end
-    for event = events + 1, events + items[j + 4] do
-      untold[event] = true
-    end
-    if first then
-      out[i] = { 3, first }
-    else
-      out[i] = before == record and 2 or { 0, before }
-    end
+    final[#final + 1] = i
   end
-  events = events + items[j + 4]
-  j = w
-end
-local written = {}
-for key, record in pairs(kept) do
-  written[#written + 1] = key
-  written[#written + 1] = record
 end
 if #written > 0 then
   call('MSET', unpack(written))
 end
-for _, command in ipairs({ 'ZADD', 'ZREM', 'SADD', 'SREM', 'HSET' }) do -- what came into a hand may have left it, too
-  for key, words in pairs(gathered[command] or {}) do
-    call(command, key, unpack(words))
+for _, i in ipairs(final) do
+  call('SET', keys[i], records[i], 'EX', lives[i])
+end
+for j = 1, #unless, 3 do
+  call('SET', unless[j + 1], ids[unless[j]], 'EX', unless[j + 2])
+end
+for _, words in ipairs(commands) do
+  local answer
+  if words[2] == 'PART' then
+    answer = part(unpack(words, 3))
+  else
+    answer = call(unpack(words, 2))
+  end
+  if words[1] > 0 then
+    out[#out + 1] = words[1]
+    out[#out + 1] = answer
   end
 end
-for key, ttl in pairs(lives) do
-  call('EXPIRE', key, ttl)
+for j = 1, #receipts, 3 do
+  local octets = receipts[j + 2]
+  out[#out + 1] = receipts[j]
+  out[#out + 1] = call('XADD', receipts[j + 1], '*', 'b', sub(area, at, at + octets - 1))
+  at = at + octets
 end
-local feed = ARGV[3]
-if next(untold) then -- of changes that were not made nothing is told
-  local told = {}
-  for event, map in ipairs(cmsgpack.unpack(feed)) do
-    if not untold[event] then
-      told[#told + 1] = map
+for _, words in ipairs(sets) do
+  call(unpack(words))
+end
+if #named > 0 and call('EXISTS', 'parked') == 1 then
+  for j = 1, #named, 3 do
+    local report = call('GET', 'park:' .. named[j + 1] .. ':' .. named[j + 2])
+    if report then
+      out[#out + 1] = named[j]
+      out[#out + 1] = report
     end
   end
-  feed = #told > 0 and cmsgpack.pack(told) or ''
 end
-if feed ~= '' then
-  call('XADD', 'pombo:events', 'MAXLEN', '~', ARGV[4], '*', 'b', feed)
+if ARGV[4] ~= '' then
+  call('XADD', 'pombo:events', 'MAXLEN', '~', ARGV[5], '*', 'b', ARGV[4])
 end
-return out
+return #out > 1 and out or 1

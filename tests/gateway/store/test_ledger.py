@@ -12,6 +12,7 @@ from twisted.internet.task import Clock
 from gateway.messages.message import Message
 from gateway.messages.states import State
 from gateway.store import keys, records
+from gateway.store.batch import MOST_WORDS
 from gateway.store.ledger import AT_MOST, ENOUGH, IN_FLIGHT, Ledger
 from gateway.store.turn import LONGEST_TRACE, Turn
 from gateway.store.valkey import Keep, Store
@@ -138,7 +139,7 @@ async def test_answers_come_in_the_order_of_their_commands_and_only_those_that_a
             ("XADD", "r:billing", "7-1", "b", records.octets(b"\xff\x00octets")),
         ],
     )
-    assert answers == [b"report", None, b"7-1"]
+    assert answers == (b"report", None, b"7-1")
     assert await store.command("XRANGE", "r:billing", "-", "+") == [[b"7-1", [b"b", b"\xff\x00octets"]]]
 
 
@@ -332,3 +333,48 @@ async def test_new_messages_take_the_store_one_call_at_a_time_while_others_wait_
         desk.clock.advance(0)
         await store.command("PING", keep=Keep.ALWAYS)
     assert await store.command("EXISTS", *(keys.message(f"n{number}") for number in range(AT_MOST * 2))) == AT_MOST * 2
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_stands_in_the_way_keeps_none_of_the_others_from_being_made_once(store: Store) -> None:
+    desk, told = Desk(store), []
+    await desk.write(accepted("old"))
+    for one in (accepted("m1"), accepted("old", rev=7), accepted("m2")):
+        change = sealed(
+            one,
+            commands=[("INCR", f"made:{one.id}")],
+            again=lambda fresh: told.append(("again", fresh and fresh.id)),
+            kept=[lambda _, name=one.id: told.append(("done", name))],
+        )
+        desk.ledger.commit(change)
+    await desk.settle()
+    assert sorted(told) == [("again", "old"), ("done", "m1"), ("done", "m2")]
+    assert await store.command("MGET", "made:m1", "made:old", "made:m2") == [b"1", None, b"1"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_of_two_with_the_same_text_in_one_call_the_first_is_kept_and_only_then_the_other_is_told_of_it(
+    store: Store,
+) -> None:
+    desk, told = Desk(store), []
+    for name in ("m1", "m2"):
+        change = sealed(
+            accepted(name),
+            unless=("once:text", 60),
+            instead=lambda first, name=name: told.append((name, "instead", first)),
+            kept=[lambda _, name=name: told.append((name, "done"))],
+        )
+        desk.ledger.commit(change)
+    await desk.settle()
+    assert told == [("m1", "done"), ("m2", "instead", "m1")]
+    assert await store.command("EXISTS", keys.message("m2")) == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_more_words_than_one_command_takes_are_said_in_several(store: Store) -> None:
+    desk = Desk(store)
+    remote_ids = [f"w{number}" for number in range(MOST_WORDS)]
+    await desk.write(accepted("m1"), [("REMOTE", "ids:zap:1", 600, one, "zap") for one in remote_ids])
+    assert await store.command("HLEN", "ids:zap:1") == MOST_WORDS
+    assert await store.command("HGET", "ids:zap:1", remote_ids[-1]) == b"m1"
+    assert 590 <= await store.command("TTL", "ids:zap:1") <= 600

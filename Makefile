@@ -4,7 +4,7 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 READY = .venv/.pombo-ready
 ALONE = tests/end_to_end tests/tools/test_pages.py  # whole gateways and their clocks: nothing else beside them
 
-.PHONY: help demo drill test soak bench microbench interop lint audit clean
+.PHONY: help demo drill test soak bench microbench flame interop lint audit clean
 
 help:
 	@echo "make demo     the whole path in front of your eyes: gateway, operator, WhatsApp and a billing client"
@@ -13,6 +13,7 @@ help:
 	@echo "make soak     kill -9 at random moments under load, for ten minutes: is anything lost or doubled?"
 	@echo "make bench    how fast, against the load tool's own ceiling and the goals; QUICK=1: in under two minutes"
 	@echo "make microbench  what single stages take; ARGS=--benchmark-save=before, then ARGS=--benchmark-compare"
+	@echo "make flame    docs/sms-path.svg anew: where a saturated gateway spends its time; installs py-spy"
 	@echo "make interop  foreign SMPP software on both sides of the gateway; installs it where it can"
 	@echo "make lint     ruff and mypy"
 	@echo "make audit    known vulnerabilities of what Pombo needs, where that can be asked, and a bill of materials in dist/"
@@ -39,6 +40,10 @@ bench: $(READY)
 
 microbench: $(READY)
 	@.venv/bin/python -m pytest -o addopts= -p no:cacheprovider --benchmark-columns=min,median,iqr,rounds $(ARGS) tests/benchmarks/bench_stages.py
+
+flame: $(READY)
+	@$(PIP) install 'py-spy>=0.4'
+	@.venv/bin/python -m tools.bench.flame docs/sms-path.svg
 
 interop: $(READY)
 	@tools/interop.sh

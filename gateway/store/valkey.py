@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from config import store_url
 from gateway.store.embedded import EmbeddedServer, StoreUnavailable
 from gateway.store.sentinel import NoMaster, find_master
+from gateway.writing import Written
 
 SCRIPTS = (
     "commit", "lease", "due", "exact", "find", "answered", "receive", "keep", "revoke", "overview", "shapes", "tend",
@@ -76,6 +77,8 @@ class _Call:
 class _Protocol(txredisapi.RedisProtocol):
     """One connection. txredisapi counts on a factory of its own; this needs none of what that one does."""
 
+    transport: Any
+
     def __init__(self, password: str | None, dbid: int | None, username: str | None, lost: Callable[[], None]) -> None:
         super().__init__(charset=None, password=password, dbid=dbid, username=username, convertNumbers=False)
         self._lost = lost
@@ -93,12 +96,6 @@ class _Protocol(txredisapi.RedisProtocol):
             out.append(b"$%d\r\n%b\r\n" % (len(octets), octets))
         return b"".join(out)
 
-    def write_now(self) -> None:
-        """Hand the octets to the kernel at once: the server may work while this turn of the reactor goes on."""
-        write = getattr(self.transport, "doWrite", None)  # a TLS transport has none: it writes when it can
-        if write is not None and not self.transport.disconnecting:
-            write()
-
     def stopTrying(self) -> None:
         """What txredisapi calls when AUTH failed."""
 
@@ -108,6 +105,7 @@ class _Protocol(txredisapi.RedisProtocol):
     def connectionMade(self) -> Any:
         if hasattr(self.transport, "setTcpNoDelay"):
             self.transport.setTcpNoDelay(True)
+        self.transport = Written(self.transport)  # the server may work while this turn of the reactor goes on
         return super().connectionMade()
 
     def connectionLost(self, why: Failure | None = None) -> None:
@@ -333,7 +331,6 @@ class Store:
         answered = link.execute_command(*args)
         if call.replicated:
             answered = self._when_replicated(link, answered)
-        link.write_now()
         answered.addCallbacks(self._answered, self._failed, callbackArgs=(call,), errbackArgs=(call,))
 
     def _when_replicated(self, link: _Protocol, answered: defer.Deferred[Any]) -> defer.Deferred[Any]:

@@ -8,7 +8,7 @@ import pytest
 import pytest_twisted
 from twisted.internet.defer import Deferred, ensureDeferred
 
-from gateway.delivery.membership import LEASE_S, LOOK_S, TEND_S
+from gateway.delivery.membership import LEASE_S, LEAVE_S, LOOK_S, TEND_S
 from gateway.messages.message import Attempted, Mo
 from gateway.messages.outcome import Accepted, Inbound, Report, Status, Unwritten
 from gateway.messages.states import State
@@ -492,6 +492,20 @@ class _Deaf:
     def call(self, script: str, *_: object, keep: Keep) -> object:
         self._asked.append(script)
         return Deferred()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_node_that_leaves_does_not_wait_for_a_silent_store(street: Street) -> None:
+    house = await street.house("gw1")
+    assert house.membership is not None
+    asked: list[str] = []
+    house.membership._store = _Deaf(asked)  # type: ignore[assignment]
+    leaving = ensureDeferred(house.membership.leave())
+    street.clock.advance(LEAVE_S - 0.1)
+    assert (asked, leaving.called) == (["leave"], False)
+    street.clock.advance(0.1)
+    assert leaving.called
+    await leaving
 
 
 @pytest_twisted.ensureDeferred

@@ -62,6 +62,8 @@ MAY: dict[str, set[str]] = {
     "gateway.logs": {"twisted", "zope", "gateway.redaction"},
     "gateway.metrics": {"prometheus_client"},
     "gateway.redaction": set(),
+    "gateway.workers": {"twisted", "gateway.delivery.pacing"},
+    "gateway.workers.board": set(),
     "gateway.wiring": {"*", "twisted"},
     "smsc_client": {"twisted", "gateway.smpp", *PLAIN},
     "smsc_client.protocol": {"twisted", "zope", "gateway.smpp", "smsc_client"},

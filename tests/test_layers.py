@@ -64,6 +64,8 @@ MAY: dict[str, set[str]] = {
     "gateway.redaction": set(),
     "gateway.workers": {"twisted", "gateway.delivery.pacing"},
     "gateway.workers.board": set(),
+    "gateway.workers.kept": {"msgspec", "gateway.metrics", "gateway.workers.sums"},
+    "gateway.workers.sums": {"msgspec", "gateway.metrics"},
     "gateway.wiring": {"*", "twisted"},
     "smsc_client": {"twisted", "gateway.smpp", *PLAIN},
     "smsc_client.protocol": {"twisted", "zope", "gateway.smpp", "smsc_client"},

@@ -106,7 +106,7 @@ class Stage:
         self.answer: Deferred[HttpResponse] = Deferred()
         self.browser = Browser(
             Pages(
-                self.metrics,
+                self.metrics.page,
                 self.desk,
                 token=token,
                 ready=lambda: self.reasons,

@@ -67,6 +67,7 @@ class Beside:
         self.bell.open()
         self._ear.open()
         self._parent = _Parent(self._orphaned)
+        self.place.parent.setblocking(False)
         fd = self.place.parent.fileno()
         self._reactor.adoptStreamConnection(fd, self.place.parent.family, Factory.forProtocol(lambda: self._parent))
         for loop, seconds in zip(self._loops, (SHOW_S, KEEP_S), strict=True):

@@ -31,7 +31,7 @@ class CannotShare(Exception):
 
 
 def how_many(text: str) -> int:
-    """`--workers`: a number, or auto, which is one for each processor that may be used. argparse tells what is wrong."""
+    """`--workers`: a number, or auto, which is one for each processor that may be used."""
     if text == "auto":
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return min(cores, MOST_WORKERS)

@@ -16,6 +16,7 @@ class SharedPort(tcp.Port):
     """Takes one connection at a time, later than the others as long as one of them is freer."""
 
     others_freer: Callable[[], bool] = staticmethod(lambda: False)
+    taken: Callable[[], object] = staticmethod(lambda: None)  # called after every look at who wants to connect
     _waiting = False
 
     def doRead(self) -> None:
@@ -37,17 +38,21 @@ class SharedPort(tcp.Port):
     def _take(self) -> None:
         self.numberAccepts = 1
         super().doRead()
+        self.taken()
 
 
 class Inherited:
     """Opens addresses whose sockets the parent has opened. See gateway.listening.Listeners."""
 
-    def __init__(self, sockets: Mapping[str, socket.socket], others_freer: Callable[[], bool] = lambda: False) -> None:
-        self._sockets, self._others_freer = sockets, others_freer
+    def __init__(
+        self, sockets: Mapping[str, socket.socket], others_freer: Callable[[], bool] = lambda: False,
+        taken: Callable[[], object] = lambda: None,
+    ) -> None:  # fmt: skip
+        self._sockets, self._others_freer, self._taken = sockets, others_freer, taken
 
     def __call__(self, reactor: Any, description: str, factory: Any) -> Any:
         listening = self._sockets[description]
         port = SharedPort._fromListeningDescriptor(reactor, listening.fileno(), listening.family, factory)
-        port.others_freer = self._others_freer
+        port.others_freer, port.taken = self._others_freer, self._taken
         port.startListening()
         return port

@@ -21,7 +21,7 @@ from gateway.workers.limits import SharedLimits
 from gateway.workers.place import Place
 
 SHOW_S = 0.25
-KEEP_S = 1.0
+KEEP_S = 0.5
 WITHIN_S = 2.0  # for another worker's answer
 READY_WITHIN_S = 1.0
 RELOAD_WITHIN_S = 10.0
@@ -96,7 +96,7 @@ class Beside:
     # -- for those who accept connections
 
     def smpp_listeners(self) -> Inherited:
-        return Inherited(self.place.listeners, self._others_freer)
+        return Inherited(self.place.listeners, self._others_freer, self._show_connections)
 
     def http_listeners(self) -> Inherited:
         return Inherited(self.place.listeners)
@@ -105,9 +105,12 @@ class Beside:
         now, place = self._reactor.seconds(), self.place
         return self._connections() > place.board.fewest(place.workers, now)
 
+    def _show_connections(self) -> None:
+        self.place.board.show(self.place.number, self._reactor.seconds(), self._connections(), self._pid)
+
     def _show(self) -> None:
+        self._show_connections()
         place = self.place
-        place.board.show(place.number, self._reactor.seconds(), self._connections(), self._pid)
         for name, up in self._channels().items():
             place.board.say(name, place.number, up)
 

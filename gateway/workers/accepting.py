@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.internet import tcp
 
-WAIT_S = 0.01
+WAIT_S = 0.02
 
 
 class SharedPort(tcp.Port):

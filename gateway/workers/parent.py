@@ -246,11 +246,13 @@ class Parent:
         except StoreUnavailable as error:
             self._say_of_store(str(error))
             return
-        if how == "started":
-            why = self._store.last_words
-            self._say_of_store(f"it gives up, and is tried again: {why} (docs/backup.md)" if why else "started again")
+        if how == "started" and self._store.last_words:
+            self._say_of_store(f"it gives up, and is tried again: {self._store.last_words} (docs/backup.md)")
+        elif how == "started":
+            log.warn("embedded store: it had ended, and is started again")
 
     def _say_of_store(self, words: str) -> None:
+        """Once, however often it is so."""
         if words != self._store_said:
             log.error("embedded store: {words}", words=words)
         self._store_said = words

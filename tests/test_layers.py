@@ -64,7 +64,7 @@ MAY: dict[str, set[str]] = {
     "gateway.redaction": set(),
     "gateway.workers": {
         "msgspec", "twisted", "gateway.delivery.dispatch", "gateway.delivery.pacing", "gateway.delivery.ports",
-        "gateway.messages", "gateway.metrics", "config.schema",
+        "gateway.messages", "gateway.metrics", "config.running", "config.schema",
     },
     "gateway.workers.board": set(),
     "gateway.workers.parent": {"twisted.logger", "gateway.store.embedded", "gateway.workers.board"},

@@ -16,9 +16,10 @@ from urllib.parse import quote
 
 from config import endpoints
 from config.load import ConfigErrors, load_as_written
-from config.running import Loaded, after_reload
+from config.running import Loaded, after_reload, place_of
 from gateway.logs import LogWriter, start_logging
 from gateway.store.embedded import EmbeddedServer, StoreUnavailable, embedded_of
+from gateway.workers.accepting import Sockets
 from gateway.workers.board import MOST_WORKERS, Board
 from gateway.workers.parent import NO_USE, Parent
 from gateway.workers.place import Place
@@ -74,7 +75,7 @@ class _Crew:
 
     def __init__(
         self, running: Loaded, path: str, environ: Mapping[str, str], workers: int,
-        listeners: Mapping[str, socket.socket], directory: Path, embedded: EmbeddedServer | None,
+        listeners: Sockets, directory: Path, embedded: EmbeddedServer | None,
     ) -> None:  # fmt: skip
         self._running, self._path, self._environ, self._workers = running, path, environ, workers
         self._listeners, self._directory, self._embedded = listeners, directory, embedded
@@ -121,12 +122,12 @@ def serve(running: Loaded, path: str, place: Place, log: LogWriter) -> int:
     return NO_USE if service.failed else 0
 
 
-def open_listeners(descriptions: Sequence[str]) -> dict[str, socket.socket]:
-    """The listening sockets of endpoint strings, by these. CannotShare for one that cannot be opened here."""
-    opened: dict[str, socket.socket] = {}
+def open_listeners(descriptions: Sequence[str]) -> Sockets:
+    """The listening sockets of endpoint strings. CannotShare for one that cannot be opened here."""
+    opened: dict[tuple[str, ...], socket.socket] = {}
     for description in descriptions:
         try:
-            opened[description] = _open(description)
+            opened[place_of(description)] = _open(description)
         except (OSError, CannotShare) as error:
             for one in opened.values():
                 one.close()

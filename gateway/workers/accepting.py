@@ -9,6 +9,8 @@ from typing import Any
 
 from twisted.internet import tcp
 
+from config.running import place_of
+
 WAIT_S = 0.02
 
 
@@ -41,17 +43,21 @@ class SharedPort(tcp.Port):
         self.taken()
 
 
+Sockets = Mapping[tuple[str, ...], socket.socket]
+"""Listening sockets by where they listen (config.running.place_of): endpoint strings change with their certificates."""
+
+
 class Inherited:
     """Opens addresses whose sockets the parent has opened. See gateway.listening.Listeners."""
 
     def __init__(
-        self, sockets: Mapping[str, socket.socket], others_freer: Callable[[], bool] = lambda: False,
+        self, sockets: Sockets, others_freer: Callable[[], bool] = lambda: False,
         taken: Callable[[], object] = lambda: None,
     ) -> None:  # fmt: skip
         self._sockets, self._others_freer, self._taken = sockets, others_freer, taken
 
     def __call__(self, reactor: Any, description: str, factory: Any) -> Any:
-        listening = self._sockets[description]
+        listening = self._sockets[place_of(description)]
         port = SharedPort._fromListeningDescriptor(reactor, listening.fileno(), listening.family, factory)
         port.others_freer, port.taken = self._others_freer, self._taken
         port.startListening()

@@ -39,7 +39,7 @@ class _Worker:
         self.link: socket.socket | None = None
         self.began_at = self.due_at = 0.0
         self.deaths = 0  # in a row
-        self.ready = False
+        self.ready = self.stale = False  # stale: the configuration has been read again since it was started
         self.words = b""
 
 
@@ -128,6 +128,7 @@ class Parent:
         if numbers & {signal.SIGTERM, signal.SIGINT}:
             self.stop()
         elif signal.SIGHUP in numbers:
+            self._outdate()
             self._pass_on(signal.SIGHUP)
 
     def _pass_on(self, number: int) -> None:
@@ -135,20 +136,32 @@ class Parent:
             if worker.pid:
                 os.kill(worker.pid, number)
 
+    def _outdate(self) -> None:
+        """Who is just being started has begun with an older configuration: it reads again once it can."""
+        for worker in self._workers:
+            worker.stale = worker.stale or (bool(worker.pid) and not worker.ready)
+
     # -- workers
 
     def _start(self, worker: _Worker) -> None:
         ours, theirs = socket.socketpair()
         sys.stdout.flush()
         sys.stderr.flush()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            ours.close()
+            theirs.close()
+            log.error("worker {number} cannot be started: {why}", number=worker.number, why=error.strerror)
+            worker.due_at = self._clock() + AGAIN_S[-1]
+            return
         if not pid:
             ours.close()
             self._be(worker.number, theirs)
         theirs.close()
         ours.setblocking(False)
         worker.pid, worker.link, worker.began_at = pid, ours, self._clock()
-        worker.ready, worker.words = False, b""
+        worker.ready, worker.stale, worker.words = False, False, b""
         self._selector.register(ours, selectors.EVENT_READ, worker)
 
     def _be(self, number: int, theirs: socket.socket) -> NoReturn:
@@ -189,8 +202,12 @@ class Parent:
         for word in words:
             if word == b"ready":
                 worker.ready = True
+                if worker.stale:
+                    worker.stale = False
+                    os.kill(worker.pid, signal.SIGHUP)
             elif word == b"reloaded":
                 self._reloaded()
+                self._outdate()
 
     def _look_after(self, worker: _Worker) -> None:
         now = self._clock()
@@ -243,7 +260,7 @@ class Parent:
         self._looked_at = now
         try:
             how = self._store.ensure()
-        except StoreUnavailable as error:
+        except (StoreUnavailable, OSError) as error:
             self._say_of_store(str(error))
             return
         if how == "started" and self._store.last_words:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import socket
 import zlib
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from config.schema import BridgeSettings, SmscSettings
+from gateway.workers.accepting import Sockets
 from gateway.workers.board import Board
 
 
@@ -18,7 +18,7 @@ class Place(msgspec.Struct, frozen=True):
 
     number     from 1 to `workers`; the first has what there must be one of
     directory  a private one of this run of the gateway, for sockets between workers and what they have counted
-    listeners  the open listening sockets by their endpoint strings; all workers have the same
+    listeners  the open listening sockets by where they listen; all workers have the same
     parent     a stream to the parent: it ends when the parent does
     store_url  of the embedded store, which is the parent's; "": the configuration's
     """
@@ -27,7 +27,7 @@ class Place(msgspec.Struct, frozen=True):
     workers: int
     board: Board
     directory: Path
-    listeners: Mapping[str, socket.socket]
+    listeners: Sockets
     parent: socket.socket
     store_url: str = ""
 

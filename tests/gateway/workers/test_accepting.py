@@ -62,7 +62,7 @@ async def test_connections_go_to_whoever_is_freer_and_none_is_lost(listening: so
     opened = []
     clients = []
     for taker in (one, other):
-        inherited = Inherited({ADDRESS: listening}, lambda taker=taker: taker.freer, taker.look)  # type: ignore[misc]
+        inherited = Inherited({(ADDRESS,): listening}, lambda taker=taker: taker.freer, taker.look)  # type: ignore[misc]
         listeners = Listeners(inherited)
         await listeners.open(reactor, [ADDRESS], taker.factory())
         opened.append(listeners)
@@ -90,7 +90,7 @@ async def test_connections_go_to_whoever_is_freer_and_none_is_lost(listening: so
 async def test_a_port_that_is_closed_while_it_waits_takes_nothing(listening: socket.socket) -> None:
     taker = Taker()
     taker.freer = True
-    listeners = Listeners(Inherited({ADDRESS: listening}, lambda: taker.freer))
+    listeners = Listeners(Inherited({(ADDRESS,): listening}, lambda: taker.freer))
     await listeners.open(reactor, [ADDRESS], taker.factory())
     client = await connect(listening)
     await pause(reactor, 0)

@@ -197,6 +197,28 @@ def test_words_of_workers_that_come_in_pieces_are_heard(households: list[Househo
     house.until(lambda: house.reloads == 1)
 
 
+def test_who_was_being_started_while_the_others_reloaded_reads_once_it_is_ready(households: list[Household]) -> None:
+    gate, opens = os.pipe()
+
+    def slow(number: int, link: socket.socket) -> int:
+        signal.signal(signal.SIGHUP, lambda *_: link.sendall(b"reloaded\n"))
+        if number == 2:
+            os.read(gate, 1)
+        link.sendall(b"ready\n")
+        while True:
+            signal.pause()
+
+    house = Household(slow)
+    households.append(house)
+    first, second = house.parent._workers
+    house.until(lambda: first.ready and second.pid)
+    os.kill(first.pid, signal.SIGHUP)
+    house.until(lambda: house.reloads == 1)
+    os.write(opens, b"x")
+    house.until(lambda: house.reloads == 2)
+    assert not second.stale
+
+
 def test_signals_are_passed_on_and_the_parent_ends_with_its_workers() -> None:
     """`run` as a process of its own would see it: HUP to all, TERM to all."""
     house = Household(waits)

@@ -117,11 +117,14 @@ class GatewayProcess:
         assert pid in self.worker_pids()
         os.kill(pid, signal.SIGKILL)
 
-    def kill(self) -> None:
-        """kill -9."""
+    def kill(self, workers: bool = True) -> None:
+        """kill -9. workers: its workers, too; else they are left to notice."""
         assert self._process is not None
+        pids = self.worker_pids() if workers else []
         self._process.kill()
         self._process.wait()
+        for pid in pids:
+            _signal(pid, signal.SIGKILL)
 
     def terminate(self) -> None:
         """Ask it to stop, as a service manager does; returns before it has."""
@@ -157,11 +160,7 @@ class GatewayProcess:
         for pid in self._stores:
             _signal(pid, signal.SIGCONT)
         if self._process is not None and self._process.poll() is None:
-            workers = self.worker_pids()
-            self._process.kill()
-            self._process.wait()
-            for pid in workers:
-                _signal(pid, signal.SIGKILL)
+            self.kill()
         self.find_store()  # it may have been started after we looked last, and outlives its gateway
         for pid in self._stores:
             if _is_store(pid):

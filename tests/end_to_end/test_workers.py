@@ -183,7 +183,7 @@ async def test_the_workers_end_when_their_parent_is_killed(stage: Stage) -> None
     await stage.start()
     pids = stage.gateway.worker_pids()
     assert len(pids) == 2
-    stage.gateway.kill()
+    stage.gateway.kill(workers=False)
     await stage.until(partial(_said_twice, stage, "the parent of the workers is gone"), "they notice", 5)
     await stage.until(partial(_said_twice, stage, "[node] stopped"), "they end in good order", 12)
     await stage.start()  # which the lock on the store's directory keeps from happening before

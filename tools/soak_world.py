@@ -77,7 +77,8 @@ class World:
                 {
                     "name": "operator", "connect": f"tcp:127.0.0.1:{self._ports['operator']}", "system_id": "pombo",
                     "password": self.password, "throughput": f"{plan.operator_rate:g}/s", "window": WINDOW,
-                    "binds": plan.workers, "response_timeout": "5s", "reconnect": {"initial": "200ms", "max": "1s"}, "price": "0.08",
+                    "binds": plan.workers, "response_timeout": "5s",
+                    "reconnect": {"initial": "200ms", "max": "1s"}, "price": "0.08",
                 }
             ],
             "bridge": [

@@ -32,11 +32,11 @@ def after_reload(running: Loaded, read: Loaded) -> Loaded:
 
 def listeners(old: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
     """The addresses in use: those that were opened at the start, with the certificates that they are given now."""
-    named = {_place(one): one for one in new}
-    return tuple(named.get(_place(one), one) for one in old)
+    named = {place_of(one): one for one in new}
+    return tuple(named.get(place_of(one), one) for one in old)
 
 
-def _place(description: str) -> tuple[str, ...]:
+def place_of(description: str) -> tuple[str, ...]:
     """Where a listener is; of one with TLS without its files, which are read again."""
     if endpoints.split(description)[0].lower() != "ssl":
         return (description,)

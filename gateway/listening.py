@@ -4,13 +4,14 @@ every connection that is open."""
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from twisted.internet import ssl
 from twisted.internet.endpoints import SSL4ServerEndpoint, serverFromString
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.filepath import FilePath
 from zope.interface import implementer
 
@@ -24,8 +25,10 @@ Fresh = list[tuple["Credentials", str, Any]]
 class Listeners:
     """The open ports of one server, and their certificates."""
 
-    def __init__(self) -> None:
+    def __init__(self, inherited: Callable[[Any, str, Any], Any] | None = None) -> None:
+        """inherited(reactor, description, factory): listens where another process has opened the address."""
         self.ports: list[Any] = []
+        self._inherited = inherited
         self._credentials: list[Credentials] = []
 
     async def open(self, reactor: Any, descriptions: Sequence[str], factory: Any) -> None:
@@ -33,6 +36,9 @@ class Listeners:
         make_endpoint: Any = serverFromString
         try:
             for description in descriptions:
+                if self._inherited is not None:
+                    self.ports.append(self._inherited(reactor, description, self._wrapped(description, factory)))
+                    continue
                 if is_tls(description):
                     credentials = Credentials(description)
                     listener = endpoints.server(description)
@@ -50,6 +56,13 @@ class Listeners:
         except Exception:
             await self.close()
             raise
+
+    def _wrapped(self, description: str, factory: Any) -> Any:
+        if not is_tls(description):
+            return factory
+        credentials: Any = Credentials(description)
+        self._credentials.append(credentials)
+        return TLSMemoryBIOFactory(credentials, False, factory)
 
     async def close(self) -> None:
         """Take no new connections; those that are open stay."""

@@ -36,6 +36,7 @@ class LogWriter:
 
     def __init__(self, settings: LogSettings, stream: TextIO) -> None:
         self._stream = stream
+        self.who = ""  # of several processes that write to one stream: which one this is
         self.apply(settings)
 
     def apply(self, settings: LogSettings) -> None:
@@ -50,7 +51,7 @@ class LogWriter:
         if _ORDER.get(name, 1) < self._lowest:
             return
         try:
-            line = self._write(event, name, self._masks)
+            line = self._write(event, name, self._masks, self.who)
         except Exception as error:  # an event must never end the process
             line = f"an event could not be written ({type(error).__name__})\n"
         try:
@@ -141,19 +142,20 @@ def _traceback(event: LogEvent, masks: bool) -> str:
     return redact(words) if masks else words
 
 
-def _as_console(event: LogEvent, level: str, masks: bool) -> str:
-    """`2026-03-01T12:00:00.123Z info  [gateway.server.protocol] words`, the traceback below."""
+def _as_console(event: LogEvent, level: str, masks: bool, who: str = "") -> str:
+    """`2026-03-01T12:00:00.123Z info  [gateway.server.protocol] words`, the traceback below. who: before the words."""
     words = message(event, masks).replace("\n", "\n  ")
     where = event.get("log_namespace") or event.get("log_system") or "-"
     trace = _traceback(event, masks)
-    return f"{_moment(event)} {level:<5} [{where}] {words}\n{trace}"
+    return f"{_moment(event)} {level:<5} {who + ' ' if who else ''}[{where}] {words}\n{trace}"
 
 
-def _as_json(event: LogEvent, level: str, masks: bool) -> str:
-    """`{"at", "level", "logger", "message", ...the event's fields..., "traceback"?}` on one line."""
+def _as_json(event: LogEvent, level: str, masks: bool, who: str = "") -> str:
+    """`{"at", "level", "process"?, "logger", "message", ...the event's fields..., "traceback"?}` on one line."""
     out: dict[str, Any] = {
         "at": _moment(event),
         "level": level,
+        **({"process": who} if who else {}),
         "logger": event.get("log_namespace") or event.get("log_system") or "-",
         "message": message(event, masks),
     }

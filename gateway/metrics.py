@@ -64,6 +64,8 @@ GAUGES = {
     "pombo_store_disk_free_bytes": ("free where an embedded store writes", ()),
 }
 Gauge = tuple[str, tuple[str, ...], float]  # name, label values, value
+Counted = list[tuple[tuple[str, ...], float]]  # (name, label value ...) and how many
+Timed = list[tuple[tuple[str, ...], list[int], float]]  # (name, label value ...), how many under each bound, their sum
 
 
 class Metrics:
@@ -136,6 +138,40 @@ class Metrics:
 
     def rejected(self, account: str, status: str, n: int = 1) -> None:
         self.count("pombo_rejected", account, status, n=n)
+
+    # -- for whoever adds up several processes
+
+    def told(self) -> tuple[Counted, Timed]:
+        """Everything counted and timed so far."""
+        self._settle()
+        counted: Counted = []
+        for name, family in self._families.items():
+            for metric in family.collect():
+                counted += [
+                    ((name, *(sample.labels[label] for label in COUNTERS[name][1])), sample.value)
+                    for sample in metric.samples
+                    if sample.name == f"{name}_total"
+                ]
+        return counted, [(key, list(timed.counts), timed.total) for key, timed in self._timed.items()]
+
+    def add(self, counted: Counted, timed: Timed) -> None:
+        """What another process has counted and timed counts here as well. Metrics that are not known are left out."""
+        for (name, *labels), n in counted:
+            if name in COUNTERS and len(labels) == len(COUNTERS[name][1]):
+                self.count(name, *labels, n=n)
+        for key, counts, total in timed:
+            if key[0] in HISTOGRAMS and len(counts) == len(HISTOGRAMS[key[0]][2]) + 1:
+                mine = self._timed.setdefault(key, _Durations(HISTOGRAMS[key[0]][2]))
+                mine.counts = [one + more for one, more in zip(mine.counts, counts, strict=True)]
+                mine.total += total
+
+    def forget_durations(self) -> None:
+        """Before they are added up anew."""
+        self._timed.clear()
+
+    def measured(self) -> list[Gauge]:
+        """All gauges as they are now."""
+        return list(self._gauges())
 
     def page(self) -> bytes:
         """The Prometheus text page."""

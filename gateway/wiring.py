@@ -72,6 +72,9 @@ from gateway.store.wirelog import WireLog
 from gateway.web.admin import NodeAdmin, senders_of
 from gateway.web.pages import Pages
 from gateway.web.people import PeopleDesk
+from gateway.workers.beside import READY, RELOADED, AdminOfAll, Beside
+from gateway.workers.elsewhere import QUEUE, RECEIPTS, ElsewhereChannel, QueueElsewhere, SharedDispatcher
+from gateway.workers.place import Place
 from smsc_client.channel import SmscChannel
 from smsc_client.dry_run import DrySmscChannel
 from smsc_client.remote_ids import id_forms
@@ -83,12 +86,12 @@ log = Logger("node")
 
 def make_service(
     config: Config, written: Mapping[str, Any], path: str | os.PathLike[str], reactor: Any,
-    embedded: EmbeddedServer | None = None,
+    embedded: EmbeddedServer | None = None, place: Place | None = None,
 ) -> Node:  # fmt: skip
     """The whole gateway as one service. written: the configuration as its file has it; path: read again on reload.
-    embedded: the server of its store, where one was started beforehand."""
+    embedded: the server of its store, where one was started beforehand. place: of a worker among several."""
     protocol.Factory.noisy = False  # else Twisted tells of every connection to a provider
-    return Node(config, written, path, reactor, embedded)
+    return Node(config, written, path, reactor, embedded, place)
 
 
 class Hub:
@@ -107,12 +110,15 @@ class Node(Service):
 
     def __init__(
         self, config: Config, written: Mapping[str, Any], path: str | os.PathLike[str], reactor: Any,
-        embedded: EmbeddedServer | None = None,
+        embedded: EmbeddedServer | None = None, place: Place | None = None,
     ) -> None:  # fmt: skip
         self._config, self._written, self._path, self._reactor = config, written, path, reactor
-        self._embedded = embedded or embedded_of(config.store)
+        self._place = place  # None: this process is the whole node
+        self._first = place is None or place.first
+        self._node = config.node if place is None else place.node(config.node)
+        self._embedded = None if place is not None else embedded or embedded_of(config.store)
         self._dry_run = config.dry_run  # of this process: another word in the file waits for the next start
-        self.failed = False
+        self.failed = self._ready = False
         self._exchanges: dict[str, defer.DeferredLock] = {}  # channels that a reload exchanges
         self.setName("pombo")
 
@@ -124,16 +130,16 @@ class Node(Service):
         later = self._later
         self.metrics = Metrics()
         self.background = Background(lambda: self.metrics.count("pombo_background_failures"))
-        self.store = Store(
-            config.store.url, reactor, embedded=self._embedded, node=config.node, replicas=config.store.replicas
-        )
+        self._beside = self._beside_others()
+        store_url = (self._place.store_url if self._place is not None else "") or config.store.url
+        self.store = Store(store_url, reactor, embedded=self._embedded, node=self._node, replicas=config.store.replicas)
         self.hub = Hub()
-        outcomes = Ledger(self.store, config.node, config.store.events, later, Keep.ALWAYS)
+        outcomes = Ledger(self.store, self._node, config.store.events, later, Keep.ALWAYS)
         # A message is accepted once and changed twice or more: what was accepted must not pile up behind new ones.
-        accepted = Ledger(self.store, config.node, config.store.events, later, Keep.OVER_LINKS, outcomes)
+        accepted = Ledger(self.store, self._node, config.store.events, later, Keep.OVER_LINKS, outcomes)
         self._ledgers = (outcomes, accepted)
         self.receipts = ReceiptDesk(
-            self.store, reactor, clock, self.metrics, config.node, self._receipts_kept, int(config.store.retention)
+            self.store, reactor, clock, self.metrics, self._node, self._receipts_kept, int(config.store.retention)
         )
         self.delivery = Delivery(
             ledger=outcomes, clock=clock, metrics=self.metrics, receipts=self.receipts,
@@ -167,7 +173,7 @@ class Node(Service):
         self.people = People(
             self.store, self.delivery, clock=clock, accounts=lambda: list(self._accounts()), normalize=self._normalize,
             withdraw=self.operations.withdraw, days=lambda: writers_days_of(self._config),
-            call_later=reactor.callLater, spawn=self._spawn, own_disk=self._embedded is not None,
+            call_later=reactor.callLater, spawn=self._spawn, own_disk=config.store.url == "embedded",
         )  # fmt: skip
         hub = self.hub
         hub.attempted, hub.looked_up = self.delivery.attempted, self.delivery.looked_up
@@ -177,10 +183,16 @@ class Node(Service):
         self.bound = Bound(reactor)
         self.bound.on_receiver = self.receipts.receiver_ready
         self.receipts.esmes = self.bound
+        beside = self._beside
+        if beside is not None:
+            self.bound.on_count = beside.limits.bound
+            self.receipts.passes_on = lambda account: beside.bell.ring(RECEIPTS, account)
         self.server = SmppServer(
             reactor, config.smpp_server, config.country, bound=self.bound,
             intake=Door(self.intake, self.operations, replacing), metrics=self.metrics,
             spawn=lambda work: self._spawn(work, "an ESME's request"), in_thread=threads_of(reactor),
+            limits=beside.limits if beside is not None else None,
+            listeners=Listeners(beside.smpp_listeners()) if beside is not None else None,
         )  # fmt: skip
         self.server.most_connections = min(MAX_CONNECTIONS, descriptors.raise_limit() - descriptors.OF_OUR_OWN)
         self._outbind = Outbind(self.server, reactor, self._waiting_for_a_bind, random.random, connector(reactor))
@@ -189,17 +201,45 @@ class Node(Service):
         self._circuits = Circuits()
         self._unmatched = Unmatched(self.store, reactor.callLater)
         self.intake.use(routes_of(config))
+        self._own_admin: Any = self._admin()
         self._pages = Pages(
-            self.metrics, self._admin(), token=_secret(config.http.admin_token), ready=self.why_not_ready,
+            self.metrics.page if beside is None else beside.page,
+            self._own_admin if beside is None else AdminOfAll(self._own_admin, beside, config.node),
+            token=_secret(config.http.admin_token), ready=self.why_not_ready if beside is None else beside.ready,
             webhooks=self._webhook_taker, clock=clock,
         )  # fmt: skip
-        self._http_listeners = Listeners()
+        self._http_listeners = Listeners(beside.http_listeners() if beside is not None else None)
         self.clockwork: Clockwork | None = None
         self.membership: Membership | None = None
         self._wirelog: WireLog | None = None
         self.metrics.gauges(self._gauges)
         self.store.took = lambda seconds: self.metrics.observe("pombo_store_seconds", seconds)
         self._room = Room(self.store, reactor, config.store.directory if config.store.url == "embedded" else "")
+
+    def _beside_others(self) -> Beside | None:
+        """What connects this worker with the others, where it is one of several."""
+        if self._place is None:
+            return None
+        return Beside(
+            self._place, self._reactor, metrics=self.metrics, connections=lambda: self.server.connections,
+            pid=os.getpid(), heard=self._heard, channels=self._channels_here,
+        )  # fmt: skip
+
+    def _channels_here(self) -> Mapping[str, bool]:
+        """Those that other workers only fill the queues of, and whether they are up; nothing before they are known."""
+        if not self._ready:
+            return {}
+        here = self.delivery.channels.items()
+        return {name: bool(one.up) for name, one in here if not isinstance(one, ElsewhereChannel)}
+
+    def _heard(self, what: str, name: str) -> None:
+        """Another worker has put something into a channel's queue, or among an account's receipts."""
+        if what == QUEUE:
+            dispatcher = self.delivery.dispatchers.get(name)
+            if isinstance(dispatcher, SharedDispatcher):
+                dispatcher.heard()
+        elif self.membership is not None and self.membership.holds(name):
+            self.receipts.look(name)
 
     def _is_whatsapp(self, name: str) -> bool:
         channel = self.delivery.channels.get(name)
@@ -219,7 +259,7 @@ class Node(Service):
     def _admin(self) -> NodeAdmin:
         self._overview_box = _OverviewBox()
         return NodeAdmin(
-            node=self._config.node, store=self.store, intake=self.intake, operations=self.operations,
+            node=self._node, store=self.store, intake=self.intake, operations=self.operations,
             overview=self._overview_box, channels=self.delivery.channels, accounts=self._accounts,  # type: ignore[arg-type]
             binds=self.bound.status, country=lambda: self._config.country,
             default_validity=lambda: self._config.smpp_server.default_validity,
@@ -263,6 +303,12 @@ class Node(Service):
 
     # -- channels
 
+    def _channels_of(self, config: Config) -> dict[str, SmscSettings | BridgeSettings]:
+        """The channels of a configuration, each with as many binds as are here."""
+        channels: list[SmscSettings | BridgeSettings] = [*config.smsc_client, *config.bridge]
+        place = self._place
+        return {one.name: one if place is None else place.part_of(one) for one in channels}
+
     def _make_channel(self, settings: SmscSettings | BridgeSettings) -> Channel:
         assert self._wirelog is not None
         if isinstance(settings, SmscSettings):
@@ -299,14 +345,22 @@ class Node(Service):
         return channel
 
     def _add_channel(self, settings: SmscSettings | BridgeSettings) -> Channel:
-        channel = (self._make_dry_channel if self._dry_run else self._make_channel)(settings)
-        dispatcher = Dispatcher(
-            channel, self.store, self._config.node, self.delivery.attempted, self._later, self._reactor.seconds
-        )  # fmt: skip
+        if self._place is not None and not self._place.has(settings):
+            channel: Any = ElsewhereChannel(settings, self._place.board.is_up, self.hub)
+        else:
+            channel = (self._make_dry_channel if self._dry_run else self._make_channel)(settings)
+        dispatcher = self._dispatcher(channel)
         self.delivery.channels[settings.name] = channel
         self.delivery.dispatchers[settings.name] = dispatcher
         self.intake.use(self.intake.routes)
         return channel
+
+    def _dispatcher(self, channel: Channel) -> Dispatcher:
+        words = (channel, self.store, self._node, self.delivery.attempted, self._later, self._reactor.seconds)
+        if self._beside is None:
+            return Dispatcher(*words)
+        kind = QueueElsewhere if isinstance(channel, ElsewhereChannel) else SharedDispatcher
+        return kind(*words, ring=self._beside.bell.ring)
 
     def _webhook_taker(self, name: str) -> Callable[[HttpRequest], Any] | None:
         """Who takes the webhooks of a channel. One that is still to be made wants them again: after a 404 a provider
@@ -337,7 +391,10 @@ class Node(Service):
         config = self._config
         for sentence in (*without_effect(config), *without_fallback(config), *guessable(config)):
             log.warn("{sentence}", sentence=sentence)
-        await self._listen_http()
+        if self._beside is not None:
+            self._beside.open(ready=self.why_not_ready, status=self._own_admin.status, reload=self.reload)
+        if self._first:
+            await self._listen_http()
         directory = Path(config.store.directory)
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         await self.store.start()
@@ -361,11 +418,15 @@ class Node(Service):
         self.membership.start()
         self.people.start(self._reactor)
         await self.server.start(self._reactor)
-        self._outbind.start()
+        if self._first:
+            self._outbind.start()
         if hasattr(signal, "SIGHUP") and self._reactor is _global_reactor():
             signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._reload_by_signal))
         _quieten_gc()
-        log.info("ready: node {node}", node=config.node)
+        self._ready = True
+        if self._beside is not None:
+            self._beside.tell_parent(READY)
+        log.info("ready: node {node}", node=self._node)
 
     def _furnish(self, incarnation: int) -> None:
         """What a node is beside its listeners: channels, and who looks after what is due, once the store has said which
@@ -373,22 +434,22 @@ class Node(Service):
         config = self._config
         self.intake.ids = Ids(self._reactor.seconds(), incarnation)
         self.intake.numbering.use(short_ids_of(config))
-        self._wirelog = WireLog(Path(config.store.directory) / f"wire-{config.node}")
-        for settings in _channels_of(config).values():
+        self._wirelog = WireLog(Path(config.store.directory) / f"wire-{self._node}")
+        for settings in self._channels_of(config).values():
             self._add_channel(settings)
         concerned = lambda: set[str]().union(*(ledger.concerned for ledger in self._ledgers))  # noqa: E731
         self.clockwork = Clockwork(
             store=self.store, delivery=self.delivery, joining=self.joining, intake=self.intake, reactor=self._reactor,
             was_written=self._wirelog.was_written, resends=self._resends,
             accounts=lambda: list(self._accounts()),
-            concerned=concerned,
+            concerned=concerned, looks=self._first,
         )  # fmt: skip
         takeover = Takeover(
-            store=self.store, node=config.node, delivery=self.delivery, was_written=self._wirelog.was_written,
+            store=self.store, node=self._node, delivery=self.delivery, was_written=self._wirelog.was_written,
             resends=self._resends, concerned=concerned, spawn=self._spawn,
         )  # fmt: skip
         self.membership = Membership(
-            store=self.store, node=config.node, instance=incarnation, reactor=self._reactor,
+            store=self.store, node=self._node, instance=incarnation, reactor=self._reactor,
             delivery=self.delivery, desk=self.receipts, takeover=takeover, accounts=lambda: list(self._accounts()),
             alone=self._embedded is not None, ousted=self._ousted,
         )  # fmt: skip
@@ -449,6 +510,8 @@ class Node(Service):
             with contextlib.suppress(StoreAway):
                 await self.membership.leave()
         await self._http_listeners.close()
+        if self._beside is not None:
+            await self._beside.close()
         await defer.maybeDeferred(self._http.close)
         await self.store.stop()
         if self._wirelog is not None:
@@ -510,7 +573,7 @@ class Node(Service):
             self.intake.numbering.use(short_ids_of(new))
             changed.append("smpp_server")
         self._direct(new)
-        before, after = _channels_of(old), _channels_of(new)
+        before, after = self._channels_of(old), self._channels_of(new)
         for name in [*before, *(n for n in after if n not in before)]:
             if before.get(name) != after.get(name):
                 changed.append(name)
@@ -522,6 +585,8 @@ class Node(Service):
         self.replies.rules = replies_of(new)
         self.intake.use(routes_of(new))
         log.info("configuration reloaded: {changed}", changed=", ".join(changed) or "nothing changed")
+        if self._beside is not None:
+            self._beside.tell_parent(RELOADED)
         return changed, []
 
     async def _exchange(self, name: str) -> None:
@@ -535,7 +600,7 @@ class Node(Service):
             turn.release()
 
     async def _exchanged(self, name: str) -> None:
-        old, settings = self.delivery.channels.get(name), _channels_of(self._config).get(name)
+        old, settings = self.delivery.channels.get(name), self._channels_of(self._config).get(name)
         if getattr(old, "settings", None) == settings:
             return
         if isinstance(old, SmscChannel) and isinstance(settings, SmscSettings) and old.reconfigure(settings):
@@ -545,7 +610,7 @@ class Node(Service):
             await old.stop()
         if self.intake.stopping:
             return
-        settings = _channels_of(self._config).get(name)  # which may have been read meanwhile
+        settings = self._channels_of(self._config).get(name)  # which may have been read meanwhile
         if settings is None:
             self.delivery.channels.pop(name, None)
             self.delivery.dispatchers.pop(name, None)
@@ -648,10 +713,6 @@ def short_ids_of(config: Config) -> dict[str, str]:
 
 async def _not_yet(_: HttpRequest) -> HttpResponse:
     return HttpResponse(503)
-
-
-def _channels_of(config: Config) -> dict[str, SmscSettings | BridgeSettings]:
-    return {**{s.name: s for s in config.smsc_client}, **{s.name: s for s in config.bridge}}
 
 
 def routes_of(config: Config) -> tuple[Route, ...]:

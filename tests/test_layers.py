@@ -63,6 +63,14 @@ MAY: dict[str, set[str]] = {
     "gateway.logs": {"twisted", "zope", "gateway.redaction"},
     "gateway.metrics": {"prometheus_client"},
     "gateway.redaction": set(),
+    "gateway.workers": {
+        "msgspec", "twisted", "gateway.delivery.dispatch", "gateway.delivery.pacing", "gateway.delivery.ports",
+        "gateway.messages", "gateway.metrics", "config.running", "config.schema",
+    },
+    "gateway.workers.board": set(),
+    "gateway.workers.parent": {"twisted.logger", "gateway.store.embedded", "gateway.workers.board"},
+    "gateway.workers.kept": {"msgspec", "gateway.metrics", "gateway.workers.sums"},
+    "gateway.workers.sums": {"msgspec", "gateway.metrics"},
     "gateway.wiring": {"*", "twisted"},
     "gateway.writing": {"twisted"},
     "smsc_client": {"twisted", "gateway.smpp", *PLAIN},
@@ -102,6 +110,9 @@ MAY: dict[str, set[str]] = {
     "tools.bench.waiting": {"valkey", "gateway.messages", "gateway.store.embedded", "tools"},
     "tools.model": {"msgspec", "gateway.messages", "gateway.routing", "gateway.store"},
     "tools.soak_audit": {"msgspec", "valkey", "gateway.store", "tools"},
+    "tools.run_workers": {
+        "twisted", "config", "gateway.logs", "gateway.store.embedded", "gateway.wiring", "gateway.workers",
+    },
     "tools.run": {"twisted", "config.load", "gateway.logs", "gateway.store.embedded", "gateway.wiring"},
     "twistd": {"twisted", "config.load", "gateway.logs", "gateway.store.embedded", "gateway.wiring"},
     "tools.fuzz": {"atheris", "tools"},
@@ -113,7 +124,7 @@ MAY: dict[str, set[str]] = {
 
 # Who takes the process's reactor instead of being given one: the entry points.
 REACTOR = {"twistd", "gateway.wiring", "tools.backlog", "tools.run", "tools.demo", "tools.drill", "tools.laboratory",
-           "tools.mixed_run", "tools.outside", "tools.soak"}  # fmt: skip
+           "tools.mixed_run", "tools.outside", "tools.run_workers", "tools.soak"}  # fmt: skip
 REACTOR_ITSELF = {"twisted.internet.reactor"}
 OF_THE_REACTOR = REACTOR_ITSELF | {"twisted.internet.threads.deferToThread"}
 

@@ -42,7 +42,10 @@ def parser() -> argparse.ArgumentParser:
                      help="A and B; B alone: A is the node's file; none: what a reload would change")  # fmt: skip
     add("schema", files.schema, "print the JSON Schema of the configuration, for editors")
     add("hash", files.hash_, "make a password_hash of a password read from a prompt or standard input")
-    add("run", run, "run the gateway").add_argument("file", metavar="FILE", nargs="?")
+    one = add("run", run, "run the gateway")
+    one.add_argument("file", metavar="FILE", nargs="?")
+    one.add_argument("--workers", type=workers, default=1, metavar="N",
+                     help="so many processes, together one node (1); auto: one for each processor")  # fmt: skip
     one = add("status", node.status, "print binds, channels, queues and pending receipts")
     one.add_argument("--json", action="store_true")
     one.add_argument("--watch", action="store_true", help="again and again, until interrupted")
@@ -122,11 +125,23 @@ def _version() -> str:
         return "(not installed)"
 
 
+def workers(text: str) -> int:
+    """How many processes `pombo run` is."""
+    from tools.run_workers import how_many
+
+    return how_many(text)
+
+
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """`pombo run [FILE]`."""
+    path = config_path(os.environ, options.file)
+    if options.workers > 1:
+        from tools.run_workers import run_workers
+
+        return run_workers(path, os.environ, options.workers)
     from tools.run import run_gateway
 
-    return run_gateway(config_path(os.environ, options.file), os.environ)
+    return run_gateway(path, os.environ)
 
 
 def completion(options: argparse.Namespace, terminal: Terminal) -> int:

@@ -56,6 +56,7 @@ class GatewayProcess:
         self._log_path = directory / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._stores: set[int] = set()  # every store process that was seen
+        self.workers = 1  # more: `pombo run --workers`
 
     def configure(self, configuration: dict[str, Any] | str) -> None:
         """Write the configuration file: a mapping, or the words themselves."""
@@ -66,12 +67,15 @@ class GatewayProcess:
     def start(self) -> None:
         """Begin; returns before the node is ready."""
         assert not self.alive
-        twistd = Path(sys.executable).parent / "twistd"
+        programs = Path(sys.executable).parent
+        command = [str(programs / "twistd"), "-ny", str(CHECKOUT / "twistd.tac"), "--pidfile="]
+        if self.workers > 1:
+            command = [str(programs / "pombo"), "run", str(self.config_path), "--workers", str(self.workers)]
         environ = {**os.environ, "POMBO_CONFIG": str(self.config_path), "PYTHONUNBUFFERED": "1"}
         with open(self._log_path, "ab") as log:
             self._process = subprocess.Popen(
-                [str(twistd), "-ny", str(CHECKOUT / "twistd.tac"), "--pidfile="],
-                cwd=CHECKOUT, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                command, cwd=CHECKOUT, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True,
             )  # fmt: skip
 
     @property
@@ -99,13 +103,28 @@ class GatewayProcess:
         """Processor seconds that this life has taken, and lines that all lives have logged; None when it is dead."""
         return (cpu_s(self.pid), self.log().count("\n")) if self.alive else None
 
+    def worker_pids(self) -> list[int]:
+        """The processes of its workers, in the order in which they were started; none of a gateway that has none.
+        Linux."""
+        own = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        children = [int(one) for one in own.read_text().split()] if self.alive else []
+        return [one for one in children if not _is_store(one)] if self.workers > 1 else []
+
     # -- the ends of a gateway
 
-    def kill(self) -> None:
-        """kill -9."""
+    def kill_worker(self, pid: int) -> None:
+        """kill -9 of one of its workers."""
+        assert pid in self.worker_pids()
+        os.kill(pid, signal.SIGKILL)
+
+    def kill(self, workers: bool = True) -> None:
+        """kill -9. workers: its workers, too; else they are left to notice."""
         assert self._process is not None
+        pids = self.worker_pids() if workers else []
         self._process.kill()
         self._process.wait()
+        for pid in pids:
+            _signal(pid, signal.SIGKILL)
 
     def terminate(self) -> None:
         """Ask it to stop, as a service manager does; returns before it has."""
@@ -141,8 +160,7 @@ class GatewayProcess:
         for pid in self._stores:
             _signal(pid, signal.SIGCONT)
         if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
+            self.kill()
         self.find_store()  # it may have been started after we looked last, and outlives its gateway
         for pid in self._stores:
             if _is_store(pid):

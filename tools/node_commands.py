@@ -76,9 +76,15 @@ def status(options: argparse.Namespace, terminal: Terminal) -> int:
     return 0
 
 
+def _workers(workers: Sequence[Mapping[str, Any]]) -> str:
+    """Of how many processes it is, where it is several."""
+    silent = sum(not worker["answers"] for worker in workers)
+    return f", {len(workers)} workers{f', {silent} of them silent' if silent else ''}" if workers else ""
+
+
 def status_lines(found: dict[str, Any], terminal: Terminal, now: float) -> list[str]:
     """The answer of /admin/status as tables."""
-    lines = [f"node {terminal.paint(str(found['node']), 'bold')}", ""]
+    lines = [f"node {terminal.paint(str(found['node']), 'bold')}{_workers(found.get('workers', []))}", ""]
     if found.get("dry_run"):
         lines.insert(1, terminal.paint("dry run: everything is accepted and nothing is sent", "yellow", "bold"))
     binds_rows: list[Sequence[str]] = []

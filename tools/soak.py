@@ -2,6 +2,7 @@
 
     python -m tools.soak                                        the full run: 400/s, a kill every 20 to 60 s, 10 minutes
     python -m tools.soak --rate 200/s --time 2m --every 5s-15s  shorter and harder
+    python -m tools.soak --workers 2 --victims worker,store     one of several processes, or the store that all have
     python -m tools.soak --rate 50/s --time 20m --victims frozen,operator,provider --away 5m-5m --validity 1h
                                                                 long outages: each is away for five minutes (R2)
 
@@ -31,7 +32,7 @@ from tools.node import NodeError
 from tools.soak_audit import Left, StoreReader
 from tools.soak_load import Load
 from tools.soak_report import Kill, Look, Report, in_flight, make_report, reached
-from tools.soak_world import FROZEN, VICTIMS, Plan, World
+from tools.soak_world import FROZEN, VICTIMS, WORKER, Plan, World
 from tools.units import fraction, per_second, seconds
 
 LOOK_S, TELL_S = 0.1, 5.0
@@ -62,6 +63,7 @@ class Soak:
         self._use: list[tuple[float, float]] = []
         self._reactor, self._tell = reactor, tell
         self._random = random.Random(plan.seed)
+        self._nodes = [f"{NODE}-{n + 1}" for n in range(plan.workers)] if plan.workers > 1 else [NODE]
         self._loaded = self._over = False
         self._readers = {peer: Reader(self.world.journal(peer)) for peer in ("operator", "provider")}
         self._entries: dict[str, list[Entry]] = {"operator": [], "provider": []}
@@ -138,7 +140,7 @@ class Soak:
 
         async def at_rest() -> bool:
             nonlocal left
-            left = await deferToThread(reader.left, NODE, CHANNELS, ACCOUNT)
+            left = await deferToThread(reader.left, self._nodes, CHANNELS, ACCOUNT)
             return left.nothing and not self.load.books.owed
 
         with contextlib.suppress(SoakError):  # the report tells what is missing
@@ -161,7 +163,7 @@ class Soak:
             await self._kill(order.pop())
 
     async def _kill(self, victim: str) -> None:
-        again = self.world.kill(victim)
+        again = self.world.kill(victim, self._random.random())
         at = self._reactor.seconds()
         self._say(f"kill -9 {victim}")
         away_s = 0.0
@@ -272,7 +274,8 @@ def plan_of(words: list[str]) -> tuple[Plan, str]:
     parser.add_argument("--rate", type=per_second, default=usual.rate, metavar="RATE", help="submits, as 400/s")
     parser.add_argument("--time", type=seconds, default=usual.duration_s, metavar="T", help="of the load, as 10m")
     parser.add_argument("--every", type=_span, default=usual.kill_every_s, metavar="T-T", help="kills, as 20s-60s")
-    parser.add_argument("--victims", default=",".join(VICTIMS), help=f"of %(default)s,{FROZEN}")
+    parser.add_argument("--victims", default=",".join(VICTIMS), help=f"of %(default)s,{FROZEN},{WORKER}")
+    parser.add_argument("--workers", type=int, default=usual.workers, metavar="N", help="processes of the gateway")
     parser.add_argument("--away", type=_span, default=None, metavar="T-T",
                         help="who was killed stays away so long, as 10m-10m; default: a second or so")  # fmt: skip
     parser.add_argument("--validity", type=seconds, default=float(usual.validity_s), metavar="T")
@@ -283,11 +286,13 @@ def plan_of(words: list[str]) -> tuple[Plan, str]:
     parser.add_argument("--report", default="var/soak-report.md", help="file (%(default)s)")
     options = parser.parse_args(words)
     victims = tuple(options.victims.split(","))
-    if not set(victims) <= {*VICTIMS, FROZEN}:
-        parser.error(f"--victims: choose from {', '.join(VICTIMS)}, {FROZEN}")
+    if not set(victims) <= {*VICTIMS, FROZEN, WORKER}:
+        parser.error(f"--victims: choose from {', '.join(VICTIMS)}, {FROZEN}, {WORKER}")
+    if WORKER in victims and options.workers < 2:
+        parser.error(f"--victims: there is no {WORKER} without --workers 2 or more")
     plan = Plan(
         rate=options.rate, duration_s=options.time, kill_every_s=options.every, victims=victims, seed=options.seed,
-        validity_s=int(options.validity), whatsapp=options.whatsapp, away_s=options.away,
+        validity_s=int(options.validity), workers=options.workers, whatsapp=options.whatsapp, away_s=options.away,
         operator_rate=options.operator_rate or round(options.rate * (1 - options.whatsapp) * 0.925),
     )  # fmt: skip
     return plan, options.report

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -35,10 +35,10 @@ class StoreReader:
     def __init__(self, directory: Path) -> None:
         self._link: Any = valkey.Valkey(unix_socket_path=socket_path(directory))
 
-    def left(self, node: str, channels: Iterable[str], account: str) -> Left:
+    def left(self, nodes: Iterable[str], channels: Sequence[str], account: str) -> Left:
         """What still waits."""
         link = self._link
-        in_hand = sum(int(link.scard(keys.hand(node, channel))) for channel in channels)
+        in_hand = sum(int(link.scard(keys.hand(node, channel))) for node in nodes for channel in channels)
         return Left(int(link.zcard(keys.DUE)), int(link.xlen(keys.receipts(account))), in_hand)
 
     def ends(self, message_ids: Iterable[str]) -> dict[str, End]:

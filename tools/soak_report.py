@@ -68,7 +68,7 @@ class Report(msgspec.Struct, frozen=True):
     @property
     def good(self) -> bool:
         """Was every promise kept?"""
-        most_held = sum(kill.victim in ("gateway", "both", "operator") for kill in self.kills) * WINDOW
+        most_held = sum(kill.victim in ("gateway", "both", "operator", "worker") for kill in self.kills) * WINDOW
         in_time = not self.plan.away_s or max(self.back_s, default=0.0) <= BACK_S
         return (
             self.audit.balanced and self.left.nothing and not self.unexplained and len(self.audit.held) <= most_held

@@ -19,6 +19,7 @@ from tools.ports import free_port
 
 WINDOW = 100  # unanswered submit_sm: as many may die with the link to the operator
 VICTIMS = ("gateway", "store", "both", "operator", "provider")
+WORKER = "worker"  # one of several, whichever
 FROZEN = "frozen"  # as a victim: the store stops answering without a word, and goes on later
 
 
@@ -37,6 +38,7 @@ class Plan(msgspec.Struct, frozen=True):
     whatsapp: float = 0.5  # share of people with an account
     operator_rate: float = 185.0  # segments per second; less than arrive, so that the channel is always at work
     limit: float = 1.0  # of operator_rate: beyond it the operator answers ESME_RTHROTTLED
+    workers: int = 1  # processes of the gateway
     dropped: float = 0.01  # share of submit_sm that are taken and never answered
     seed: int = 0
 
@@ -48,6 +50,7 @@ class World:
         self.plan = plan
         self.directory = short_directory()
         self.gateway = GatewayProcess(self.directory)
+        self.gateway.workers = plan.workers
         self.smpp_port, self.http_port = free_port(), free_port()
         self._ports = {"operator": free_port(), "provider": free_port()}
         self.password, token, self._key = (secrets.token_hex(4) for _ in range(3))
@@ -74,7 +77,8 @@ class World:
                 {
                     "name": "operator", "connect": f"tcp:127.0.0.1:{self._ports['operator']}", "system_id": "pombo",
                     "password": self.password, "throughput": f"{plan.operator_rate:g}/s", "window": WINDOW,
-                    "response_timeout": "5s", "reconnect": {"initial": "200ms", "max": "1s"}, "price": "0.08",
+                    "binds": plan.workers, "response_timeout": "5s",
+                    "reconnect": {"initial": "200ms", "max": "1s"}, "price": "0.08",
                 }
             ],
             "bridge": [
@@ -117,8 +121,14 @@ class World:
                 cwd=CHECKOUT, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
 
-    def kill(self, victim: str) -> list[str]:
-        """kill -9. Who has to be started again; a store is started by its gateway."""
+    def kill(self, victim: str, which: float = 0.0) -> list[str]:
+        """kill -9. Who has to be started again; a store and a worker are started by their gateway. which: of the
+        workers, as a share of them."""
+        if victim == WORKER:
+            pids = self.gateway.worker_pids()
+            if pids:
+                self.gateway.kill_worker(pids[int(which * len(pids))])
+            return []
         if victim in ("operator", "provider"):
             self._peers[victim].kill()
             self._peers[victim].wait()

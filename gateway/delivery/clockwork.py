@@ -39,17 +39,20 @@ class Clockwork:
     def __init__(
         self, *, store: Store, delivery: Delivery, joining: Joining, intake: Intake, reactor: Any,
         was_written: Callable[[str, str], bool], resends: Callable[[str], bool], accounts: Callable[[], Sequence[str]],
-        concerned: Callable[[], Set[str]],
+        concerned: Callable[[], Set[str]], looks: bool = True,
     ) -> None:  # fmt: skip
         """was_written(id, channel): may the dead process have sent it by that channel? resends(channel): is such a
         message sent again?
-        concerned(): ids of the messages whose change is on its way to the store."""
+        concerned(): ids of the messages whose change is on its way to the store. looks: does this process look for what
+        is due?"""
         self._concerned = concerned
         self._store, self._delivery, self._joining, self._intake = store, delivery, joining, intake
         self._reactor, self._was_written, self._resends, self._accounts = reactor, was_written, resends, accounts
         self.overview = Overview()
         self._looking = False
-        self._loops = [self._loop(self._look), self._loop(self._survey), self._loop(intake.sweep)]
+        self._loops = {self._loop(self._survey): 1.0, self._loop(intake.sweep): 1.0}
+        if looks:
+            self._loops = {self._loop(self._look): LOOK_S, **self._loops}
 
     def _loop(self, work: Callable[[], object]) -> task.LoopingCall:
         def guarded() -> None:
@@ -63,7 +66,7 @@ class Clockwork:
         return loop
 
     def start(self) -> None:
-        for loop, seconds in zip(self._loops, (LOOK_S, 1.0, 1.0), strict=True):
+        for loop, seconds in self._loops.items():
             loop.start(seconds, now=True)
 
     def stop(self) -> None:

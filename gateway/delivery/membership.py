@@ -10,10 +10,11 @@ count on one, taken from before it asked.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from twisted.internet import task
+from twisted.internet import defer, task
 from twisted.logger import Logger
 
 from gateway.delivery.deliver import Delivery
@@ -28,6 +29,7 @@ LOOK_S = 0.5  # how often the receipts that other nodes have written are looked 
 LEASE_S = 12.0
 SAFETY_S = 3.0
 SETTLED_S = 5.0  # after the start: until then channels may only look down
+LEAVE_S = 2.0  # for the store to hear that this node leaves
 SOON_S = 0.05  # a receiver has come: until its account's lease is asked for
 log = Logger("membership")
 
@@ -72,14 +74,18 @@ class Membership:
             self._loop.stop()
 
     async def leave(self) -> None:
-        """Nothing is in hand any more, or not ours to wait for: others need not wait either."""
+        """Nothing is in hand any more, or not ours to wait for: others need not wait either. A store that does not
+        answer is not waited for longer than LEAVE_S: the lease runs out by itself."""
         self.stop()
         accounts, self._until = list(self._until), {}
         if self.joined and self._store.writable:
             names = list(self._shares)
-            await self._store.call(
+            told = self._store.call(
                 "leave", self._time(), self._node, str(self._instance), str(len(names)), *names, *accounts, keep=Keep.NO
             )
+            told.addTimeout(LEAVE_S, self._reactor)
+            with contextlib.suppress(defer.TimeoutError):
+                await told
 
     # -- receipts
 

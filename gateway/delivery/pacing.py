@@ -47,6 +47,7 @@ class Bucket:
 
     def __init__(self, rate: float, size: float, now: float) -> None:
         self.rate, self.size = rate, size
+        self.debt = 0.0  # of what was longer than the bucket: kept here for whoever takes
         self._tokens, self._at = size, now
 
     def take(self, count: int, now: float) -> bool:

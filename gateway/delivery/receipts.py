@@ -75,7 +75,10 @@ class Pump:
     def pump(self) -> None:
         """Write what the binds can take."""
         leases = self._desk.leases
-        if self.closed or (leases is not None and not leases.holds(self.account)):
+        if self.closed:
+            return
+        if leases is not None and not leases.holds(self.account):
+            self._desk.passes_on(self.account)
             return
         if self._back:
             self._put_back()
@@ -188,6 +191,7 @@ class ReceiptDesk:
         kept_s: Callable[[str], float], retention_s: int = 172_800, feed_entries: str = "20000",
     ) -> None:  # fmt: skip
         """kept_s(account): seconds its receipts are kept. retention_s: how long a finished message is traceable."""
+        self.passes_on: Callable[[str], None] = lambda account: None  # told whose receipts another node may write
         self._told_s = str(retention_s + keys.DAY_S)
         self.store, self._reactor, self.clock, self._metrics, self._node = store, reactor, clock, metrics, node
         self.kept_s, self._feed_entries = kept_s, feed_entries

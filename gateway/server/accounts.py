@@ -11,6 +11,7 @@ import hmac
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Protocol
 
 from twisted.logger import Logger
 
@@ -32,6 +33,37 @@ InThread = Callable[[Callable[[], bool]], Awaitable[bool]]
 """Run a slow check outside the reactor's thread."""
 
 
+class Allowance(Protocol):
+    """How fast an account may submit: delivery.pacing.Bucket, which is this process's own, or one that several share.
+    debt: segments of messages that were longer than the bucket."""
+
+    debt: float
+
+    @property
+    def size(self) -> float: ...
+    def take(self, count: int, now: float) -> bool: ...
+    def seconds_until(self, count: int, now: float) -> float: ...
+
+
+class Limits(Protocol):
+    """What an account may, all processes that serve it together."""
+
+    def bucket(self, account: str, rate: float, size: float, now: float) -> Allowance: ...
+
+    def may_bind(self, account: str, most: int, here: int) -> bool:
+        """May one more session bind? here: how many are bound to this process."""
+
+
+class OwnLimits:
+    """Where this process is the only one."""
+
+    def bucket(self, account: str, rate: float, size: float, now: float) -> Allowance:
+        return Bucket(rate, size, now)
+
+    def may_bind(self, account: str, most: int, here: int) -> bool:
+        return here < most
+
+
 class Accounts:
     """Accounts by system_id."""
 
@@ -42,12 +74,14 @@ class Accounts:
         metrics: Metrics,
         binds: Callable[[str], int],
         in_thread: InThread,
+        limits: Limits | None = None,
     ) -> None:
-        """seconds: the clock. binds: how many sessions an account has now."""
+        """seconds: the clock. binds: how many sessions an account has now, here. limits: without, this process's."""
         self._seconds, self._metrics, self._binds, self._in_thread = seconds, metrics, binds, in_thread
         now = seconds()
         self._parts_timeout = settings.parts_timeout
-        self._accounts = {account.system_id: _Account(account, now) for account in settings.accounts}
+        self._limits = limits or OwnLimits()
+        self._accounts = {account.system_id: _Account(account, now, self._limits) for account in settings.accounts}
         self._uniform = settings.uniform_bind_error
         self._bans = Bans()
 
@@ -60,7 +94,7 @@ class Accounts:
         for new in settings.accounts:
             old = before.get(new.system_id)
             if old is None:
-                self._accounts[new.system_id] = _Account(new, now)
+                self._accounts[new.system_id] = _Account(new, now, self._limits)
                 continue
             if _credentials(old.settings) == _credentials(new):
                 over.discard(new.system_id)
@@ -111,7 +145,7 @@ class Accounts:
         self._bans.proved(peer, system_id)
         if not _inside(peer, account.settings.allow_from):
             return Refusal.ADDRESS_NOT_ALLOWED
-        if self._binds(system_id) >= account.settings.max_binds:
+        if not self._limits.may_bind(system_id, account.settings.max_binds, self._binds(system_id)):
             return Refusal.TOO_MANY_BINDS
         return None
 
@@ -157,20 +191,25 @@ class Accounts:
 class _Account:
     """One account's settings, its bucket and what it has paid for."""
 
-    def __init__(self, settings: AccountSettings, now: float) -> None:
-        self.settings, self.dialect = settings, dialect_of(settings)
+    def __init__(self, settings: AccountSettings, now: float, limits: Limits) -> None:
+        self.settings, self.dialect, self._limits = settings, dialect_of(settings), limits
         self.key = secrets.token_bytes(32)
         self.proven: bytes | None = None
-        self._bucket = _bucket(settings.throughput, now)
-        self._debt = 0  # segments of messages that were longer than the bucket
+        self._bucket = self._new_bucket(now)
         self._paid: dict[str, tuple[int, float]] = {}  # Part.key -> numbers still to come as bits, until when
 
     def change(self, settings: AccountSettings, now: float) -> None:
         if _credentials(settings) != _credentials(self.settings):
             self.proven = None
-        if settings.throughput != self.settings.throughput:
-            self._bucket = _bucket(settings.throughput, now)
+        another = settings.throughput != self.settings.throughput
         self.settings, self.dialect = settings, dialect_of(settings)
+        if another:
+            debt, self._bucket = self._bucket.debt, self._new_bucket(now)
+            self._bucket.debt = debt
+
+    def _new_bucket(self, now: float) -> Allowance:
+        rate = self.settings.throughput
+        return self._limits.bucket(self.settings.system_id, rate, max(rate, LEAST_BUCKET), now)
 
     def wait_for_all(self, messages: Sequence[Message], now: float, parts_timeout: float) -> float:
         owed = 0
@@ -206,18 +245,15 @@ class _Account:
 
     def take(self, segments: int, now: float) -> float:
         """Count segments against the rate: 0.0, admitted; else in how many seconds to ask again."""
-        if not self._debt and segments <= LEAST_BUCKET and self._bucket.take(segments, now):
+        bucket = self._bucket
+        if not bucket.debt and segments <= LEAST_BUCKET and bucket.take(segments, now):
             return 0.0
-        owed = segments + self._debt
-        due = min(owed, int(self._bucket.size))
-        if self._bucket.take(due, now):
-            self._debt = owed - due
+        owed = segments + bucket.debt
+        due = int(min(owed, bucket.size))
+        if bucket.take(due, now):
+            bucket.debt = owed - due
             return 0.0
-        return max(self._bucket.seconds_until(due, now), 0.001)
-
-
-def _bucket(rate: float, now: float) -> Bucket:
-    return Bucket(rate, max(rate, LEAST_BUCKET), now)
+        return max(bucket.seconds_until(due, now), 0.001)
 
 
 def _credentials(settings: AccountSettings) -> tuple[object, object]:

@@ -47,8 +47,10 @@ class Bound:
     """Every bound session of this node, by account. Satisfies `delivery.ports.Esmes`."""
 
     def __init__(self, clock: Clock) -> None:
-        """`on_receiver` is told an account's name whenever more may be delivered to it than before."""
+        """`on_receiver` is told an account's name whenever more may be delivered to it than before, `on_count` an
+        account's name and its sessions whenever these are others than before."""
         self.on_receiver: Callable[[str], None] = lambda account: None
+        self.on_count: Callable[[str, int], None] = lambda account, sessions: None
         self._clock = clock
         self._links: dict[str, list[Link]] = {}
         self._receivers: dict[str, list[Link]] = {}
@@ -62,18 +64,22 @@ class Bound:
     def add(self, link: Link) -> None:
         """A session was bound and its bind response is in its output."""
         self._links.setdefault(link.account, []).append(link)
+        self.on_count(link.account, self.count(link.account))
         if link.bind_type != "transmitter":
             self._receivers.setdefault(link.account, []).append(link)
             self.freed(link.account)
 
     def remove(self, link: Link) -> None:
         """A session is over; nothing happens when it was not here."""
+        before = self.count(link.account)
         for links in (self._links, self._receivers):
             of_account = links.get(link.account, [])
             if link in of_account:
                 of_account.remove(link)
                 if not of_account:
                     del links[link.account]
+        if (sessions := self.count(link.account)) != before:
+            self.on_count(link.account, sessions)
         self._dirty.pop(link, None)
         self._avoided = {item: avoided for item, avoided in self._avoided.items() if avoided is not link}
 

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from config.schema import SmppServerSettings
 from gateway.listening import Fresh, Listeners
 from gateway.metrics import Metrics
-from gateway.server.accounts import Accounts, InThread
+from gateway.server.accounts import Accounts, InThread, Limits
 from gateway.server.bound import Bound
 from gateway.server.ports import Clock, Intake, Spawn
 from gateway.server.protocol import Server, SmscProtocol
@@ -45,9 +45,12 @@ class SmppServer(Factory, Server):
         metrics: Metrics,
         spawn: Spawn,
         in_thread: InThread,
+        limits: Limits | None = None,
+        listeners: Listeners | None = None,
     ) -> None:
-        """country: how national numbers are read, ISO 3166. in_thread: runs a slow password check aside."""
-        accounts = Accounts(settings, clock.seconds, metrics, bound.count, in_thread)
+        """country: how national numbers are read, ISO 3166. in_thread: runs a slow password check aside. limits: of
+        accounts; without, this process is the only one. listeners: those that others listen on as well."""
+        accounts = Accounts(settings, clock.seconds, metrics, bound.count, in_thread, limits)
         requests = Requests(settings, country, accounts=accounts, intake=intake, metrics=metrics, spawn=spawn)
         Server.__init__(self, clock, settings, accounts, bound, requests, metrics)
         self.listening = False
@@ -55,7 +58,7 @@ class SmppServer(Factory, Server):
         self._connections: dict[SmscProtocol, None] = {}
         self._unbound: Counter[str] = Counter()
         self._waiting: dict[SmscProtocol, None] = {}
-        self._listeners = Listeners()
+        self._listeners = listeners or Listeners()
         self._stopping = False
         self._all_gone: Deferred[None] | None = None
 
@@ -114,6 +117,11 @@ class SmppServer(Factory, Server):
             self.bound.freed(settings_of.system_id)
 
     # Connections
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._connections)
 
     def buildProtocol(self, addr: IAddress | None) -> SmscProtocol | None:
         host = str(getattr(addr, "host", ""))

@@ -188,6 +188,15 @@ class EmbeddedServer:
             raise StoreUnavailable(f"{binary} does not start: {error.strerror}") from None
         self.starts += 1
 
+    def shut_down(self) -> None:
+        """Tell the server to end, also one that was adopted, and wait for that. For whoever has no link to it."""
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
+            link.settimeout(STOP_S)
+            link.connect(self.socket)
+            link.sendall(b"SHUTDOWN NOSAVE\r\n")
+            link.recv(1)  # it closes the link when all is on disk
+        self.stop()
+
     def stop(self) -> None:
         """Wait for the end of the server, so that nothing of ours is left behind. One that does not even hear a
         SIGTERM, because its disk hangs, is left to itself: it ends when it can, or the next gateway adopts it."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol, TypeAlias, TypeVar
 from urllib.parse import unquote
 
 from twisted.internet.defer import Deferred
@@ -15,7 +15,6 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from bridge.provider import HttpRequest, HttpResponse
-from gateway.metrics import Metrics
 from gateway.web.guesses import WITHIN_S, Guesses
 
 LARGEST_BODY = 4 * 1024 * 1024  # Meta's webhooks have 3 MB at most
@@ -35,6 +34,8 @@ ALLOWED = {  # pages and the methods they take, for whoever uses another
     ("admin", "people", "export"): "POST",
     ("admin", "people", "erase"): "POST",
 }
+T = TypeVar("T")
+Now: TypeAlias = T | Awaitable[T]  # at once, or, where several processes have to be asked, soon
 log = Logger("http")
 
 
@@ -49,7 +50,7 @@ class Refusal(Exception):
 class Admin(Protocol):
     """What the admin part asks of the node: gateway.web.admin."""
 
-    def status(self) -> dict[str, Any]: ...
+    def status(self) -> Now[dict[str, Any]]: ...
 
     async def message(self, message_id: str) -> dict[str, Any] | None: ...
 
@@ -59,7 +60,7 @@ class Admin(Protocol):
 
     async def submit(self, order: Mapping[str, Any]) -> str: ...
 
-    def reload(self) -> tuple[list[str], list[str]]: ...
+    def reload(self) -> Now[tuple[list[str], list[str]]]: ...
 
     def config(self) -> tuple[str, list[str]]: ...
 
@@ -77,10 +78,12 @@ class Pages:
     gateway's start."""
 
     def __init__(
-        self, metrics: Metrics, admin: Admin, *, token: str | None, ready: Callable[[], dict[str, str]],
+        self, metrics: Callable[[], Now[bytes]], admin: Admin, *, token: str | None,
+        ready: Callable[[], Now[dict[str, str]]],
         webhooks: Callable[[str], Callable[[HttpRequest], Any] | None], clock: Callable[[], float],
     ) -> None:  # fmt: skip
-        """ready(): reasons why not, empty when ready. webhooks(channel): who takes its webhooks, None without one."""
+        """metrics(): the page. ready(): reasons why not, empty when ready. webhooks(channel): who takes its webhooks,
+        None without one."""
         self._metrics, self._admin, self.token = metrics, admin, token
         self._ready, self._webhooks, self._clock = ready, webhooks, clock
         self._guesses = Guesses()
@@ -97,11 +100,11 @@ class Pages:
             case ("GET", "healthz"):
                 return _json(request, 200, {"status": "ok"})
             case ("GET", "readyz"):
-                reasons = self._ready()
+                reasons = await _had(self._ready())
                 return _json(request, 503 if reasons else 200, {"ready": not reasons, "reasons": reasons})
             case ("GET", "metrics"):
                 request.setHeader(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
-                return self._metrics.page()
+                return await _had(self._metrics())
             case ("GET" | "POST", "webhooks", channel, *_):  # some providers append the event to the path
                 return await self._webhook(request, channel)
             case (_, "admin", *_):
@@ -111,7 +114,7 @@ class Pages:
                     request.notifyFinish().addBoth(_audit, request, ordered)
         match (method, *path):
             case ("GET", "admin", "status"):
-                return _json(request, 200, self._admin.status())
+                return _json(request, 200, await _had(self._admin.status()))
             case ("GET", "admin", "unmatched"):
                 limit = _limit(request)
                 return _json(request, 200, {"unmatched": await self._admin.unmatched(limit)})
@@ -125,7 +128,7 @@ class Pages:
                     raise Refusal(404, "no message has this id, or it ended before store.retention")
                 return _json(request, 200, found)
             case ("POST", "admin", "reload"):
-                changed, errors = self._admin.reload()
+                changed, errors = await _had(self._admin.reload())
                 return _json(request, 422, {"errors": errors}) if errors else _json(request, 200, {"changed": changed})
             case ("GET", "admin", "config"):
                 text, secrets = self._admin.config()
@@ -194,6 +197,10 @@ class Pages:
     async def _submit(self, request: Request) -> bytes:
         order = _object(request, '{"account", "to", "text"}')
         return _json(request, 202, {"id": await self._admin.submit(order)})
+
+
+async def _had(value: Now[T]) -> T:
+    return await value if isinstance(value, Awaitable) else value
 
 
 class _Door(Resource):

@@ -98,6 +98,20 @@ def test_a_json_line_has_the_fields_beside_the_words() -> None:
     assert out.text.count("\n") == 1
 
 
+def test_of_several_processes_each_says_who_it_is() -> None:
+    out = Out()
+    out.writer.who = "gw1-2"
+    out.log.info("bound")
+    assert out.text.endswith("Z info  gw1-2 [gateway.test] bound\n")
+    out = Out(format="json")
+    out.log.info("bound")
+    assert "process" not in out.json
+    out = Out(format="json")
+    out.writer.who = "gw1-2"
+    out.log.info("bound")
+    assert out.json["process"] == "gw1-2"
+
+
 @pytest.mark.parametrize("form", ["console", "json"])
 def test_numbers_are_masked_in_every_field_and_in_the_words(form: str) -> None:
     out = Out(format=form)

@@ -369,6 +369,15 @@ def test_the_senders_of_a_channel_that_has_several_have_a_table_of_their_own() -
     assert not any(line.startswith("SENDER") for line in lines)
 
 
+def test_the_status_says_of_how_many_processes_the_node_is() -> None:
+    workers = [{"number": number, "answers": number < 3, "pid": 1, "connections": 0} for number in (1, 2, 3)]
+    words = [
+        node_commands.status_lines({**STATUS, "workers": some}, Terminal(io.StringIO(), {}), 1.0)[0]
+        for some in (workers, workers[:2])
+    ]
+    assert words == ["node gw1, 3 workers, 1 of them silent", "node gw1, 2 workers"]
+
+
 def test_status_lines_need_no_terminal() -> None:
     paint: Callable[[], Terminal] = lambda: Terminal(io.StringIO(), {})  # noqa: E731
     lines = node_commands.status_lines(STATUS, paint(), now=1_763_719_200.0)

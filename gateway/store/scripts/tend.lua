@@ -29,7 +29,7 @@ local ends = now + lease_s
 
 -- who is alive, and with which channels
 local alive, has, kinds = {}, {}, {}
-local lapsed, ousted = 0, 0
+local lapsed, ousted, younger = 0, 0, true
 local members = call('HGETALL', 'members')
 for i = 1, #members, 2 do
   local name, member = members[i], cmsgpack.unpack(members[i + 1])
@@ -39,6 +39,7 @@ for i = 1, #members, 2 do
     elseif member[2] < now then
       lapsed = 1
     end
+    younger = member[1] ~= instance
   elseif alone or member[2] < now - FORGET_S then
     call('HDEL', 'members', name)
   else
@@ -157,6 +158,13 @@ local function take(account, till)
 end
 
 local desks, held = {}, {}
+if younger then -- than what had this name before: what that one wrote nobody writes now
+  for _, account in ipairs(accounts) do
+    if holder_of(account) == node then
+      take(account, 0)
+    end
+  end
+end
 for _, account in ipairs(frees) do
   if holder_of(account) == node then
     take(account, 0)

@@ -8,7 +8,7 @@ import pytest
 import pytest_twisted
 from twisted.internet.defer import Deferred, ensureDeferred
 
-from gateway.delivery.membership import LEASE_S, LOOK_S, TEND_S
+from gateway.delivery.membership import LEASE_S, LEAVE_S, LOOK_S, TEND_S
 from gateway.messages.message import Attempted, Mo
 from gateway.messages.outcome import Accepted, Inbound, Report, Status, Unwritten
 from gateway.messages.states import State
@@ -342,6 +342,32 @@ async def test_a_dead_holders_receipts_flow_through_the_other_within_the_time(st
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_holder_that_is_back_at_once_does_not_keep_the_other_from_what_it_wrote(street: Street) -> None:
+    dead, other = await street.house("gw1"), await street.house("gw2")
+    dead.esmes.bind(automatic=False)
+    await street.steady()
+    ids = await ended(dead, 4)
+    dead.die()
+    await street.house("gw1")
+    there = other.esmes.bind()
+    await street.passes(2 * TEND_S)
+    assert there.ids == ids
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_holder_that_is_back_at_once_writes_again_what_was_not_acknowledged(street: Street) -> None:
+    dead = await street.house("gw1")
+    dead.esmes.bind(automatic=False)
+    await street.steady()
+    ids = await ended(dead, 4)
+    dead.die()
+    again = await street.house("gw1")
+    there = again.esmes.bind()
+    await street.passes(2 * TEND_S)
+    assert there.ids == ids
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_holder_that_cannot_renew_stops_before_another_may_begin(street: Street) -> None:
     first, other = await street.house("gw1"), await street.house("gw2")
     here, there = first.esmes.bind(), other.esmes.bind()
@@ -492,6 +518,20 @@ class _Deaf:
     def call(self, script: str, *_: object, keep: Keep) -> object:
         self._asked.append(script)
         return Deferred()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_node_that_leaves_does_not_wait_for_a_silent_store(street: Street) -> None:
+    house = await street.house("gw1")
+    assert house.membership is not None
+    asked: list[str] = []
+    house.membership._store = _Deaf(asked)  # type: ignore[assignment]
+    leaving = ensureDeferred(house.membership.leave())
+    street.clock.advance(LEAVE_S - 0.1)
+    assert (asked, leaving.called) == (["leave"], False)
+    street.clock.advance(0.1)
+    assert leaving.called
+    await leaving
 
 
 @pytest_twisted.ensureDeferred

@@ -226,3 +226,26 @@ def test_a_server_that_gives_up_on_damaged_files_leaves_its_last_words(tmp_path:
         assert "Bad file format reading the append only file" in embedded.last_words
     finally:
         embedded.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_whoever_has_no_link_shuts_down_a_server_that_was_adopted_too(tmp_path: Path) -> None:
+    first = EmbeddedServer(tmp_path, "everysec")
+    first.begin()
+    assert first._process is not None
+    process, first._process = first._process, None  # its gateway was killed
+    first.stop()
+    store, second = make_store(tmp_path)
+    await store.start()
+    assert second.ensure() == "adopted"
+    await store.command("SET", "kept", "1")
+    store._embedded = None
+    await store.stop()
+    second.shut_down()
+    assert process.wait(5) == 0
+    third, embedded = make_store(tmp_path)
+    await third.start()
+    assert embedded.starts == 1
+    assert await third.command("GET", "kept") == b"1"
+    await third.stop()
+    embedded.shut_down()  # there is none any more

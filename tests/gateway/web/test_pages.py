@@ -104,17 +104,15 @@ class Stage:
         self.now = 1000.0
         self.webhooks: list[HttpRequest] = []
         self.answer: Deferred[HttpResponse] = Deferred()
-        self.browser = Browser(
-            Pages(
-                self.metrics,
-                self.desk,
-                token=token,
-                ready=lambda: self.reasons,
-                webhooks=self.taker,
-                clock=lambda: self.now,
-            ),
-            host,
+        self.pages = Pages(
+            self.metrics.page,
+            self.desk,
+            token=token,
+            ready=lambda: self.reasons,
+            webhooks=self.taker,
+            clock=lambda: self.now,
         )
+        self.browser = Browser(self.pages, host)
 
     def taker(self, channel: str) -> Any:
         if channel != "zap":
@@ -150,6 +148,19 @@ def test_metrics_are_prometheus_text() -> None:
     assert answer.status == 200
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert b'pombo_sent_total{channel="zap"} 3.0' in answer.body
+
+
+def test_what_several_processes_have_to_say_is_waited_for() -> None:
+    stage = Stage()
+    page: Deferred[bytes] = Deferred()
+    reasons: Deferred[dict[str, str]] = Deferred()
+    stage.pages._metrics, stage.pages._ready = lambda: page, lambda: reasons
+    asked, ready = stage.browser.send("GET", "/metrics"), stage.browser.send("GET", "/readyz")
+    assert not asked.value() and not ready.value()
+    page.callback(b"pombo_sent_total 3.0")
+    reasons.callback({"worker 2": "it does not answer"})
+    assert (read(asked).status, read(asked).body) == (200, b"pombo_sent_total 3.0")
+    assert (read(ready).status, read(ready).json["reasons"]) == (503, {"worker 2": "it does not answer"})
 
 
 def test_health_readiness_and_metrics_need_no_token() -> None:

@@ -130,7 +130,7 @@ def test_every_row_is_made_of_scenes_there_are_and_every_scene_is_for_a_row() ->
 
 def test_rows_can_be_picked_and_an_unknown_one_is_told_from_those_there_are() -> None:
     assert [row.name for row in chosen("cpu,sms")] == ["cpu", "sms"]
-    with pytest.raises(ValueError, match="'speed'; there are sms, books"):
+    with pytest.raises(ValueError, match="'speed'; there are sms, workers, books"):
         chosen("sms,speed")
 
 

@@ -114,6 +114,13 @@ def with_accounts(place: Place, names: list[str]) -> Configuration:
     return configuration
 
 
+def with_binds(place: Place, count: int) -> Configuration:
+    """So many binds at the operator, under the window that one has elsewhere."""
+    configuration = plain(place)
+    configuration["smsc_client"][0] |= {"binds": count, "window": 2000 // count}
+    return configuration
+
+
 def with_routes(place: Place, count: int) -> Configuration:
     """So many routes, of which the last one matches: the others ask for other prefixes and sources."""
     configuration = plain(place)

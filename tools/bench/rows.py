@@ -45,6 +45,8 @@ def wrong(one: Round) -> float:
 ROWS = (
     Row("sms", "SMS path, receipts end to end", ("plain",), figure("plain", "receipts_per_s"),
         Goal(25_000, or_ratio=0.028), "/s", of_tool="plain"),
+    Row("workers", "with --workers 2, against one process", ("one", "two"), share("two", "receipts_per_s", "one"),
+        Goal(100), "%"),
     Row("books", "missing, doubled, unknown or refused, all scenes together", ("plain",), wrong, Goal(0, "at most"),
         worst=True),
     Row("features", "the same with every production feature on", ("plain", "features"),

@@ -148,8 +148,17 @@ def _binds(stage: Stage) -> int:
     return sum(len(one["binds"]) for one in stage.node.status()["accounts"])
 
 
+def processes(bench: Bench, workers: int) -> Figures:
+    """The SMS path with an operator that allows two binds, as one process or as several."""
+    with bench.stage(lambda place: made.with_binds(place, 2), workers=workers) as stage:
+        figures = stage.saturate(bench.sizes.count)
+    return counted(figures, stage)
+
+
 SCENES = (
     Scene("plain", plain),
+    Scene("one", lambda bench: processes(bench, 1)),
+    Scene("two", lambda bench: processes(bench, 2)),
     Scene("features", features),
     Scene("parts", parts),
     Scene("ucs2", ucs2),

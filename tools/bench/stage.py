@@ -40,13 +40,15 @@ class Stage:
         *,
         operator: Sequence[str] | None = OPERATOR,
         before: Callable[[Stage], None] = lambda stage: None,
+        workers: int = 1,
     ) -> None:
         """room: where directories may be made. operator: options of the tool as a message centre; None: without one.
-        before: called with the stage before the gateway starts."""
+        before: called with the stage before the gateway starts. workers: processes of the gateway."""
         self.tool = tool
         directory = Path(tempfile.mkdtemp(prefix="pombo-bench-", dir=room))
         self.place = Place(directory, free_port(), free_port(), free_port(), free_port())
         self.gateway = GatewayProcess(directory)
+        self.gateway.workers = workers
         self.node = Node(f"http://127.0.0.1:{self.place.http}")
         self.operator_said: dict[str, Any] = {}
         self._configure, self._before, self._options = configure, before, operator
@@ -142,7 +144,8 @@ class Stage:
 
     def cpu_s(self) -> tuple[float, float]:
         """Processor time of gateway and store so far."""
-        return cpu_s(self.gateway.pid), cpu_s(self.gateway.find_store())
+        processes = (self.gateway.pid, *self.gateway.worker_pids())
+        return sum(map(cpu_s, processes)), cpu_s(self.gateway.find_store())
 
     def per_message(self, before: tuple[float, float], count: int) -> dict[str, float]:
         """Microseconds of the processor for each of so many messages since then."""

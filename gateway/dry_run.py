@@ -53,11 +53,11 @@ async def claim(store: Store, dry_run: bool) -> None:
     """The store is for a dry run, or for real work, until nothing unfinished is in it. Raises OtherStore where it holds
     messages of the other kind: those of a rehearsal would be sent in earnest, real ones would be swallowed."""
     mine, other = ("dry_run", "live") if dry_run else ("live", "dry_run")
-    found = (await store.command("GET", keys.PURPOSE, keep=Keep.ALWAYS) or b"").decode()
+    found = await _purpose(store)
     if (found or "live") == other:
         open_messages = int(await store.command("ZCARD", keys.DUE, keep=Keep.ALWAYS))
         nodes = int(await store.command("HLEN", keys.MEMBERS, keep=Keep.ALWAYS))
-        if open_messages or nodes:
+        if (open_messages or nodes) and (found := await _purpose(store)) != mine:  # else another one came first, for it
             holds = (
                 f"{open_messages} unfinished message{'s' if open_messages > 1 else ''}"
                 if open_messages
@@ -70,3 +70,8 @@ async def claim(store: Store, dry_run: bool) -> None:
             )
     if found != mine:
         await store.command("SET", keys.PURPOSE, mine, keep=Keep.ALWAYS)
+
+
+async def _purpose(store: Store) -> str:
+    """ "" for a store that nobody has claimed yet."""
+    return (await store.command("GET", keys.PURPOSE, keep=Keep.ALWAYS) or b"").decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -50,7 +51,7 @@ class Beside:
         self._ear = Ear(reactor, place.socket_path(place.number, "ear"), self._says)
         self._loops = [self._loop(self._show), self._loop(self._keep)]
         self._parent: Any = None
-        self._ending = False
+        self._ending = self._orphan = False
 
     def _loop(self, work: Callable[[], object]) -> task.LoopingCall:
         loop = task.LoopingCall(work)
@@ -78,13 +79,23 @@ class Beside:
         for loop in self._loops:
             if loop.running:
                 loop.stop()
-        self._kept.keep()
+        self._keep()
         self.bell.close()
         await self._ear.close()
+        if self._orphan:
+            self._clear_up()
+
+    def _clear_up(self) -> None:
+        """What the parent would have done: the last worker removes the directory."""
+        place = self.place
+        for path in place.directory.glob(f"{place.number}.*"):
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the others have something in it still
+            place.directory.rmdir()
 
     def _orphaned(self) -> None:
         if not self._ending:
-            self._ending = True
+            self._ending = self._orphan = True
             log.critical("the parent of the workers is gone; ending")
             self._reactor.stop()
 

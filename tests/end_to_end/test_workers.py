@@ -14,11 +14,12 @@ from tests.end_to_end.ledger import Ledger
 from tests.end_to_end.stage import Stage
 from tests.end_to_end.test_crash import in_flight, make_realistic
 from tools.clock import pause
+from tools.drill import most_in_a_second
 
 MESSAGES = 360
 PER_BATCH, BATCH_S = 6, 0.05  # 120 submits in a second
-VALIDITY = "000000000012000R"  # what was handed to a socket that died with a worker is held until then
-RATE, BINDS = 40, 4
+VALIDITY = "000000000010000R"  # what was handed to a socket that died with a worker is held until then
+RATE, BINDS, OPERATOR_RATE = 40, 4, 50
 serials = itertools.count(11973000000)
 
 
@@ -52,7 +53,7 @@ async def test_workers_that_are_killed_in_the_middle_come_back_and_nothing_is_lo
     two_workers(stage)
     numbers = people(MESSAGES)
     make_realistic(stage, numbers)
-    stage.settings["routes"][0]["fallback_after"] = "6s"  # the first worker is back long before
+    stage.settings["routes"][0]["fallback_after"] = "5s"  # the first worker is back long before
     await stage.start()
     ledger = Ledger(stage)
     billers = [*await binds(stage, 4), *await binds(stage, 2, "shop")]
@@ -137,15 +138,16 @@ async def test_two_workers_are_one_node(stage: Stage) -> None:
 
 
 @in_reactor
-async def test_an_accounts_rate_holds_over_all_workers(stage: Stage) -> None:
+async def test_the_rates_of_account_and_operator_hold_over_all_workers(stage: Stage) -> None:
     two_workers(stage)
+    stage.settings["smsc_client"][0]["throughput"] = f"{OPERATOR_RATE}/s"
     stage.settings["routes"] = [{"name": "sms", "channels": ["operator"]}]
     await stage.start()
     shop = await binds(stage, BINDS, "shop")
     assert await spread(stage, BINDS)
     answers: list[Answer] = []
     began = stage.reactor.seconds()
-    while stage.reactor.seconds() - began < 2.0:
+    while stage.reactor.seconds() - began < 1.5:
         for biller in shop:
             biller.submit(next(iter(people(1))), "Ola.").addCallback(answers.append)
         await pause(stage.reactor, 0.01)
@@ -153,7 +155,11 @@ async def test_an_accounts_rate_holds_over_all_workers(stage: Stage) -> None:
     lasted = stage.reactor.seconds() - began
     accepted = sum(answer.status == 0 for answer in answers)
     assert {answer.status for answer in answers} == {0, 0x58}
-    assert RATE * 2.5 <= accepted <= RATE * (1 + lasted) + 1, "a bucket of one second, and what flows into it"
+    assert RATE * 2 <= accepted <= RATE * (1 + lasted) + 1, "a bucket of one second, and what flows into it"
+    sent = lambda: [submit.at for submit in stage.operator.submits]  # noqa: E731
+    await stage.until(lambda: len(sent()) == accepted, "the operator has them all", 10)
+    assert most_in_a_second(sent()) <= OPERATOR_RATE * 1.05, "but for jitter on the way"
+    assert len(sent()) / (sent()[-1] - sent()[0]) > OPERATOR_RATE / 2, "more than one worker's share"
     assert await stage.stop() == 0
 
 
@@ -174,6 +180,16 @@ async def test_a_channel_with_one_bind_is_one_workers_and_takes_what_all_accept(
     await ledger.all_answered()
     await ledger.all_reported(10)
     assert stage.reactor.seconds() - began < 5.0
+    (first,) = stage.operator.sessions
+    stage.settings["smsc_client"][0]["binds"] = 2
+    stage.gateway.configure(stage.settings)
+    assert await stage.ask("POST", "/admin/reload") == (200, {"changed": ["operator"]})
+
+    async def two() -> bool:
+        return (await stage.channel("operator"))["binds"] == 2
+
+    await stage.until(two, "the other worker has a bind, too")
+    assert first in stage.operator.sessions, "the first one was not dropped for it"
     assert await stage.stop() == 0
 
 

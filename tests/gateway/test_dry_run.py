@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+import pytest_twisted
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import Clock
 
@@ -13,9 +14,11 @@ from bridge.dry_run import DryEvidence, DryHttp, pretending, rehearsing
 from bridge.provider import HttpOutcome, HttpRequest, HttpResponse, NotWritten, Official
 from bridge.providers import provider_of
 from config.schema import BridgeSettings, SmscSettings
-from gateway.dry_run import Rehearsed
+from gateway.dry_run import OtherStore, Rehearsed, claim
 from gateway.messages.message import Message
 from gateway.messages.outcome import DRY_RUN, Accepted, AttemptResult, Refused, Report, Status
+from gateway.store import keys
+from gateway.store.valkey import Store
 from smsc_client.dry_run import DrySmscChannel
 from tests.bridge.fakes import FakeHttp, FakeStore
 from tests.gateway.delivery.zap_house import CLOUD_API, EVOLUTION
@@ -104,3 +107,21 @@ def test_sends_that_were_not_made_use_up_nothing_and_what_was_learned_stays() ->
     for person in ("zap:5511987654321", "zap:#sends", "zap:#lookups"):
         evidence.write(person, b"", 1.0)
     assert list(store.values) == ["zap:5511987654321", "zap:#lookups"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_workers_that_start_a_dry_run_together_do_not_keep_each_other_out(store: Store) -> None:
+    class Slow:
+        """This one's look at the purpose is old by the time it counts who else is there."""
+
+        async def command(self, *words: str, **how: Any) -> Any:
+            answer = await store.command(*words, **how)
+            if words[0] == "GET" and answer is None:
+                await claim(store, True)
+                await store.command("HSET", keys.MEMBERS, "gw1-1", b"\x93\x01\x00\x90")
+            return answer
+
+    slow: Any = Slow()
+    await claim(slow, True)
+    with pytest.raises(OtherStore, match="a running node of a dry run"):
+        await claim(store, False)

@@ -71,7 +71,8 @@ class Pair:
 
     async def close(self) -> None:
         for worker in (self.one, self.other):
-            await worker.beside.close()
+            if self.directory.exists():
+                await worker.beside.close()
             worker.parents_end.close()
         await pause(reactor, 0)
 
@@ -170,3 +171,9 @@ async def test_the_parent_is_told_and_its_end_is_everybodys(pair: Pair) -> None:
     pair.one.parents_end.close()
     await pair.one.gone.addTimeout(5, reactor)
     assert not pair.other.gone.called
+    await pair.one.beside.close()
+    assert {path.name for path in pair.directory.iterdir()} == {"2.bell", "2.ear", "2.counts"}
+    pair.other.parents_end.close()
+    await pair.other.gone.addTimeout(5, reactor)
+    await pair.other.beside.close()
+    assert not pair.directory.exists()

@@ -55,6 +55,7 @@ MAY: dict[str, set[str]] = {
         "msgspec", "twisted", "gateway.smpp", "gateway.messages", "gateway.delivery", "gateway.store",
         "gateway.metrics", "bridge.provider", "bridge.drafts", "bridge.presence", "config.schema", "config.units",
     },
+    "gateway.web.listener": {"httptools", "msgspec", "twisted", "zope", "bridge.provider"},
     "gateway.background": {"twisted"},
     "gateway.descriptors": set(),
     "gateway.dry_run": {"gateway.delivery.ports", "gateway.messages", "gateway.store"},

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -43,15 +44,9 @@ class BadAnswer(Exception):
 def written(request: HttpRequest) -> tuple[Place, bytes]:
     """Where a request goes, and its octets. ValueError for what no request can be made of."""
     url = urlsplit(request.url)
-    if url.scheme not in _PORTS or not url.hostname:
-        raise ValueError("no http URL")
-    usual = _PORTS[url.scheme]
-    place = Place(url.scheme, url.hostname, url.port or usual)
+    place, host = _origin(url.scheme, url.netloc)
     target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    host = f"[{place.host}]" if ":" in place.host else place.host
-    if place.port != usual:
-        host = f"{host}:{place.port}"
-    if not (_TARGET.fullmatch(target) and _TARGET.fullmatch(host) and _TOKEN.fullmatch(request.method)):
+    if not (_TARGET.fullmatch(target) and _TOKEN.fullmatch(request.method)):
         raise ValueError("no request line")
     lines = [f"{request.method} {target} HTTP/1.1\r\nHost: {host}\r\n"]
     for name, value in request.headers:
@@ -62,6 +57,21 @@ def written(request: HttpRequest) -> tuple[Place, bytes]:
         lines.append(f"Content-Length: {len(request.body)}\r\n")
     lines.append("\r\n")
     return place, "".join(lines).encode("utf-8") + request.body
+
+
+@lru_cache(maxsize=256)
+def _origin(scheme: str, netloc: str) -> tuple[Place, str]:
+    """Where it is, and how a request names it."""
+    url = SplitResult(scheme, netloc, "", "", "")
+    if scheme not in _PORTS or not url.hostname:
+        raise ValueError("no http URL")
+    place = Place(scheme, url.hostname, url.port or _PORTS[scheme])
+    host = f"[{place.host}]" if ":" in place.host else place.host
+    if place.port != _PORTS[scheme]:
+        host = f"{host}:{place.port}"
+    if not _TARGET.fullmatch(host):
+        raise ValueError("no host name")
+    return place, host
 
 
 class Connection(Protocol):

@@ -133,6 +133,7 @@ class Connection(Protocol):
         self._headers: list[tuple[str, str]] = []
         self._body = bytearray()
         self._octets = 0  # read of it so far, in whole reads
+        self._head_octets = 0  # of its headers
         self._in_head, self._expects = True, False
         self._unread = 0  # the status that a body is refused with
 
@@ -143,13 +144,13 @@ class Connection(Protocol):
         if not self._in_head:  # behind a body in chunks, where nothing counts
             return
         self._headers.append((name.decode("latin-1"), value.decode("latin-1")))
+        self._head_octets += len(name) + len(value)
         if name.lower() == b"expect":
             self._expects = value.lower() == b"100-continue"
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        octets = len(self._url) + sum(len(name) + len(value) for name, value in self._headers)
-        if octets > MOST_HEAD_OCTETS or len(self._headers) > MOST_HEADERS:
+        if self._head_octets + len(self._url) > MOST_HEAD_OCTETS or len(self._headers) > MOST_HEADERS:
             self._refuse(431)
         elif self._expects and not self._waiting and not self._answering:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")

@@ -1,4 +1,5 @@
-"""One webhook after the other: read, its hidden senders asked for, kept, and only then acknowledged."""
+"""Webhooks: read, their hidden senders asked for, kept, and only then acknowledged. The reports of all that come in one
+turn of the reactor's loop are handed in together."""
 
 from __future__ import annotations
 
@@ -72,6 +73,8 @@ class Webhooks:
         self._aliases = aliases
         self._channel, self._providers, self._http, self._keeper = channel, providers, http, keeper
         self._clock, self._timeout, self._heard = clock, timeout, heard
+        self._reports: list[Report] = []  # of this turn
+        self._waiters: list[Deferred[bool]] = []
 
     async def take(self, request: HttpRequest) -> HttpResponse:
         """200 once everything in it is kept, 503 when it must come again, 401 for a bad proof."""
@@ -80,6 +83,8 @@ class Webhooks:
         if isinstance(found, BadProof):
             self.log.warn("webhook of {channel} refused: {reason}", channel=self._channel, reason=found.reason)
             return HttpResponse(401)
+        if len(found) == 1:
+            return await self._take(found[0], now)
         answers = await gatherResults([Deferred.fromCoroutine(self._take(heard, now)) for heard in found])
         return max(answers, key=lambda answer: answer.status)
 
@@ -87,17 +92,20 @@ class Webhooks:
         read = heard.read
         for identity, msisdn in read.aliases:
             self._aliases.learn(identity, msisdn)
-        revealed = await self._reveal(read.hidden)
-        read = msgspec.structs.replace(read, inbound=(*read.inbound, *(revealed or ())))
-        kept = [
-            self._keep(lambda done: self._keeper.reported(self._channel, read.reports, done), bool(read.reports)),
-            self._keep(lambda done: self._keeper.inbound(self._channel, read.inbound, done), bool(read.inbound)),
-        ]
+        revealed = await self._reveal(read.hidden) if read.hidden else []
+        if revealed:
+            read = msgspec.structs.replace(read, inbound=(*read.inbound, *revealed))
+            heard = msgspec.structs.replace(heard, read=read)
+        kept = []
+        if read.reports:
+            kept.append(self._with_others(read.reports))
+        if read.inbound:
+            kept.append(self._keep(lambda done: self._keeper.inbound(self._channel, read.inbound, done)))
         if read.nameless:
             self.log.warn(
                 "{n} texts on {channel} are from people who hide their number", n=read.nameless, channel=self._channel
             )
-        self._heard(msgspec.structs.replace(heard, read=read), now)
+        self._heard(heard, now)
         if not all([await one for one in kept]) or revealed is None:
             return HttpResponse(503)
         return read.answer or HttpResponse(200)
@@ -119,7 +127,26 @@ class Webhooks:
                 self.log.warn("a text on {channel} is from somebody whose number is hidden", channel=self._channel)
         return texts
 
-    def _keep(self, hand_in: Callable[[Done], None], something: bool) -> Deferred[bool]:
+    def _with_others(self, reports: Sequence[Report]) -> Deferred[bool]:
+        """Hand reports in at the end of this turn; fires with whether all of the turn are kept."""
+        if not self._reports:
+            self._clock.callLater(0, self._hand_in)
+        self._reports += reports
+        waiter: Deferred[bool] = Deferred()
+        self._waiters.append(waiter)
+        return waiter
+
+    def _hand_in(self) -> None:
+        reports, self._reports = self._reports, []
+        waiters, self._waiters = self._waiters, []
+
+        def tell(well: bool) -> None:
+            for waiter in waiters:
+                waiter.callback(well)
+
+        self._keep(lambda done: self._keeper.reported(self._channel, reports, done)).addCallback(tell)
+
+    def _keep(self, hand_in: Callable[[Done], None]) -> Deferred[bool]:
         """Hand something in; fires with whether it is kept, False when nobody says so in time."""
         kept: Deferred[bool] = Deferred()
 
@@ -130,8 +157,5 @@ class Webhooks:
                     late.cancel()
 
         late = self._clock.callLater(WEBHOOK_S, done, False)
-        if something:
-            hand_in(done)
-        else:
-            done(True)
+        hand_in(done)
         return kept

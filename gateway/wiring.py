@@ -16,7 +16,6 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.internet import defer, protocol
 from twisted.logger import Logger
-from twisted.web.server import Site
 
 from bridge.channel import WhatsAppChannel
 from bridge.dry_run import DryEvidence, DryHttp, pretending, rehearsing
@@ -70,7 +69,8 @@ from gateway.store.unmatched import Unmatched
 from gateway.store.valkey import Keep, Store, StoreAway
 from gateway.store.wirelog import WireLog
 from gateway.web.admin import NodeAdmin, senders_of
-from gateway.web.pages import Pages
+from gateway.web.listener import Listener
+from gateway.web.pages import LARGEST_BODY, Pages
 from gateway.web.people import PeopleDesk
 from gateway.workers.beside import READY, RELOADED, AdminOfAll, Beside
 from gateway.workers.elsewhere import QUEUE, RECEIPTS, ElsewhereChannel, QueueElsewhere, SharedDispatcher
@@ -471,9 +471,8 @@ class Node(Service):
         return {name: n for name, n in pending.items() if name not in elsewhere} if elsewhere else pending
 
     async def _listen_http(self) -> None:
-        site = _QuietSite(self._pages.resource())
-        site.displayTracebacks = False
-        await self._http_listeners.open(self._reactor, self._config.http.listen, site)
+        listener = Listener(self._pages.answer, clock=self._reactor, most_octets=LARGEST_BODY)
+        await self._http_listeners.open(self._reactor, self._config.http.listen, listener)
 
     def _store_back(self) -> None:
         """The link to the store is new: nothing that was on its way may be forgotten."""
@@ -670,15 +669,6 @@ def _quieten_gc() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(200_000, 20, 50)
-
-
-class _QuietSite(Site):
-    """No line per request: a URL may hold a number."""
-
-    noisy = False
-
-    def log(self, request: Any) -> None:
-        pass
 
 
 class Door:

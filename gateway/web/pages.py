@@ -8,14 +8,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeAlias, TypeVar
 from urllib.parse import unquote
 
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from twisted.python.failure import Failure
-from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request
 
-from bridge.provider import HttpRequest, HttpResponse
+from bridge.provider import Headers, HttpRequest, HttpResponse
 from gateway.web.guesses import WITHIN_S, Guesses
+from gateway.web.listener import Asked
 
 LARGEST_BODY = 4 * 1024 * 1024  # Meta's webhooks have 3 MB at most
 LONGEST_LIST = 500
@@ -40,11 +37,11 @@ log = Logger("http")
 
 
 class Refusal(Exception):
-    """A request that cannot be served: status and what would be right."""
+    """A request that cannot be served: status, what would be right, and headers that say it to programs."""
 
-    def __init__(self, status: int, why: str) -> None:
+    def __init__(self, status: int, why: str, headers: Headers = ()) -> None:
         super().__init__(why)
-        self.status, self.why = status, why
+        self.status, self.why, self.headers = status, why, headers
 
 
 class Admin(Protocol):
@@ -74,8 +71,8 @@ class Admin(Protocol):
 
 
 class Pages:
-    """What the listener serves, one method a page. twisted.web alone: a routing library took a fifth of the
-    gateway's start."""
+    """What the listener serves, one method a page. Without a routing library: one took a fifth of the gateway's
+    start."""
 
     def __init__(
         self, metrics: Callable[[], Now[bytes]], admin: Admin, *, token: str | None,
@@ -88,36 +85,45 @@ class Pages:
         self._ready, self._webhooks, self._clock = ready, webhooks, clock
         self._guesses = Guesses()
 
-    def resource(self) -> Resource:
-        """The root of the site."""
-        return _Door(self)
+    async def answer(self, asked: Asked) -> HttpResponse:
+        """The answer to any request; never raises."""
+        method = "GET" if asked.request.method == "HEAD" else asked.request.method
+        path = [unquote(part) for part in asked.request.url.partition("?")[0].strip("/").split("/")]
+        ordered = ""
+        try:
+            match (method, *path):
+                case ("GET" | "POST", "webhooks", channel, *_):  # some providers append the event to the path
+                    return await self._webhook(asked.request, channel)
+                case (_, "admin", *_):
+                    self._authorize(asked)
+                    if method == "POST":
+                        ordered = "/".join(path[1:]) if tuple(path) in ALLOWED else "what there is not"
+            answer = await self._page(asked.request, method, path)
+        except Refusal as refusal:
+            answer = _json(refusal.status, {"error": refusal.why}, refusal.headers)
+        except Exception:
+            log.failure("a request failed")
+            answer = _json(500, {"error": "an error of ours; the log tells more"})
+        if ordered:  # who, what, and what came of it
+            log.info("admin: {peer} ordered {what}: HTTP {status}", peer=asked.peer, what=ordered, status=answer.status)
+        return answer
 
-    async def answer(self, request: Request) -> bytes:
-        """The body of the answer to a request; its status and headers are set."""
-        method = "GET" if request.method == b"HEAD" else request.method.decode("ascii", "replace")
-        path = [unquote(part) for part in request.path.decode("latin-1").strip("/").split("/")]
+    async def _page(self, request: HttpRequest, method: str, path: list[str]) -> HttpResponse:
+        """Of whoever may see it."""
         match (method, *path):
             case ("GET", "healthz"):
-                return _json(request, 200, {"status": "ok"})
+                return _json(200, {"status": "ok"})
             case ("GET", "readyz"):
                 reasons = await _had(self._ready())
-                return _json(request, 503 if reasons else 200, {"ready": not reasons, "reasons": reasons})
+                return _json(503 if reasons else 200, {"ready": not reasons, "reasons": reasons})
             case ("GET", "metrics"):
-                request.setHeader(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
-                return await _had(self._metrics())
-            case ("GET" | "POST", "webhooks", channel, *_):  # some providers append the event to the path
-                return await self._webhook(request, channel)
-            case (_, "admin", *_):
-                self._authorize(request)
-                if method == "POST":
-                    ordered = "/".join(path[1:]) if tuple(path) in ALLOWED else "what there is not"
-                    request.notifyFinish().addBoth(_audit, request, ordered)
-        match (method, *path):
+                kind = ("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+                return HttpResponse(200, await _had(self._metrics()), (kind,))
             case ("GET", "admin", "status"):
-                return _json(request, 200, await _had(self._admin.status()))
+                return _json(200, await _had(self._admin.status()))
             case ("GET", "admin", "unmatched"):
                 limit = _limit(request)
-                return _json(request, 200, {"unmatched": await self._admin.unmatched(limit)})
+                return _json(200, {"unmatched": await self._admin.unmatched(limit)})
             case ("GET", "admin", "messages"):
                 return await self._messages(request)
             case ("POST", "admin", "messages"):
@@ -126,136 +132,73 @@ class Pages:
                 found = await self._admin.message(message_id)
                 if found is None:
                     raise Refusal(404, "no message has this id, or it ended before store.retention")
-                return _json(request, 200, found)
+                return _json(200, found)
             case ("POST", "admin", "reload"):
                 changed, errors = await _had(self._admin.reload())
-                return _json(request, 422, {"errors": errors}) if errors else _json(request, 200, {"changed": changed})
+                return _json(422, {"errors": errors}) if errors else _json(200, {"changed": changed})
             case ("GET", "admin", "config"):
                 text, secrets = self._admin.config()
-                return _json(request, 200, {"yaml": text, "secrets": secrets})
+                return _json(200, {"yaml": text, "secrets": secrets})
             case ("GET", "admin", "diff"):
                 told, errors = self._admin.diff()
-                return _json(request, 422, {"errors": errors}) if errors else _json(request, 200, {"changes": told})
+                return _json(422, {"errors": errors}) if errors else _json(200, {"changes": told})
             case ("POST", "admin", "receipts", "resend"):
                 order = _object(request, '{"account", "since"}')
-                return _json(request, 200, {"queued": await self._admin.resend(order)})
+                return _json(200, {"queued": await self._admin.resend(order)})
             case ("POST", "admin", "people", "export"):
-                return _json(request, 200, await self._admin.export(_object(request, '{"number"}')))
+                return _json(200, await self._admin.export(_object(request, '{"number"}')))
             case ("POST", "admin", "people", "erase"):
-                return _json(request, 200, await self._admin.erase(_object(request, '{"number"}')))
+                return _json(200, await self._admin.erase(_object(request, '{"number"}')))
         for known, allowed in ALLOWED.items():
             if known == (*path,)[: len(known)] and len(path) <= len(known) + (known[-1] == "messages"):
-                request.setHeader(b"allow", allowed.encode())
-                raise Refusal(405, f"here only {allowed} is served")
+                raise Refusal(405, f"here only {allowed} is served", (("Allow", allowed),))
         raise Refusal(404, "there is no such page")
 
-    async def _webhook(self, request: Request, channel: str) -> bytes:
+    async def _webhook(self, request: HttpRequest, channel: str) -> HttpResponse:
         taker = self._webhooks(channel)
         if taker is None:
             raise Refusal(404, f"no WhatsApp channel is called {channel[:60]}")
-        body = _body(request, LARGEST_BODY + 1)
-        if len(body) > LARGEST_BODY:
-            raise Refusal(413, f"a webhook has {LARGEST_BODY} octets at most")
-        headers = tuple(
-            (name.decode("latin-1"), value.decode("latin-1"))
-            for name, values in request.requestHeaders.getAllRawHeaders()
-            for value in values
-        )
-        asked = HttpRequest(request.method.decode("ascii"), request.uri.decode("latin-1"), headers, body)
-        answer: HttpResponse = await taker(asked)
-        request.setResponseCode(answer.status)
-        for name, value in answer.headers:
-            request.setHeader(name.encode("latin-1"), value.encode("latin-1"))
-        return answer.body
+        answer: HttpResponse = await taker(request)
+        return answer
 
     # -- for whoever has the token
 
-    def _authorize(self, request: Request) -> None:
+    def _authorize(self, asked: Asked) -> None:
         if self.token is None:
-            host = getattr(request.getHost(), "host", "127.0.0.1")
-            if not (host.startswith("127.") or host in ("::1", "::ffff:127.0.0.1")):
+            if not (asked.host.startswith("127.") or asked.host in ("::1", "::ffff:127.0.0.1", "local")):
                 raise Refusal(403, "without http.admin_token the admin part answers only on a loopback listener")
             return
-        given, address, now = request.getHeader(b"authorization"), _peer(request), self._clock()
-        if hmac.compare_digest(given or b"", b"Bearer " + self.token.encode()):
+        given, address, now = asked.request.header("authorization"), asked.peer, self._clock()
+        if hmac.compare_digest(given.encode("latin-1"), b"Bearer " + self.token.encode()):
             return  # whatever others behind the same address have tried
         if given and self._guesses.too_many(address, now):
-            request.setHeader(b"retry-after", str(int(WITHIN_S)).encode())
-            raise Refusal(429, "too many wrong tokens from this address; wait a minute, or give the right one")
+            later = (("Retry-After", str(int(WITHIN_S))),)
+            raise Refusal(429, "too many wrong tokens from this address; wait a minute, or give the right one", later)
         if given:
             self._guesses.wrong(address, now)
             log.warn("admin: {peer} gave no valid token", peer=address)
-        request.setHeader(b"www-authenticate", b"Bearer")
-        raise Refusal(401, "send http.admin_token as Authorization: Bearer TOKEN")
+        wanted = (("WWW-Authenticate", "Bearer"),)
+        raise Refusal(401, "send http.admin_token as Authorization: Bearer TOKEN", wanted)
 
-    async def _messages(self, request: Request) -> bytes:
-        number = _argument(request, "number")
+    async def _messages(self, request: HttpRequest) -> HttpResponse:
+        number = request.query("number").strip()
         if not number:
             raise Refusal(422, "give ?number=, in any form")
-        return _json(request, 200, {"messages": await self._admin.messages(number, _limit(request))})
+        return _json(200, {"messages": await self._admin.messages(number, _limit(request))})
 
-    async def _submit(self, request: Request) -> bytes:
+    async def _submit(self, request: HttpRequest) -> HttpResponse:
         order = _object(request, '{"account", "to", "text"}')
-        return _json(request, 202, {"id": await self._admin.submit(order)})
+        return _json(202, {"id": await self._admin.submit(order)})
 
 
 async def _had(value: Now[T]) -> T:
     return await value if isinstance(value, Awaitable) else value
 
 
-class _Door(Resource):
-    """Every request, whatever its path."""
-
-    isLeaf = True
-
-    def __init__(self, pages: Pages) -> None:
-        super().__init__()
-        self._pages = pages
-
-    def render(self, request: Request) -> int:
-        gone = request.notifyFinish()
-        gone.addErrback(lambda _: None)  # the client did not wait
-        answered = Deferred.fromCoroutine(self._pages.answer(request))
-        answered.addErrback(self._refused, request)
-        answered.addCallback(self._write, request)
-        answered.addErrback(lambda failure: log.failure("an answer was not written", failure=failure))
-        return int(NOT_DONE_YET)
-
-    @staticmethod
-    def _refused(failure: Failure, request: Request) -> bytes:
-        if isinstance(failure.value, Refusal):
-            return _json(request, failure.value.status, {"error": failure.value.why})
-        log.failure("a request failed", failure=failure)
-        return _json(request, 500, {"error": "an error of ours; the log tells more"})
-
-    @staticmethod
-    def _write(body: bytes, request: Request) -> None:
-        if request.channel is None or getattr(request, "_disconnected", False):
-            return
-        request.setHeader(b"content-length", str(len(body)).encode())
-        if request.method != b"HEAD":
-            request.write(body)
-        request.finish()
-
-
-def _peer(request: Request) -> str:
-    """The address of whoever asks."""
-    return str(getattr(request.getClientAddress(), "host", "local"))
-
-
-def _audit(_: object, request: Request, what: str) -> None:
-    """One line for each thing that was ordered: who, what, and what came of it."""
-    log.info("admin: {peer} ordered {what}: HTTP {status}", peer=_peer(request), what=what, status=request.code)
-
-
-def _body(request: Request, most: int) -> bytes:
-    return request.content.read(most) if request.content is not None else b""
-
-
-def _object(request: Request, right: str) -> dict[str, Any]:
+def _object(request: HttpRequest, right: str) -> dict[str, Any]:
     """The body of a request that has to be a JSON object."""
     try:
-        value = json.loads(_body(request, LARGEST_BODY))
+        value = json.loads(request.body)
     except ValueError:
         raise Refusal(422, f"the body is no JSON; send {right}") from None
     if not isinstance(value, dict):
@@ -263,19 +206,13 @@ def _object(request: Request, right: str) -> dict[str, Any]:
     return value
 
 
-def _argument(request: Request, name: str) -> str:
-    values: list[bytes] = request.args.get(name.encode(), [])
-    return values[0].decode("utf-8", "replace").strip() if values else ""
-
-
-def _limit(request: Request) -> int:
-    limit = _argument(request, "limit") or "50"
+def _limit(request: HttpRequest) -> int:
+    limit = request.query("limit").strip() or "50"
     if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit) <= LONGEST_LIST:
         raise Refusal(422, f"limit is a number from 1 to {LONGEST_LIST}")
     return int(limit)
 
 
-def _json(request: Request, status: int, value: object) -> bytes:
-    request.setResponseCode(status)
-    request.setHeader(b"content-type", b"application/json")
-    return json.dumps(value, ensure_ascii=False).encode() + b"\n"
+def _json(status: int, value: object, headers: Headers = ()) -> HttpResponse:
+    body = json.dumps(value, ensure_ascii=False).encode() + b"\n"
+    return HttpResponse(status, body, (("Content-Type", "application/json"), *headers))

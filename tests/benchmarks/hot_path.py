@@ -73,13 +73,15 @@ class _Endpoint:
 class HotPath:
     """`cycle` takes messages all the way. `counts`: calls of the gateway by stage, while `counting`."""
 
+    stages, route = STAGES, SMS_ONLY
+
     def __init__(self, store: DirectStore) -> None:
         self.store: Any = store
-        self.house = House(self.store, SMS_ONLY, channels=())
+        self.house = House(self.store, self.route, channels=())
         self.clock = self.house.clock
         self.counting = False
-        self.counts = {stage: Counts() for stage in STAGES}
-        self._stage = STAGES[0]
+        self.counts = {stage: Counts() for stage in self.stages}
+        self._stage = self.stages[0]
         self._number = 0
         self._taken: dict[str, pdu.SubmitSm] = {}  # by the operator, under its ids
         self._open_operator()

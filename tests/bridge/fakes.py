@@ -96,6 +96,7 @@ class FakeDelivery:
     def __init__(self) -> None:
         self.batches: list[list[tuple[Message, AttemptResult]]] = []
         self.reports: list[Report] = []
+        self.handed_in: list[int] = []  # how many reports at a time
         self.texts: list[Inbound] = []
         self.lookups: list[tuple[str, Lookup]] = []
         self.steps: list[tuple[str, str, str]] = []
@@ -107,6 +108,7 @@ class FakeDelivery:
 
     def reported(self, channel: str, reports: Sequence[Report], done: Callable[[bool], None]) -> None:
         self.reports += reports
+        self.handed_in.append(len(reports))
         if self.keeps is not None:
             done(self.keeps)
 

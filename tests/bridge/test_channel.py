@@ -101,8 +101,8 @@ class Room(Stage):
     def hook(self, event: str, data: object) -> HttpResponse:
         body = json.dumps({"event": event, "instance": "main", "data": data}).encode()
         answer = Deferred.fromCoroutine(self.channel.receive_webhook(HttpRequest("POST", "/webhooks/zap", (), body)))
-        assert isinstance(answer.result, HttpResponse), answer.result
         self.turn()
+        assert isinstance(answer.result, HttpResponse), answer.result
         return answer.result
 
     def status(self, remote_id: str, status: str = "SERVER_ACK") -> HttpResponse:
@@ -342,6 +342,27 @@ def test_what_could_not_be_kept_must_come_again() -> None:
     room = Room()
     room.delivery.keeps = False
     assert room.status("3EB0A1").status == 503
+
+
+def test_reports_of_one_turn_are_handed_in_together_and_then_each_webhook_is_answered() -> None:
+    room = Room()
+
+    def webhook(remote_id: str) -> Deferred[HttpResponse]:
+        data = {"keyId": remote_id, "fromMe": True, "status": "SERVER_ACK"}
+        body = json.dumps({"event": "messages.update", "instance": "main", "data": data}).encode()
+        return Deferred.fromCoroutine(room.channel.receive_webhook(HttpRequest("POST", "/w", (), body)))
+
+    for keeps, status in ((True, 200), (False, 503)):
+        room.delivery.keeps = keeps
+        answers = [webhook(remote_id) for remote_id in ("a", "b", "c")]
+        assert not any(answer.called for answer in answers)
+        room.turn()
+        assert [answer.result for answer in answers] == [HttpResponse(status)] * 3
+    assert room.delivery.handed_in == [3, 3]
+    assert [report.remote_id for report in room.delivery.reports] == ["a", "b", "c"] * 2
+    room.delivery.keeps = True
+    assert room.status("d").status == 200
+    assert room.delivery.handed_in == [3, 3, 1]
 
 
 def test_a_store_that_never_answers_has_not_kept_it() -> None:

@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 import pytest
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 
 from bridge.channel import WhatsAppChannel
 from bridge.provider import HttpRequest, HttpResponse
@@ -86,21 +87,22 @@ def test_a_channel_runs_over_it(blocks: list[types.ModuleType]) -> None:
     time.pump([0.05] * 20)
     assert delivery.results == {"m1": Accepted("c-1"), "m2": NoAccount("provider")}
     assert http.bodies("/messages") == [{"to": "c:1", "text": "Sua fatura vence amanha", "reference": "m1"}]
-    assert _hook(channel, {"type": "status", "id": "c-1", "status": "arrived"}) == 200
+    assert _hook(channel, time, {"type": "status", "id": "c-1", "status": "arrived"}) == 200
     assert delivery.reports == [Report("zap", "c-1", Status.DELIVERED, at=time.seconds())]
-    assert _hook(channel, {"type": "text", "id": "c-2", "from": ACCOUNT, "text": "Já paguei"}) == 200
+    assert _hook(channel, time, {"type": "text", "id": "c-2", "from": ACCOUNT, "text": "Já paguei"}) == 200
     assert [text.text for text in delivery.texts] == ["Já paguei"]
-    assert _hook(channel, {"type": "account", "connected": False}) == 200
+    assert _hook(channel, time, {"type": "account", "connected": False}) == 200
     assert not channel.up and time.seconds() < START + 10
     spawned.check()
 
 
-def _hook(channel: WhatsAppChannel, body: object) -> int:
+def _hook(channel: WhatsAppChannel, time: Clock, body: object) -> int:
     octets = json.dumps(body).encode()
     proof = hmac.new(b"s", octets, hashlib.sha256).hexdigest()
     answer = Deferred.fromCoroutine(
         channel.receive_webhook(HttpRequest("POST", "/webhooks/zap", (("X-Correio", proof),), octets))
     )
+    time.advance(0)
     return answer.result.status  # type: ignore[attr-defined, no-any-return]
 
 

@@ -104,8 +104,8 @@ class Room(Stage):
 
     def ask(self, request: HttpRequest) -> HttpResponse:
         answer = Deferred.fromCoroutine(self.channel.receive_webhook(request))
-        assert isinstance(answer.result, HttpResponse), answer.result
         self.turn()
+        assert isinstance(answer.result, HttpResponse), answer.result
         return answer.result
 
     def person_writes(self, ago: float = 0.0) -> None:

@@ -120,8 +120,8 @@ class Room(Stage):
         proof = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
         request = HttpRequest("POST", "/webhooks/zap", (("X-Hub-Signature-256", proof),), body)
         answer = Deferred.fromCoroutine(self.channel.receive_webhook(request))
-        assert isinstance(answer.result, HttpResponse), answer.result
         self.turn()
+        assert isinstance(answer.result, HttpResponse), answer.result
         return answer.result.status
 
     def writes_to(self, sender: str) -> None:

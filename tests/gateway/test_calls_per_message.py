@@ -9,9 +9,25 @@ from __future__ import annotations
 from gateway.store.embedded import EmbeddedServer
 from tests.benchmarks.direct_store import DirectStore
 from tests.benchmarks.hot_path import STAGES, HotPath
+from tests.benchmarks.whatsapp_path import WhatsAppPath
 
 EACH = 25  # messages of a session, in one read
 MOST_PYTHON, MOST_BUILTIN = 156.5, 255.0
+MOST_PYTHON_BY_WHATSAPP, MOST_BUILTIN_BY_WHATSAPP = 630.0, 619.0
+
+
+def test_a_text_by_whatsapp_costs_no_more_calls_than_it_did(server: EmbeddedServer) -> None:
+    store = DirectStore(server.socket)
+    store.ask("FLUSHALL", "SYNC")
+    path = WhatsAppPath(store)
+    assert path.cycle(EACH) == 4 * EACH
+    path.counting = True
+    messages = path.cycle(EACH) + path.cycle(EACH)
+    store.close()
+    assert messages == 8 * EACH
+    stages = {stage: (one.python / messages, one.builtin / messages) for stage, one in path.counts.items()}
+    python, builtin = map(sum, zip(*stages.values(), strict=True))
+    assert python <= MOST_PYTHON_BY_WHATSAPP and builtin <= MOST_BUILTIN_BY_WHATSAPP, (python, builtin, stages)
 
 
 def test_a_message_costs_no_more_calls_than_it_did(server: EmbeddedServer) -> None:

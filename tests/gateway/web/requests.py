@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 from twisted.internet.address import IPv4Address
+from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
-from twisted.web.server import Site
 
-from gateway.web.pages import Pages
+from gateway.web.listener import Listener
+from gateway.web.pages import LARGEST_BODY, Pages
 
 NONE: Mapping[str, str] = {}
 _StringTransport: Any = StringTransport
@@ -31,7 +32,7 @@ class Browser:
     """A client of one site, which listens on `host`."""
 
     def __init__(self, pages: Pages, host: str = "127.0.0.1") -> None:
-        self._site = Site(pages.resource())
+        self._site: Any = Listener(pages.answer, clock=Clock(), most_octets=LARGEST_BODY)
         self._host = host
 
     def send(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] = NONE) -> Any:
@@ -62,14 +63,4 @@ def read(transport: Any) -> Answer:
     head, _, body = transport.value().partition(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-    if headers.get("transfer-encoding") == "chunked":
-        body = _joined(body)
     return Answer(int(first.split()[1]), headers, body)
-
-
-def _joined(body: bytes) -> bytes:
-    out = b""
-    while body:
-        size, _, rest = body.partition(b"\r\n")
-        out, body = out + rest[: int(size, 16)], rest[int(size, 16) + 2 :]
-    return out

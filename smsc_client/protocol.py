@@ -14,6 +14,7 @@ from zope.interface import implementer
 from gateway.smpp.events import Event, Over
 from gateway.smpp.pdu import Bind, Pdu
 from gateway.smpp.session import Role, Session, SessionSettings
+from gateway.writing import writer
 from smsc_client.clock import Clock, Timer, cancel
 
 READ_OCTETS = 256 * 1024  # at a time: answers and receipts cost less the more of them come together
@@ -52,13 +53,12 @@ class EsmeProtocol(Protocol):
         self._lost = False
         self._unsent = self._full = self._paused = False
         self._transport: Any = None
-        self._write_now: Callable[[], object] | None = None
         self.session = Session(Role.ESME, settings, clock.seconds())
 
     def connectionMade(self) -> None:
         self._transport = self.transport
         self._transport.bufferSize = READ_OCTETS
-        self._write_now = getattr(self.transport, "doWrite", None)  # a TLS transport has none: it writes when it can
+        self._write_octets = writer(self._transport)
         for option in ("setTcpNoDelay", "setTcpKeepAlive"):
             setter = getattr(self._transport, option, None)  # a unix socket has neither
             if setter is not None:
@@ -131,12 +131,8 @@ class EsmeProtocol(Protocol):
                 self._transport.resumeProducing()
 
     def _write(self, data: bytes) -> None:
-        """Into the kernel at once: what is left in the process's own buffer counts as sent and would die with it."""
-        if self._lost:
-            return
-        self._transport.write(data)
-        if self._write_now is not None and not self._transport.disconnecting:
-            self._write_now()
+        if not self._lost:
+            self._write_octets(data)
 
     def _handle(self, events: list[Event]) -> None:
         if events:

@@ -49,7 +49,7 @@ MAY: dict[str, set[str]] = {
     # the shells
     "gateway.server": {
         "msgspec", "twisted", "zope", "gateway.smpp", "gateway.messages", "gateway.metrics", "config.schema",
-        "config.secrets", "config.quirks", "gateway.listening", *PORTS,
+        "config.secrets", "config.quirks", "gateway.listening", "gateway.writing", *PORTS,
     },
     "gateway.web": {
         "msgspec", "twisted", "gateway.smpp", "gateway.messages", "gateway.delivery", "gateway.store",
@@ -63,8 +63,9 @@ MAY: dict[str, set[str]] = {
     "gateway.metrics": {"prometheus_client"},
     "gateway.redaction": set(),
     "gateway.wiring": {"*", "twisted"},
+    "gateway.writing": {"twisted"},
     "smsc_client": {"twisted", "gateway.smpp", *PLAIN},
-    "smsc_client.protocol": {"twisted", "zope", "gateway.smpp", "smsc_client"},
+    "smsc_client.protocol": {"twisted", "zope", "gateway.smpp", "gateway.writing", "smsc_client"},
     "bridge": {"msgspec", "twisted.internet.defer", "twisted.logger", *PLAIN},
     "bridge.dry_run": {"bridge", "config.schema", "gateway.messages"},
     "bridge.http": {"twisted", "zope", "bridge.provider"},

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 from gateway.server.ports import Transport
+from gateway.writing import writer
 
 CHUNK_OCTETS = 64 * 1024
 SLOW_OCTETS = 256 * 1024  # more than this unsent: no more deliver_sm, and nothing more is read
@@ -29,8 +30,7 @@ class Outlet:
         self._blocked = False
         self._progress_at = 0.0
         self._registered = True
-        # Into the kernel at once: the peer goes on while this turn of the reactor does. A TLS transport cannot.
-        self._write_now: Callable[[], object] | None = getattr(transport, "doWrite", None)
+        self._write = writer(transport)
         transport.registerProducer(self, True)
 
     @property
@@ -46,9 +46,7 @@ class Outlet:
         if self._blocked:
             self._held += data
         else:
-            self._transport.write(data)
-            if self._write_now is not None:
-                self._write_now()
+            self._write(data)
 
     def deadline(self) -> float:
         """When the peer must have taken something; inf while nothing waits, 0.0 when too much does."""

@@ -1,8 +1,8 @@
-"""Octets into the kernel at once: the peer goes on while this turn of the reactor does, and what is left in the process's
-own buffer would count as sent and die with it.
+"""Octets into the kernel at once: the peer goes on while this turn of the reactor does, and what is left in the
+process's own buffer would count as sent and die with it.
 
-Twisted's own way is to ask the kernel to tell when a socket takes octets, to write in the next turn, and to ask it to be
-silent again: two calls of the kernel more for every write, and none of them is needed while the socket has room.
+Twisted's own way is to ask the kernel to tell when a socket takes octets, to write in the next turn, and to ask it to
+be silent again: two calls of the kernel more for every write, and none is needed while the socket has room.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ Write = Callable[[bytes], None]
 def writer(transport: Any) -> Write:
     """What writes to this transport, over TCP, TLS or a local socket; to be asked for once TLS, if any, is under way.
 
-    What the kernel does not take waits in the transport, whose producer is paused when that is much. Other writes to the
-    same transport keep their place.
+    What the kernel does not take waits in the transport, whose producer is paused when that is much. Other writes to
+    the same transport keep their place.
     """
     if isinstance(transport, FileDescriptor) and not getattr(transport, "TLS", False):
         return _to_socket(transport)

@@ -56,8 +56,8 @@ class Outlet:
             self._write(data)
 
     def deadline(self) -> float:
-        """When the peer must have taken something, STUCK_S from now or later; inf while nothing waits, 0.0 when too much
-        does."""
+        """When the peer must have taken something, never sooner than STUCK_S after it began to wait; inf while nothing
+        waits, 0.0 when too much does."""
         if self.over:
             return 0.0
         return self._progress_at + STUCK_S if self._blocked else math.inf

@@ -10,6 +10,7 @@ import argparse
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from gateway.smpp.constants import VERSION_3_4
 from gateway.smpp.framing import Framer
@@ -45,9 +46,10 @@ class Silent:
 
     async def stay(self) -> None:
         """Until the gateway closes it."""
-        async for pdu in self._pdus():
-            if isinstance(pdu, EnquireLink):
-                self._writer.write(encode(EnquireLinkResp(sequence_number=pdu.sequence_number)))
+        with suppress(ConnectionError):
+            async for pdu in self._pdus():
+                if isinstance(pdu, EnquireLink):
+                    self._writer.write(encode(EnquireLinkResp(sequence_number=pdu.sequence_number)))
         self._writer.close()
 
     async def _pdus(self) -> AsyncIterator[Pdu]:

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from gateway.smpp.pdu import DeliverSm, DeliverSmResp, GenericNack
-from tests.gateway.server.house import Esme, House, account, mo, receipt
+from tests.gateway.server.house import Esme, House, account, logged, mo, receipt
 
 
 def deliver(house: House, count: int = 1, first: int = 1, done: list[int | None] | None = None) -> list[bool]:
@@ -194,3 +194,42 @@ def test_flush_writes_before_the_turn_ends() -> None:
     written = len(esme.transport.value())
     house.clock.advance(0)
     assert len(esme.transport.value()) == written
+
+
+def test_what_is_to_be_done_at_the_end_of_a_turn_is_done_once_before_the_one_write() -> None:
+    house = House()
+    esme = house.bind()
+    esme.take()
+    writes: list[bytes] = []
+    write = esme.transport.write
+    esme.transport.write = lambda octets: (writes.append(octets), write(octets))
+    deliver(house)
+    house.bound.at_end_of_turn(lambda: deliver(house, first=2) and None)
+    house.bound.at_end_of_turn(lambda: deliver(house, first=3) and None)
+    assert writes == []
+    house.clock.advance(0)
+    assert len(writes) == 1 and deliveries(esme) == ["id:1", "id:2", "id:3"]
+    house.clock.advance(0)
+    assert len(writes) == 1
+
+
+def test_a_failure_at_the_end_of_a_turn_keeps_nothing_behind_it_from_being_done() -> None:
+    house = House()
+    esme = house.bind()
+    esme.take()
+    deliver(house)
+    house.bound.at_end_of_turn(lambda: 1 / 0 and None)
+    house.bound.at_end_of_turn(lambda: deliver(house, first=2) and None)
+    with logged() as lines:
+        house.clock.advance(0)
+    assert deliveries(esme) == ["id:1", "id:2"] and "end of a turn" in lines[0]
+
+
+def test_what_the_end_of_a_turn_asks_for_comes_at_the_end_of_the_next() -> None:
+    house = House()
+    done: list[str] = []
+    house.bound.at_end_of_turn(lambda: house.bound.at_end_of_turn(lambda: done.append("next")))
+    house.clock.advance(0)
+    assert done == []
+    house.clock.advance(0)
+    assert done == ["next"]

@@ -154,12 +154,13 @@ class Pump:
             self.wake()
 
     def wake(self) -> None:
-        """Pump once in the next turn, however much happens in this one."""
+        """Pump once at the end of this turn, however much happens in it."""
         if not self._soon:
             self._soon = True
-            self._desk.later(0, self._woken)
+            self._desk.woken(self)
 
-    def _woken(self) -> None:
+    def woken(self) -> None:
+        """This is the end of the turn."""
         self._soon = False
         self.pump()
 
@@ -196,6 +197,7 @@ class ReceiptDesk:
         self.store, self._reactor, self.clock, self._metrics, self._node = store, reactor, clock, metrics, node
         self.kept_s, self._feed_entries = kept_s, feed_entries
         self._pumps: dict[str, Pump] = {}
+        self._woken: list[Pump] = []
         # account, entry, what it was (None: dropped), when it was sent and answered, and the command_status
         self._done: list[tuple[str, bytes, Receipt | Mo | None, float, float, int]] = []
         self._batch: list[Any] = []  # of those, at the store
@@ -215,7 +217,21 @@ class ReceiptDesk:
         if self.leases is not None and not self.leases.holds(account):
             self.leases.want()
         else:
-            self.pump_of(account).pump()
+            self.pump_of(account).wake()
+
+    def woken(self, pump: Pump) -> None:
+        """Pump at the end of this turn: all pumps one after the other, and then each session is written to once."""
+        self._woken.append(pump)
+        if len(self._woken) == 1:
+            self.esmes.at_end_of_turn(self._pump)
+
+    def _pump(self) -> None:
+        woken, self._woken = self._woken, []
+        for pump in woken:
+            try:
+                pump.woken()
+            except Exception:  # those behind it go on
+                log.failure("the receipts of {account} could not be written", account=pump.account)
 
     def look(self, account: str) -> None:
         """Other nodes may have written to the stream."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from gateway.messages.message import Message, Priority
+from gateway.routing.words import needed
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -23,6 +24,10 @@ class When(msgspec.Struct, frozen=True):
     data_coding: tuple[int, ...] = ()
     hours: tuple[int, int] | None = None  # minutes of the local day, from (inclusive) and until (exclusive)
     days: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()  # follows from `text`: an ASCII text that matches has one of them, in lower case
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "words", needed(self.text))
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -56,6 +61,7 @@ class Routes:
         if fitting is None:
             fitting = self._of_account[message.account] = _fitting(self._routes, message.account)
         text: str | None = None
+        lowered = ""  # the text, if it is of ASCII
         asked = False
         for route in fitting.for_number(message.msisdn) if fitting.lengths else fitting.any_number:
             when = route.when
@@ -70,7 +76,12 @@ class Routes:
             if when.text is not None:
                 if not asked:
                     text, asked = text_of(message), True
-                if text is None or when.text.search(text) is None:
+                    lowered = text.lower() if text is not None and text.isascii() else ""
+                if text is None:
+                    continue
+                if when.words and lowered and not _holds_one(lowered, when.words):
+                    continue
+                if when.text.search(text) is None:
                     continue
             return route
         return None
@@ -87,7 +98,9 @@ class _Fitting(msgspec.Struct, frozen=True):
     def for_number(self, msisdn: str) -> Sequence[Route]:
         hits: dict[int, Route] = {}
         for length in self.lengths:
-            hits.update(self.prefixed.get(msisdn[:length], ()))
+            found = self.prefixed.get(msisdn[:length])
+            if found is not None:
+                hits.update(found)
         if not hits:
             return self.any_number
         hits.update(zip(self.places, self.any_number, strict=True))
@@ -112,6 +125,13 @@ def _fitting(routes: Sequence[Route], account: str) -> _Fitting:
         prefixed,
         tuple(sorted({len(prefix) for prefix in prefixed})),
     )
+
+
+def _holds_one(text: str, words: tuple[str, ...]) -> bool:
+    for word in words:  # noqa: SIM110 - a generator costs more than the words
+        if word in text:
+            return True
+    return False
 
 
 def _is_open(when: When, now: float) -> bool:

@@ -57,7 +57,8 @@ class Bound:
         self._turns: dict[str, int] = {}  # round robin among equals
         self._avoided: dict[Item, Link] = {}  # what a link has left unanswered
         self._dirty: dict[Link, None] = {}
-        self._flushing = False
+        self._calls: list[Callable[[], None]] = []
+        self._ending = False  # the end of this turn is on its way
 
     # Sessions come and go
 
@@ -178,9 +179,18 @@ class Bound:
     def mark(self, link: Link) -> None:
         """This session has something to write: at the end of the turn, or at the next `flush`."""
         self._dirty[link] = None
-        if not self._flushing:
-            self._flushing = True
-            self._clock.callLater(0, self._end_of_turn)
+        if not self._ending:
+            self._end_soon()
+
+    def at_end_of_turn(self, call: Callable[[], None]) -> None:
+        """Call once at the end of this turn, before the sessions are written to."""
+        self._calls.append(call)
+        if not self._ending:
+            self._end_soon()
+
+    def _end_soon(self) -> None:
+        self._ending = True
+        self._clock.callLater(0, self._end_of_turn)
 
     def flush(self) -> None:
         """Write what all sessions have to say, one write per connection."""
@@ -190,7 +200,15 @@ class Bound:
                 link.flush()
 
     def _end_of_turn(self) -> None:
-        self._flushing = False
+        calls, self._calls = self._calls, []
+        for call in calls:
+            try:
+                call()
+            except Exception:
+                log.failure("delivery failed at the end of a turn")
+        self._ending = False
+        if self._calls:
+            self._end_soon()
         self.flush()
 
 

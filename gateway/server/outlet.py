@@ -22,7 +22,12 @@ STUCK_S = 60.0  # so long without progress: the link ends
 
 @implementer(IPushProducer)
 class Outlet:
-    """Writes to a transport. `on_drained` is called when a slow peer has caught up."""
+    """Writes to a transport. `on_drained` is called when a slow peer has caught up.
+
+    slow: more than SLOW_OCTETS wait; over: more than MAX_OCTETS, so the link ends.
+    """
+
+    slow = over = False
 
     def __init__(self, transport: Transport, seconds: Callable[[], float], on_drained: Callable[[], None]) -> None:
         self._transport, self._seconds, self._on_drained = transport, seconds, on_drained
@@ -38,19 +43,22 @@ class Outlet:
         """Octets that wait here, not counting the 64 KiB that the transport may hold."""
         return len(self._held)
 
-    @property
-    def slow(self) -> bool:
-        return len(self._held) > SLOW_OCTETS
+    def _weigh(self) -> None:
+        """What waits has become more, or less."""
+        held = len(self._held)
+        self.slow, self.over = held > SLOW_OCTETS, held > MAX_OCTETS
 
     def write(self, data: bytes) -> None:
         if self._blocked:
             self._held += data
+            self._weigh()
         else:
             self._write(data)
 
     def deadline(self) -> float:
-        """When the peer must have taken something; inf while nothing waits, 0.0 when too much does."""
-        if len(self._held) > MAX_OCTETS:
+        """When the peer must have taken something, never sooner than STUCK_S after it began to wait; inf while nothing
+        waits, 0.0 when too much does."""
+        if self.over:
             return 0.0
         return self._progress_at + STUCK_S if self._blocked else math.inf
 
@@ -67,6 +75,7 @@ class Outlet:
         if self._held:
             self._transport.write(bytes(self._held))
             self._held.clear()
+            self._weigh()
 
     def pauseProducing(self) -> None:
         self._blocked = True
@@ -79,6 +88,7 @@ class Outlet:
             chunk = bytes(self._held[:CHUNK_OCTETS])
             del self._held[:CHUNK_OCTETS]
             self._transport.write(chunk)
+        self._weigh()
         if was_slow and not self.slow:
             self._on_drained()
 
@@ -86,3 +96,4 @@ class Outlet:
         """The connection is gone."""
         self._registered = False
         self._held.clear()
+        self._weigh()

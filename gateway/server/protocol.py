@@ -97,6 +97,7 @@ class SmscProtocol(Protocol):
         self._ref = 0  # of the last text that was sent in parts
         self._heard_at = now
         self._paused = self._full = self._closing = self._marked = False
+        self._watched = False  # the timer fires before anything that a calm session has to do
         self._timer: Call | None = None
         self._work_later: Call | None = None
         self._linger: Call | None = None
@@ -241,7 +242,10 @@ class SmscProtocol(Protocol):
                 break
             inbox.popleft()
         if inbox and not self._closing:
-            self._work_later = self._clock.callLater(wait, self._work)
+            self._work_later = self._clock.callLater(wait, self._work_on)
+
+    def _work_on(self) -> None:
+        self._work()
         self._steer()
 
     def respond(self, response: Pdu, read_at: float | None = None) -> None:
@@ -343,13 +347,21 @@ class SmscProtocol(Protocol):
     # Time and the end
 
     def _schedule(self) -> None:
-        """One timer per connection; it is only ever moved forward, and looks again when it fires early."""
-        at = min(self.session.deadline(), self._outlet.deadline())
+        """One timer per connection; it is only ever moved forward, and looks again when it fires early.
+
+        Of a calm session it fires so often that nothing can be due before it, so most calls need not look at all."""
+        session, outlet = self.session, self._outlet
+        if self._watched and session.calm and not outlet.over:
+            return
+        at = min(session.deadline(), outlet.deadline())
         now = self._clock.seconds()
-        if at == float("inf"):
+        self._watched = session.calm
+        if self._watched:
+            at = min(at, now + session.grain())
+        elif at == float("inf"):
             return
         if self._frozen(now):
-            at = max(at, now + 1.0)
+            at, self._watched = max(at, now + 1.0), False
         if self._timer is None:
             self._timer = self._clock.callLater(max(0.0, at - now), self._tick)
         elif at < self._timer.getTime():
@@ -364,7 +376,7 @@ class SmscProtocol(Protocol):
         )
 
     def _tick(self) -> None:
-        self._timer = None
+        self._timer, self._watched = None, False
         now = self._clock.seconds()
         if self._outlet.stuck(now):
             log.info("{account} at {peer} does not read; closing", account=self.account, peer=self.peer)

@@ -118,6 +118,8 @@ def has_port_or_special(esm_class: int, user_data: bytes, tlvs: Tlvs = ()) -> bo
 
 def text_of(esm_class: int, data_coding: int, user_data: bytes, default_alphabet: str = "gsm7") -> str:
     """The text of one PDU, its UDH taken off and its national tables applied."""
+    if not esm_class & UDHI:
+        return decode_text(user_data, data_coding, default_alphabet)
     return join((RawPart(esm_class, data_coding, user_data),), default_alphabet)
 
 

@@ -202,6 +202,8 @@ class Session:
 
     def output(self) -> bytes:
         """What is to be written now; the next call returns what came after."""
+        if not self._out:
+            return b""
         out = b"".join(self._out)
         self._out.clear()
         return out
@@ -269,7 +271,7 @@ class Session:
             self._ending = "impossible command_length"
         if self._ending:
             events += self._end()
-        else:
+        elif self._unbind_by < math.inf:
             self._unbind_if_ready(now)
         return events
 
@@ -423,6 +425,17 @@ class Session:
         self._out.append(encode(pdus.GenericNack(sequence_number=sequence_number, command_status=int(status))))
 
     # Time, and the end
+
+    @property
+    def calm(self) -> bool:
+        """Bound, and nothing ends: whatever happens from now on, nothing new is due within the next `grain` seconds."""
+        return self._is_bound and not self._ending and not self._held
+
+    def grain(self) -> float:
+        """See `calm`. Above 0."""
+        settings = self.settings
+        least = min(settings.pdu_read_timeout, settings.response_timeout)
+        return min(least, settings.enquire_link or least, settings.inactivity_timeout or least)
 
     def deadline(self) -> float:
         """When tick must be called next: 0.0 for at once, infinity for never."""

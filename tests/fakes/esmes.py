@@ -53,6 +53,9 @@ class MemoryEsmes:
         self.binds.remove(bind)
         bind.answer(None)
 
+    def at_end_of_turn(self, call: Callable[[], None]) -> None:
+        self._later(call)
+
     def receivers(self, account: str) -> int:
         return sum(bind.room for bind in self.binds if bind.account == account)
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
 import pytest
 
 from config.load import load
-from tools.bench import configurations, page, table, whatsapp_stub
+from tools.bench import configurations, page, silent_esmes, table, whatsapp_stub
 from tools.bench.__main__ import PAGE, SCENES, main, play
 from tools.bench.capped_operator import busiest_second, rate
 from tools.bench.configurations import Place
-from tools.bench.loadtool import LoadError, LoadTool, NoTool, find_source, with_ucs2
+from tools.bench.loadtool import LoadError, LoadTool, NoTool, find_source, with_numbered_users, with_ucs2
 from tools.bench.rows import ROWS, chosen, smaller
 from tools.bench.scenes import FULL, QUICK, Bench, Scene
 from tools.bench.stage import read
@@ -211,6 +212,12 @@ def test_only_a_source_that_writes_data_coding_as_we_know_is_changed() -> None:
     assert with_ucs2("something else") is None
 
 
+def test_only_a_source_that_writes_the_bind_as_we_know_gets_numbered_users() -> None:
+    known = 'n += snprintf((char *)b + n, 17, "%s", o_user) + 1;'
+    assert with_numbered_users(known) == "n += snprintf((char *)b + n, 17, o_user, i) + 1;"
+    assert with_numbered_users("something else") is None and with_numbered_users(known * 2) is None
+
+
 def test_what_the_tool_says_becomes_figures() -> None:
     said = {
         "ack_per_s": 900, "receipt_per_s": 800, "answered": 100, "ok": 98, "unanswered": 1, "receipts_missing": 2,
@@ -274,3 +281,35 @@ def test_the_stub_speaks_so_that_the_gateway_understands() -> None:
         read_of = evolution.read_webhook(HttpRequest("POST", f"http://gateway{path}", (), body), 0.0)
         [report] = read_of.reports  # type: ignore[union-attr]
         assert (report.remote_id, report.status) == ("W1", meaning)
+
+
+def test_silent_sessions_bind_answer_enquire_link_and_say_when_they_were_refused() -> None:
+    from gateway.smpp.framing import Framer
+    from gateway.smpp.pdu import BindTransceiver, BindTransceiverResp, EnquireLink, EnquireLinkResp, decode, encode
+
+    answered: list[int] = []
+
+    async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        framer = Framer(70_000)
+        bind = decode(framer.feed(await reader.read(4096))[0])
+        assert isinstance(bind, BindTransceiver) and bind.system_id == "idle"
+        status = 0 if bind.password == "secret" else 0x0E
+        writer.write(encode(BindTransceiverResp(sequence_number=bind.sequence_number, command_status=status)))
+        if not status:
+            writer.write(encode(EnquireLink(), 7))
+            response = decode(framer.feed(await reader.read(4096))[0])
+            assert isinstance(response, EnquireLinkResp)
+            answered.append(response.sequence_number)
+        writer.close()
+
+    async def play() -> None:
+        server = await asyncio.start_server(gateway, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(silent_esmes.Refused, match="0x0000000E"):
+            await silent_esmes.Silent.bound(port, "idle", "wrong")
+        sessions = [await silent_esmes.Silent.bound(port, "idle", "secret") for _ in range(2)]
+        await asyncio.gather(*(session.stay() for session in sessions))
+        server.close()
+
+    asyncio.run(asyncio.wait_for(play(), 10.0))
+    assert answered == [7, 7]

@@ -28,6 +28,9 @@ LISTENS_S = 5.0
 # The line that writes registered_delivery, replace_if_present, data_coding and sm_default_msg_id.
 _CODING_0 = "*p++ = o_dlr ? 1 : 0; *p++ = 0; *p++ = 0; *p++ = 0;"
 _CODING_8 = "*p++ = o_dlr ? 1 : 0; *p++ = 0; *p++ = 8; *p++ = 0;"
+# What writes the system_id of a session's bind. As a format it may name the session's number.
+_USER = 'n += snprintf((char *)b + n, 17, "%s", o_user) + 1;'
+_USER_AND_NUMBER = "n += snprintf((char *)b + n, 17, o_user, i) + 1;"
 
 
 class NoTool(Exception):
@@ -55,11 +58,19 @@ def with_ucs2(source: str) -> str | None:
     return source.replace(_CODING_0, _CODING_8) if source.count(_CODING_0) == 1 else None
 
 
+def with_numbered_users(source: str) -> str | None:
+    """The source with a --user in which %d stands for the number of the session, from 0: one process is as many
+    accounts as it has sessions. None where it writes the bind otherwise than we know."""
+    return source.replace(_USER, _USER_AND_NUMBER) if source.count(_USER) == 1 else None
+
+
 class LoadTool(msgspec.Struct, frozen=True):
-    """The built tool. ucs2: the same with data_coding 8; None where it cannot be made."""
+    """The built tool. ucs2: the same with data_coding 8; numbered: with numbers in its users' names. None where one
+    cannot be made."""
 
     path: Path
     ucs2: Path | None
+    numbered: Path | None = None
 
     @classmethod
     def build(cls, source: Path, directory: Path, environ: Mapping[str, str]) -> LoadTool:
@@ -68,15 +79,21 @@ class LoadTool(msgspec.Struct, frozen=True):
         if shutil.which(compiler[0]) is None:
             raise NoTool(f"the C compiler {compiler[0]} is missing; install gcc or clang, or name one in CC")
         words = source.read_text("utf-8")
-        changed = with_ucs2(words)
         tool = _compile(compiler, words, directory / "smppbench")
-        return cls(tool, _compile(compiler, changed, directory / "smppbench-ucs2") if changed else None)
+        others = [
+            _compile(compiler, changed, directory / name) if changed else None
+            for name, changed in (
+                ("smppbench-ucs2", with_ucs2(words)),
+                ("smppbench-numbered", with_numbered_users(words)),
+            )
+        ]
+        return cls(tool, *others)
 
-    def esme(self, port: int, count: int, *options: str, ucs2: bool = False) -> Esme:
+    def esme(self, port: int, count: int, *options: str, ucs2: bool = False, numbered: bool = False) -> Esme:
         """A billing system that begins at once. User and password are the tool's own: bench, bench."""
-        path = self.ucs2 if ucs2 else self.path
+        path = self.ucs2 if ucs2 else self.numbered if numbered else self.path
         if path is None:
-            raise LoadError("this version of smppbench cannot be made to send data_coding 8")
+            raise LoadError("this version of smppbench cannot be changed as this needs it")
         return Esme(_started(path, "esme", "--port", str(port), "--count", str(count), *options))
 
     def operator(self, port: int, *options: str) -> Operator:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from tools.bench import configurations as made
-from tools.bench.loadtool import Esme, LoadError, LoadTool
+from tools.bench.loadtool import LoadError, LoadTool
 from tools.bench.stage import Stage
 from tools.bench.table import Figures
 from tools.node import NodeError
@@ -18,7 +18,7 @@ from tools.node import NodeError
 PART_OCTETS = 400  # of a text that needs three parts in GSM-7
 SCRAPE_S = 5.0
 UNANSWERED = 400  # submits, of all sessions together
-AT_ONCE = 150  # connections from one address that have not bound yet; the gateway closes what is beyond its limit
+AT_ONCE = 100  # connections from one address that have not bound yet; the gateway closes what is beyond its limit
 
 
 class Sizes(msgspec.Struct, frozen=True):
@@ -128,24 +128,13 @@ def sessions(bench: Bench) -> Figures:
     sizes = bench.sizes
     silent = sizes.sessions - sizes.busy
     with bench.stage(lambda place: made.with_accounts(place, [made.USER, "idle"])) as stage:
-        idle = [_bind(stage, first, min(AT_ONCE, silent - first)) for first in range(0, silent, AT_ONCE)]
+        bind = ("--port", str(stage.place.smpp), "--user", "idle", "--password", made.PASSWORD)
+        stage.helper("tools.bench.silent_esmes", *bind, "--count", str(silent))
         figures = stage.saturate(sizes.count, "--sessions", str(sizes.busy), "--window", str(UNANSWERED // sizes.busy))
-        for esme in idle:
-            esme.end()
+        [bound] = [len(one["binds"]) for one in stage.node.status()["accounts"] if one["system_id"] == "idle"]
+    if bound < silent:
+        raise LoadError(f"{silent} sessions should have stayed bound, {bound} have")
     return counted(figures, stage)
-
-
-def _bind(stage: Stage, before: int, more: int) -> Esme:
-    """So many sessions more, with a message every 20 s between them: without any the tool would end."""
-    idle = ("--user", "idle", "--window", "1", "--rate", "0.05")
-    esme = stage.load(100_000, *idle, "--sessions", str(more))
-    wanted = before + more
-    stage.await_that(lambda: _binds(stage) >= wanted, 30.0, f"{wanted} sessions are not bound")
-    return esme
-
-
-def _binds(stage: Stage) -> int:
-    return sum(len(one["binds"]) for one in stage.node.status()["accounts"])
 
 
 def processes(bench: Bench, workers: int) -> Figures:

@@ -6,7 +6,7 @@ import time
 
 from gateway.messages.message import Priority
 from tools.bench import configurations as made
-from tools.bench.scenes import UNANSWERED, Bench, Scene, counted
+from tools.bench.scenes import AT_ONCE, UNANSWERED, Bench, Scene, counted
 from tools.bench.stage import read
 from tools.bench.table import Figures
 from tools.bench.waiting import leave_waiting
@@ -26,13 +26,20 @@ def waiting(bench: Bench, count: int) -> Figures:
 
 
 def accounts(bench: Bench, count: int) -> Figures:
-    """The usual load from so many accounts at once, a bind each, with as many submits unanswered in all."""
-    names = [f"acc{n}" for n in range(count)]
-    each = bench.sizes.count // count
+    """The usual load from so many accounts at once, a bind each, with as many submits unanswered in all.
+
+    The accounts share few processes of the tool, where it can be made to: with one each, what is measured is how two
+    hundred processes drive the gateway out of the processor and its caches."""
+    each, shared = bench.sizes.count // count, bench.tool.numbered is not None
+    sizes = [min(AT_ONCE, count - first) for first in range(0, count, AT_ONCE)] if shared else [1] * count
+    names = [f"acc{group}-{n}" for group, size in enumerate(sizes) for n in range(size)]
     with bench.stage(lambda place: made.with_accounts(place, names)) as stage:
         before = stage.cpu_s()
-        window = ("--sessions", "1", "--window", str(UNANSWERED // count))
-        esmes = [stage.load(each, "--user", name, *window) for name in names]
+        esmes = []
+        for group, size in enumerate(sizes):
+            user = f"acc{group}-%d" if shared else f"acc{group}-0"
+            window = ("--sessions", str(size), "--window", str(UNANSWERED // count))
+            esmes.append(stage.load(each * size, "--user", user, *window, numbered=shared))
         said = [esme.wait() for esme in esmes]
         cost = stage.per_message(before, sum(one["ok"] for one in said))
     return counted({"wrong": sum(read(one)["wrong"] for one in said)} | cost, stage)

@@ -122,9 +122,9 @@ class Stage:
 
     # ---- loads
 
-    def load(self, count: int, *options: str, port: int = 0, ucs2: bool = False) -> Esme:
+    def load(self, count: int, *options: str, port: int = 0, ucs2: bool = False, numbered: bool = False) -> Esme:
         """A billing system that begins at once and wants receipts."""
-        return self.tool.esme(port or self.place.smpp, count, "--dlr", *options, ucs2=ucs2)
+        return self.tool.esme(port or self.place.smpp, count, "--dlr", *options, ucs2=ucs2, numbered=numbered)
 
     def saturate(
         self, count: int, *options: str, port: int = 0, ucs2: bool = False, ceiling: bool = False

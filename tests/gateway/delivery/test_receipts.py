@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
@@ -15,6 +16,8 @@ from gateway.store.lookups import story_of
 from gateway.store.valkey import Store
 from tests.gateway.delivery.house import RETENTION_S, House
 from tests.gateway.samples import DAY_S, NUMBER
+
+Items = Iterator[tuple[Receipt | Mo, Callable[[int | None], None]]]
 
 
 def receipt(number: int, state: State = State.DELIVERED) -> Receipt:
@@ -355,3 +358,25 @@ async def test_links_that_break_again_and_again_lose_nothing_and_keep_the_order_
         house.esmes.lose(bind)
         await house.settle()
     assert answered == names(50)
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_account_whose_receipts_cannot_be_written_keeps_no_other_from_its_own(store: Store) -> None:
+    house = await House(store).start()
+    bind = house.esmes.bind("shop")
+    deliver, fails = house.esmes.deliver, True
+
+    def failing(account: str, items: Items) -> int:
+        if account == "billing" and fails:
+            raise RuntimeError("out of order")
+        return deliver(account, items)
+
+    house.esmes.deliver = failing  # type: ignore[method-assign]
+    broken = house.esmes.bind("billing")
+    for number, account in enumerate(("billing", "shop")):
+        await write(house, 1, account, first=number)
+    assert bind.ids == ["m00001"] and broken.ids == []
+    fails = False
+    house.desk.receiver_ready("billing")
+    await house.settle()
+    assert broken.ids == ["m00000"], "it goes on as soon as it can"

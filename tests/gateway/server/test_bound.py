@@ -6,8 +6,10 @@ from collections import Counter
 
 import pytest
 
+from gateway.messages.message import Receipt
+from gateway.server.bound import Done, Item
 from gateway.smpp.pdu import DeliverSm, DeliverSmResp, GenericNack
-from tests.gateway.server.house import Esme, House, account, mo, receipt
+from tests.gateway.server.house import START, Esme, House, account, logged, mo, receipt
 
 
 def deliver(house: House, count: int = 1, first: int = 1, done: list[int | None] | None = None) -> list[bool]:
@@ -194,3 +196,54 @@ def test_flush_writes_before_the_turn_ends() -> None:
     written = len(esme.transport.value())
     house.clock.advance(0)
     assert len(esme.transport.value()) == written
+
+
+class Recorder:
+    """A session that notes what it is asked to do."""
+
+    account, bind_type, peer, since, room = "billing", "transceiver", "127.0.0.1:40000", START, 10
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def deliver(self, item: Item, done: Done, now: float) -> None:
+        assert isinstance(item, Receipt)
+        self.done.append(item.message_id)
+
+    def flush(self) -> None:
+        self.done.append("write")
+
+    def end(self) -> None: ...
+
+
+def test_what_is_to_be_done_at_the_end_of_a_turn_is_done_once_before_the_one_write() -> None:
+    house, link = House(), Recorder()
+    house.bound.add(link)
+    deliver(house)
+    house.bound.at_end_of_turn(lambda: deliver(house, first=2) and None)
+    house.bound.at_end_of_turn(lambda: deliver(house, first=3) and None)
+    assert link.done == ["1"]
+    house.clock.advance(0)
+    house.clock.advance(0)
+    assert link.done == ["1", "2", "3", "write"]
+
+
+def test_a_failure_at_the_end_of_a_turn_keeps_nothing_behind_it_from_being_done() -> None:
+    house = House()
+    esme = house.bind()
+    esme.take()
+    deliver(house)
+    house.bound.at_end_of_turn(lambda: 1 / 0 and None)
+    house.bound.at_end_of_turn(lambda: deliver(house, first=2) and None)
+    with logged() as lines:
+        house.clock.advance(0)
+    assert deliveries(esme) == ["id:1", "id:2"] and "end of a turn" in lines[0]
+
+
+def test_what_the_end_of_a_turn_asks_for_comes_after_what_it_writes() -> None:
+    house, link = House(), Recorder()
+    house.bound.add(link)
+    deliver(house)
+    house.bound.at_end_of_turn(lambda: house.bound.at_end_of_turn(lambda: link.done.append("next")))
+    house.clock.advance(0)
+    assert link.done == ["1", "write", "next"]

@@ -132,6 +132,37 @@ def test_a_pdu_that_stays_incomplete_ends_the_link_after_fifteen_seconds(bound: 
     assert esme.closing and not other.closing
 
 
+@pytest.mark.parametrize("begins_at", [0.1, 7.0, 14.9, 15.1, 29.0])
+def test_what_becomes_due_while_a_busy_session_has_a_timer_is_done_in_time(begins_at: float) -> None:
+    """A timer is not looked at for every read: it fires often enough."""
+    house = House(automatic=True, inactivity_timeout=0.0)
+    esme = house.bind()
+    now = 0.0
+    while now + 0.5 < begins_at:  # busy all the while
+        esme.submit()
+        house.clock.advance(0.5)
+        now += 0.5
+    house.clock.advance(begins_at - now)
+    esme.raw(encode(submit(), 9)[:20])
+    house.clock.advance(14.99)
+    assert not esme.closing
+    house.clock.advance(0.02)
+    assert esme.closing
+
+
+def test_a_busy_session_moves_no_timer() -> None:
+    house = House(automatic=True)
+    esme = house.bind()
+    esme.submit()
+    house.clock.advance(0)
+    before = house.clock.getDelayedCalls()
+    for _ in range(10):
+        esme.submit()
+        house.clock.advance(0)
+        house.clock.advance(0.1)
+    assert house.clock.getDelayedCalls() == before
+
+
 def test_names_cannot_be_probed_where_that_is_wanted() -> None:
     house = House(uniform_bind_error=True)
     assert {house.connect().bind(system_id="nobody"), house.connect().bind(password="wrong")} == {0x0E}

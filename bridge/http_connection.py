@@ -6,7 +6,6 @@ The parser is llhttp's, by httptools. Pools, timeouts and what a failure means a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -19,6 +18,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from bridge.provider import HttpRequest, HttpResponse
+from gateway.writing import writer
 
 MOST_OCTETS = 8 * 1024 * 1024  # of an answer's body; the largest ones are checks of 50 numbers
 MOST_HEAD_OCTETS = 64 * 1024  # of its head
@@ -89,10 +89,7 @@ class Connection(Protocol):
         connection: nobody could tell to which request a late answer belongs."""
         answering: Deferred[HttpResponse] = Deferred(lambda _: self._forget())
         self._answering = answering
-        transport: Any = self.transport
-        transport.write(octets)
-        if self._write_now is not None:
-            self._write_now()
+        self._write(octets)
         return answering
 
     def close(self) -> None:
@@ -108,8 +105,7 @@ class Connection(Protocol):
         set_no_delay = getattr(transport, "setTcpNoDelay", None)
         if set_no_delay is not None:
             set_no_delay(True)
-        # Into the kernel at once: the provider goes on while this turn of the reactor does. A TLS transport cannot.
-        self._write_now: Callable[[], object] | None = getattr(transport, "doWrite", None)
+        self._write = writer(transport)
 
     def dataReceived(self, data: bytes) -> None:
         if not self.usable:

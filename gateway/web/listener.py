@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bridge.provider import HttpRequest, HttpResponse
+from gateway.writing import writer
 
 IDLE_S = 60.0  # without an octet, and without a request that waits for its answer
 MOST_HEAD_OCTETS = 16 * 1024
@@ -85,8 +86,7 @@ class Connection(Protocol):
     def connectionMade(self) -> None:
         transport: Any = self.transport
         self._transport = transport
-        # Into the kernel at once: the peer goes on while this turn of the reactor does. A TLS transport cannot.
-        self._write_now: Callable[[], object] | None = getattr(transport, "doWrite", None)
+        self._write_octets = writer(transport)
         if hasattr(transport, "setTcpNoDelay"):
             transport.setTcpNoDelay(True)
         transport.registerProducer(self, True)
@@ -221,9 +221,7 @@ class Connection(Protocol):
             f"HTTP/1.1 {response.status} {_REASONS.get(response.status, '')}\r\nDate: {self._listener.date()}\r\n"
             f"{fields}Content-Length: {len(response.body)}\r\n{end}"
         )
-        self._transport.write(head.encode("latin-1") + (b"" if bodiless else response.body))
-        if self._write_now is not None:
-            self._write_now()
+        self._write_octets(head.encode("latin-1") + (b"" if bodiless else response.body))
         if last:
             self._transport.unregisterProducer()
             self._transport.loseConnection()

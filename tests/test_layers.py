@@ -96,6 +96,7 @@ MAY: dict[str, set[str]] = {
     },
     "tools.bench": {"msgspec", "requests", "twisted", "gateway.store.embedded", "tools"},
     "tools.certificate": {"cryptography"},
+    "tools.bench.silent_esmes": {"gateway.smpp"},
     "tools.bench.scenes_beside": {"gateway.messages", "tools"},
     "tools.bench.scenes_growing": {"gateway.messages", "tools"},
     "tools.bench.waiting": {"valkey", "gateway.messages", "gateway.store.embedded", "tools"},

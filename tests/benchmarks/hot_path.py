@@ -75,8 +75,9 @@ class HotPath:
 
     stages, route = STAGES, SMS_ONLY
 
-    def __init__(self, store: DirectStore) -> None:
+    def __init__(self, store: DirectStore, sessions: int = SESSIONS) -> None:
         self.store: Any = store
+        self._sessions = sessions
         self.house = House(self.store, self.route, channels=())
         self.clock = self.house.clock
         self.counting = False
@@ -111,14 +112,14 @@ class HotPath:
         house = self.house
         bound = Bound(self.clock)
         bound.on_receiver, house.desk.esmes = house.desk.receiver_ready, bound  # type: ignore[assignment]
-        billing = account(throughput=UNLIMITED, window=WINDOW)
+        billing = account(throughput=UNLIMITED, window=WINDOW, max_binds=self._sessions)
         self.server = SmppServer(
             self.clock, server_settings(billing), "BR", bound=bound,
             intake=Door(house.intake, house.operations, house.replacing), metrics=house.metrics,
             spawn=lambda work: house.spawn(work, "an ESME's request"), in_thread=lambda check: succeed(check()),
         )  # fmt: skip
         address: Any = IPv4Address("TCP", "127.0.0.1", 40_000)
-        self.esmes = [Peer(self.server.buildProtocol(address)) for _ in range(SESSIONS)]
+        self.esmes = [Peer(self.server.buildProtocol(address)) for _ in range(self._sessions)]
         bind = pdu.BindTransceiver(system_id="billing", password="secret", interface_version=0x34)
         for esme in self.esmes:
             self.hand(esme, [bind])

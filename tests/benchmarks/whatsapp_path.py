@@ -22,7 +22,7 @@ from gateway.web.listener import Listener
 from gateway.web.pages import LARGEST_BODY, Pages
 from gateway.wiring import text_of
 from tests.benchmarks.direct_store import DirectStore
-from tests.benchmarks.hot_path import HotPath
+from tests.benchmarks.hot_path import SESSIONS, HotPath
 from tests.gateway.delivery.house import ZAP_ONLY
 
 CONNECTIONS = 16  # the provider's, for webhooks
@@ -80,8 +80,8 @@ class WhatsAppPath(HotPath):
     stages = ("submit", "answer", "sent", "delivered", "acknowledgement")
     route = ZAP_ONLY
 
-    def __init__(self, store: DirectStore) -> None:
-        super().__init__(store)
+    def __init__(self, store: DirectStore, sessions: int = SESSIONS) -> None:
+        super().__init__(store, sessions)
         self._remote = 0
         self._ids: list[str] = []
 

@@ -28,3 +28,9 @@ def test_without_the_load_tool_it_says_where_that_belongs(alone: Path, capsys: p
     (alone / "py-spy").touch()
     assert flame.main([str(alone / "graph.svg"), "--tool", str(alone / "none.c")]) == 2
     assert "smppbench.c" in capsys.readouterr().err
+
+
+def test_the_graph_tells_nothing_of_the_machine_it_was_drawn_on() -> None:
+    drawn = '<svg><text id="title" x="50%" y="24.00">/home/someone/py-spy record --pid 7</text><g>frames</g></svg>'
+    shown = flame.entitled(drawn)
+    assert "someone" not in shown and flame.TITLE in shown and shown.endswith("<g>frames</g></svg>")

@@ -75,6 +75,7 @@ class Lookup:
         self._needs_identity = provider.needs_identity
         self._questions: OrderedDict[str, _Question] = OrderedDict()
         self._calls = 0
+        self._in_calls = 0  # questions that are asked right now
         self._call_s = 0.0  # what a call took lately
         self._turn: Timer | None = None
         self.calls_allowed = True  # False while the provider is known to be down
@@ -109,9 +110,9 @@ class Lookup:
 
     def _has_room(self, priority: int, now: float) -> bool:
         """Is there budget for one more? A less urgent question gives its place up."""
-        waiting = self._waiting(now)
-        if len(waiting) < min(self._budget.left(now), self._day.left(now)):
+        if len(self._questions) - self._in_calls < min(self._budget.left(now), self._day.left(now)):
             return True
+        waiting = self._waiting(now)
         if not waiting or waiting[-1].priority <= priority:
             return False
         self._answer(max(waiting, key=lambda one: (one.priority, -one.asked_at)), None)
@@ -161,6 +162,7 @@ class Lookup:
                 self._used()
             for question in batch:
                 question.in_call = True
+            self._in_calls += len(batch)
             self._calls += 1
             self._spawn(self._call(batch), "a lookup", self.log)
 
@@ -198,6 +200,9 @@ class Lookup:
                 known = self._memory.recall(person)
                 presence = self._memory.presence(known) if known is not None else Presence.INACTIVE
         self._questions.pop(person, None)
+        if question.in_call:
+            question.in_call = False
+            self._in_calls -= 1
         for waiter in self._live(question):
             waiter.callback(presence)
 

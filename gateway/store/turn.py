@@ -13,7 +13,7 @@ from gateway.store.records import pack
 
 LONGEST_TRACE = 120  # steps kept with a message; of a longer journey the middle is left out
 NEVER = -1.0  # as `due`: nobody has to look at the message any more
-Command = Sequence[Any]  # a server command, or one of commit.lua's own; octets as records.octets()
+Command = Sequence[Any]  # a server command, or one of batch.py's own; octets as records.octets()
 Answers = Sequence[Any] | None
 """Of commands that have any, in order, and last the place of `receipt` in its stream. None: the change had been made
 before a lost link, and the answers are not known any more."""

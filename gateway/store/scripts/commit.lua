@@ -16,8 +16,8 @@
 -- ARGV[3]  the records and then the receipts, all in a row
 -- ARGV[4]  the entry of the feed; '' for none. ARGV[5]  entries the feed keeps, roughly
 --
--- Returns 1 when all is done; {1, which change, answer, ...} when it is and something was wanted: answers in the order
--- of their commands, then the place of its receipt, then a parked report.
+-- Returns 1 when all is done; {1, which change, answer, ...} when it is and something was wanted: of a change its parked
+-- reports, then answers in the order of their commands, and last the place of its receipt.
 -- {0, which change, why, what, ...} when nothing was done, for each that stood in the way, why being
 --   0 somebody else was faster: the record as it is, or false; 2 this very change was done before; 3 `unless` names the
 --   message `what`.
@@ -101,6 +101,15 @@ end
 for j = 1, #unless, 3 do
   call('SET', unless[j + 1], ids[unless[j]], 'EX', unless[j + 2])
 end
+if #named > 0 and call('EXISTS', 'parked') == 1 then
+  for j = 1, #named, 3 do
+    local report = call('GET', 'park:' .. named[j + 1] .. ':' .. named[j + 2])
+    if report then
+      out[#out + 1] = named[j]
+      out[#out + 1] = report
+    end
+  end
+end
 for _, words in ipairs(commands) do
   local answer
   if words[2] == 'PART' then
@@ -121,15 +130,6 @@ for j = 1, #receipts, 3 do
 end
 for _, words in ipairs(sets) do
   call(unpack(words))
-end
-if #named > 0 and call('EXISTS', 'parked') == 1 then
-  for j = 1, #named, 3 do
-    local report = call('GET', 'park:' .. named[j + 1] .. ':' .. named[j + 2])
-    if report then
-      out[#out + 1] = named[j]
-      out[#out + 1] = report
-    end
-  end
 end
 if ARGV[4] ~= '' then
   call('XADD', 'pombo:events', 'MAXLEN', '~', ARGV[5], '*', 'b', ARGV[4])

@@ -378,3 +378,18 @@ async def test_more_words_than_one_command_takes_are_said_in_several(store: Stor
     assert await store.command("HLEN", "ids:zap:1") == MOST_WORDS
     assert await store.command("HGET", "ids:zap:1", remote_ids[-1]) == b"m1"
     assert 590 <= await store.command("TTL", "ids:zap:1") <= 600
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_place_of_the_receipt_is_the_last_answer_whatever_else_is_answered(store: Store) -> None:
+    desk = Desk(store)
+    await store.command("SET", "parked", "1")
+    await store.command("SET", keys.parked("operator", "o1"), b"\x80a report")
+    commands = [
+        ("REMOTE", "ids:operator:1", 600, "o1", "operator"),
+        ("XADD", "r:billing", "7-1", "b", "on its way"),
+    ]
+    what, answers = await desk.write(accepted(), commands, stream="r:billing", receipt=b"the receipt")
+    assert (what, answers[:2]) == ("done", (b"\x80a report", b"7-1"))
+    (entry, _), *_ = await store.command("XREVRANGE", "r:billing", "+", "-", "COUNT", "1")
+    assert answers[2:] == (entry,)

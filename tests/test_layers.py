@@ -114,7 +114,7 @@ MAY: dict[str, set[str]] = {
     "tools.model": {"msgspec", "gateway.messages", "gateway.routing", "gateway.store"},
     "tools.soak_audit": {"msgspec", "valkey", "gateway.store", "tools"},
     "tools.run_workers": {
-        "twisted", "config", "gateway.logs", "gateway.store.embedded", "gateway.wiring", "gateway.workers",
+        "twisted", "config", "gateway.logs", "gateway.store.embedded", "gateway.wiring", "gateway.workers", "tools.run",
     },
     "tools.run": {"twisted", "config.load", "gateway.logs", "gateway.store.embedded", "gateway.wiring"},
     "twistd": {"twisted", "config.load", "gateway.logs", "gateway.store.embedded", "gateway.wiring"},

@@ -22,7 +22,6 @@ def run_gateway(path: str, environ: Mapping[str, str]) -> int:
     if embedded is not None:
         embedded.begin()
     from twisted.internet import reactor as default
-    from twisted.internet.defer import maybeDeferred
 
     from gateway.logs import start_logging
     from gateway.wiring import make_service
@@ -30,6 +29,13 @@ def run_gateway(path: str, environ: Mapping[str, str]) -> int:
     reactor: Any = default
     start_logging(config.log, sys.stdout)
     service: Any = make_service(config, written, path, reactor, embedded)
+    serve(service, reactor)
+    return 1 if service.failed else 0
+
+
+def serve(service: Any, reactor: Any) -> None:
+    """Run a service until SIGTERM or SIGINT, or until it stops the reactor itself."""
+    from twisted.internet.defer import maybeDeferred  # not before the reactor is there
 
     def begin() -> None:
         service.privilegedStartService()
@@ -38,4 +44,3 @@ def run_gateway(path: str, environ: Mapping[str, str]) -> int:
     reactor.callWhenRunning(begin)
     reactor.addSystemEventTrigger("before", "shutdown", lambda: maybeDeferred(service.stopService))
     reactor.run()
-    return 1 if service.failed else 0

@@ -23,6 +23,7 @@ from gateway.workers.accepting import Sockets
 from gateway.workers.board import MOST_WORKERS, Board
 from gateway.workers.parent import NO_USE, Parent
 from gateway.workers.place import Place
+from tools.run import serve as run_service
 
 BACKLOG = 50  # connections that nobody has taken yet; Twisted's own
 
@@ -103,7 +104,6 @@ class _Crew:
 def serve(running: Loaded, path: str, place: Place, log: LogWriter) -> int:
     """The gateway as one worker, until SIGTERM. NO_USE when it could not start, or must not go on."""
     from twisted.internet import reactor as default
-    from twisted.internet.defer import maybeDeferred
 
     from gateway.wiring import make_service
 
@@ -111,14 +111,7 @@ def serve(running: Loaded, path: str, place: Place, log: LogWriter) -> int:
     log.who = place.node(config.node)
     reactor: Any = default
     service: Any = make_service(config, written, path, reactor, place=place)
-
-    def begin() -> None:
-        service.privilegedStartService()
-        service.startService()  # logs why it cannot start, then stops the reactor
-
-    reactor.callWhenRunning(begin)
-    reactor.addSystemEventTrigger("before", "shutdown", lambda: maybeDeferred(service.stopService))
-    reactor.run()
+    run_service(service, reactor)
     return NO_USE if service.failed else 0
 
 

@@ -86,9 +86,8 @@ class Metrics:
         """Where gauge values come from when somebody asks."""
         self._gauges = read
 
-    def count(self, name: str, *labels: str, n: float = 1) -> None:
-        """Add n to a counter of COUNTERS; labels in the order given there."""
-        key = (name, *labels)
+    def count(self, *key: str, n: float = 1) -> None:
+        """Add n to a counter of COUNTERS: its name, then its labels in the order given there."""
         counted = self._counted
         counted[key] = counted.get(key, 0) + n
 

@@ -11,6 +11,7 @@ from config.schema import SmscSettings
 from gateway.delivery.pacing import Pacer
 from gateway.messages.message import Message
 from gateway.messages.outcome import AttemptResult, Refused, Unwritten
+from gateway.messages.states import FINAL
 from gateway.smpp.errors import LocalProtocolError
 from smsc_client.clock import Clock, Timer, cancel
 from smsc_client.hand import Hand, Item, Parts
@@ -130,7 +131,7 @@ class Outflow:
                 message, pdu = item.message, item.left[0]
             else:
                 message = item  # type: ignore[assignment]
-                if message.final or message.expires_at <= now:
+                if message.state in FINAL or message.expires_at <= now:
                     queue.popleft()
                     self._end(item, Unwritten("over"))
                     continue

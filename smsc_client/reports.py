@@ -27,6 +27,8 @@ _INTERMEDIATE = int(EsmClass.INTERMEDIATE_NOTIFICATION)
 _OF_RECEIPTS = int(EsmClass.DELIVERY_RECEIPT) | _INTERMEDIATE
 _UDHI = int(EsmClass.UDHI)
 _STILL_UNDER_WAY = frozenset({State.SCHEDULED, State.ENROUTE, State.ACCEPTED})
+_SENT, _DELIVERED, _FAILED = Status.SENT, Status.DELIVERED, Status.FAILED
+_ARRIVED, _UNKNOWN = State.DELIVERED, State.UNKNOWN
 _SKIPPED = 9  # of SMPP 5.0; 3.4 has no such state, REJECTED says the same to an ESME
 _STATES: dict[int | None, State] = {**{int(state): state for state in State}, _SKIPPED: State.REJECTED}
 
@@ -134,9 +136,9 @@ def _report(
     by_text = text.message_id.strip(_AROUND_IDS) if text is not None and text.message_id else ""
     state = _state(text, tlvs)
     if pdu.esm_class & _INTERMEDIATE or state in _STILL_UNDER_WAY:
-        status = Status.SENT
+        status = _SENT
     else:
-        status = Status.DELIVERED if state is State.DELIVERED else Status.FAILED
+        status = _DELIVERED if state is _ARRIVED else _FAILED
     return Report(
         channel=channel,
         remote_id=by_tlv or by_text,
@@ -162,7 +164,7 @@ def _state(text: receipt_text.ReceiptText | None, tlvs: dict[int, bytes]) -> Sta
     number = text.state if text is not None else None
     if number is None and (octets := tlvs.get(_MESSAGE_STATE)):
         number = int.from_bytes(octets, "big")
-    return _STATES.get(number, State.UNKNOWN)
+    return _STATES.get(number, _UNKNOWN)
 
 
 def _err(text: receipt_text.ReceiptText | None, tlvs: dict[int, bytes]) -> str:

@@ -32,6 +32,9 @@ TAKEN_OVER = "the node died before the answer"  # why an attempt is uncertain
 MOST_RECENT = 8192  # messages whose report need not be looked up in the store; a stale one loses against its revision
 OF_A_CHANNEL = frozenset({"lookup", "sent", "retry", "failed"})  # steps that stay true when the message has ended
 Again = Callable[[Message | None], None] | None  # when somebody else was faster; see store.ledger.Change
+# Members by names of their own: before 3.12 an interpreter takes thirty times as long to find one in its class.
+_WAITING, _SENT, _UNCERTAIN = Attempted.WAITING, Attempted.SENT, Attempted.UNCERTAIN
+_ENROUTE, _DELIVERED = State.ENROUTE, State.DELIVERED
 log = Logger("delivery")
 
 
@@ -57,6 +60,18 @@ class Joined(Protocol):
         """An operator has reported this part's end; it may be the only one it reports."""
 
 
+class _Resolving(Turn, eq=False, kw_only=True):
+    """The result of an attempt on its way through the store. `ordinal`: which attempt of the message it was."""
+
+    delivery: Delivery
+    result: AttemptResult
+    facts: Mapping[str, ChannelFacts]
+    ordinal: int
+
+    def overtaken(self, fresh: Message | None) -> None:
+        self.delivery._resolve_again(self, fresh)
+
+
 class Delivery:
     """The journeys of all messages of this node. Implements ports.Results but for what people write to us."""
 
@@ -75,7 +90,7 @@ class Delivery:
         self.channels: dict[str, Channel] = {}
         self.dispatchers: dict[str, Dispatcher] = {}
         self.recent: dict[tuple[str, str], Message] = {}  # by channel and its id: sent a moment ago, as last written
-        self.settling: dict[str, list[Callable[[], None]]] = {}  # msisdn -> what waits until its message's id is kept
+        self.settling: dict[str, Sequence[Callable[[], None]]] = {}  # msisdn -> what waits until its id is kept
         self.strangers: dict[tuple[str, str], list[str]] = {}  # channel, msisdn -> ids in reports that named nobody
         self._noted: dict[str, list[tuple[float, str, str, str]]] = {}  # steps of messages in a channel's hands
         self.elsewhere: Mapping[str, ChannelFacts] = {}  # channels that only other nodes have
@@ -105,9 +120,9 @@ class Delivery:
             dispatcher.pump()
 
     def _resolve(self, message: Message, result: AttemptResult, now: float, facts: Mapping[str, ChannelFacts]) -> None:
-        ordinal, channel = len(message.attempts), message.attempts[-1].channel
+        channel = message.attempts[-1].channel
         last = message.plan[-1:] == (channel,)
-        turn = Turn(message, now)
+        turn = _Resolving(message, now, delivery=self, result=result, facts=facts, ordinal=len(message.attempts))
         if self._noted:
             turn.events += self._noted.pop(message.id, ())
         for event, of, detail in journey.resolve(message, result, now, alone=last):
@@ -115,8 +130,7 @@ class Delivery:
         dispatcher = self.dispatchers.get(channel)
         if dispatcher is not None:
             turn.out_of = dispatcher.hand_key
-        again = partial(self._resolve_again, turn, result, facts, ordinal)
-        if isinstance(result, Accepted):
+        if type(result) is Accepted:
             taken = self.channels.get(channel)
             by_sms = taken is not None and taken.kind == "smsc"
             if taken is not None and by_sms:  # operators charge every segment they took
@@ -124,12 +138,12 @@ class Delivery:
             if result.remote_id:
                 self._remember(turn, channel, result.remote_id, by_sms)
             if by_sms and message.success == "sent":
-                journey.close(message, State.DELIVERED, 0, channel, now)
+                journey.close(message, _DELIVERED, 0, channel, now)
             elif message.registered_delivery & INTERMEDIATE:
                 self._tell_on_its_way(turn, channel)
             # most SMS: nothing follows but the end of its validity
-            if last and message.follows < 0 and now < message.expires_at and message.state is State.ENROUTE:
-                self.ledger.commit(turn.change(again))
+            if last and message.follows < 0 and now < message.expires_at and message.state is _ENROUTE:
+                self.ledger.commit(turn.change())
                 return
         elif isinstance(result, Uncertain):
             turn.count("pombo_unanswered", channel)
@@ -141,20 +155,19 @@ class Delivery:
             turn.commands.append(("LPUSH", keys.queue(channel, message.priority), entry))
             if dispatcher is not None:
                 turn.then(lambda _: dispatcher.something_waits())
-        self.follow(turn, facts, again)
+        self.follow(turn, facts, turn.overtaken)
 
-    def _resolve_again(
-        self, turn: Turn, result: AttemptResult, facts: Mapping[str, ChannelFacts], ordinal: int, fresh: Message | None
-    ) -> None:
+    def _resolve_again(self, turn: _Resolving, fresh: Message | None) -> None:
         """Somebody changed or ended the message meanwhile (expired, cancelled), or a report that was faster than the
         answer moved it to the next channel; what the channel did stays true."""
+        result = turn.result
         resolved = fresh is not None and isinstance(result, Unwritten) and not fresh.in_hand
         if resolved and fresh.attempts and fresh.attempts[-1].reason == TAKEN_OVER:  # type: ignore[union-attr]
             resolved = False  # this node was taken for dead, and knows better
-        if fresh is None or fresh.final or len(fresh.attempts) != ordinal or resolved:
+        if fresh is None or fresh.final or len(fresh.attempts) != turn.ordinal or resolved:
             self._note_after_end(turn, fresh)
         else:
-            self._resolve(fresh, result, turn.now, facts)
+            self._resolve(fresh, result, turn.now, turn.facts)
 
     def left_behind(self, channel: str, kind: str, hand_key: str, message: Message, result: AttemptResult) -> None:
         """A message in the hands of a dead node, or of a channel that is no more: Uncertain or Unwritten. Nothing
@@ -186,7 +199,7 @@ class Delivery:
             recent[channel, remote_id] = message
             if len(recent) > MOST_RECENT:
                 del recent[next(iter(recent))]
-        self.settling.setdefault(message.msisdn, [])
+        self.settling.setdefault(message.msisdn, ())
         turn.sequel = self._remembered
 
     def _know_by_key(self, turn: Turn, channel: str) -> None:
@@ -283,7 +296,7 @@ class Delivery:
                 self.ledger.commit(turn.change(again))
         else:
             turn.due = min(decision.until if isinstance(decision, Wait) else math.inf, message.expires_at)
-            if message.follows >= 0 and message.attempts[-1].state is Attempted.SENT:
+            if message.follows >= 0 and message.attempts[-1].state is _SENT:
                 turn.due = min(turn.due, turn.now + journey.FOLLOW_S)
             self.ledger.commit(turn.change(again))
 
@@ -291,7 +304,7 @@ class Delivery:
         """The channel's turn (or another try of it): into its queue."""
         message, attempt = turn.message, turn.message.attempt
         if attempt is not None and send.again and attempt.channel == send.channel:
-            attempt.state = Attempted.WAITING
+            attempt.state = _WAITING
         else:
             journey.begin(message, send.channel, turn.now)
             if len(message.plan) > 1:
@@ -341,7 +354,7 @@ class Delivery:
         """Everything a single message's end brings: its receipt, its cost, its figures."""
         message, now = turn.message, turn.now
         turn.ttl, turn.due = self.retention_s, NEVER
-        if message.state is State.DELIVERED:
+        if message.state is _DELIVERED:
             self._charge_delivered(turn)
         if wants_receipt(message.registered_delivery, message.state):
             turn.events.append((now, "receipt_queued", "", ""))
@@ -357,7 +370,7 @@ class Delivery:
         """A message's end is kept."""
         message, metrics = turn.message, self.metrics
         metrics.count("pombo_final", message.decided_by, STATE_NAMES[message.state])
-        if message.state is State.DELIVERED:
+        if message.state is _DELIVERED:
             metrics.observe("pombo_delivery_seconds", max(0.0, turn.now - message.accepted_at), message.decided_by)
         if turn.item is not None:
             self._receipts.added(message.account, answers[-1] if answers else None, turn.item)
@@ -398,7 +411,7 @@ class Delivery:
 
     def _apply(self, message: Message, news: Report, kept: Callable[[], None]) -> None:
         now = self.clock()
-        was_final = message.final
+        was_final = message.state in FINAL
         turn = Turn(message, now)
         if news.tlvs:
             turn.tlvs = news.tlvs
@@ -419,7 +432,7 @@ class Delivery:
             return
         if message.part is not None and self._kind(news.channel) == "smsc":
             turn.then(lambda _: self.joined.reported_one(message, news.channel) if message.final else None)
-        if message.final:
+        if message.state in FINAL:
             self.end(turn, again)
         else:
             self.follow(turn, self.facts(), again)
@@ -443,7 +456,7 @@ class Delivery:
     @staticmethod
     def _taken(message: Message) -> bool:
         """Has the current channel got the message, or may it write it any moment?"""
-        return message.in_hand or message.attempts[-1].state in (Attempted.SENT, Attempted.UNCERTAIN)
+        return message.in_hand or message.attempts[-1].state in (_SENT, _UNCERTAIN)
 
     def moment(self, message: Message) -> None:
         """A message's next step is due."""
@@ -464,7 +477,7 @@ class Delivery:
             if held is not None:
                 held.state = State.EXPIRED  # channels look at this right before they write
         turn = Turn(message, now)
-        if message.follows >= 0 and message.attempts[-1].state is Attempted.SENT:
+        if message.follows >= 0 and message.attempts[-1].state is _SENT:
             turn.step(*journey.follow(message, now))
         self.follow(turn, facts, again)
 

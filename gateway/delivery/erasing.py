@@ -65,16 +65,13 @@ class UnderWay(msgspec.Struct, frozen=True):
     until: float
 
 
-class _Blanking(Turn):
+class _Blanking(Turn, eq=False, kw_only=True):
     """A message written anew without its person."""
 
-    def __init__(self, message: Message, now: float, done: defer.Deferred[None]) -> None:
-        super().__init__(message, now)
-        self._told = done
-        self.then(lambda _: done.callback(None))
+    told: defer.Deferred[None]
 
     def not_kept(self) -> bool:
-        self._told.errback(StoreAway("it did not keep a change"))
+        self.told.errback(StoreAway("it did not keep a change"))
         return True
 
 
@@ -192,7 +189,8 @@ class People:
             if fresh is None:
                 done.callback(None)
                 return
-            turn = _Blanking(fresh, self._clock(), done)
+            turn = _Blanking(fresh, self._clock(), told=done)
+            turn.then(lambda _: done.callback(None))
             turn.ttl = max(1, int(fresh.final_at + self._delivery.retention_s - turn.now))
             turn.commands = self._forgotten_by_channels(fresh, forms)
             without_person(fresh, forms)

@@ -33,6 +33,7 @@ MOST_REFUSED = 10_000
 NOT_SHOWN = frozenset({0x40, 0x7D, 0x7E, 0x7F})
 OK, QUEUE_FULL = int(CommandStatus.ESME_ROK), int(CommandStatus.ESME_RMSGQFUL)
 NO_DESTINATION = int(CommandStatus.ESME_RINVDSTADR)
+_WAITING = Attempted.WAITING
 log = Logger("intake")
 
 Answer = Callable[[int, str], None]
@@ -45,16 +46,15 @@ class PartsDesk(Protocol):
         """A set is complete; members as the store has them."""
 
 
-class _Accepting(Turn):
+class _Accepting(Turn, eq=False, kw_only=True):
     """A submit on its way through the store. `taker`: the dispatcher that has room kept for it. `key`: where its text
     is remembered, for an account that wants none twice. `gone`: it took too long, and the ESME was told no."""
 
+    intake: Intake
+    answer: Answer
     taker: Dispatcher | None = None
-    gone, key = False, ""
-
-    def __init__(self, intake: Intake, message: Message, answer: Answer, now: float) -> None:
-        super().__init__(message, now)
-        self.intake, self.answer = intake, answer
+    gone: bool = False
+    key: str = ""
 
     def tell(self, answers: Answers) -> None:
         self.intake._kept(self, answers)
@@ -132,7 +132,7 @@ class Intake:
             return
         if priority is not None:
             message.priority = priority
-        self._ledger.commit(self._accept(_Accepting(self, message, answer, now)))
+        self._ledger.commit(self._accept(message, answer, now))
 
     def submit_multi(self, messages: Sequence[Message], answer: AnswerAll) -> None:
         """Keep the messages of one submit_multi, in one call of the store, then answer with the id they share."""
@@ -154,7 +154,7 @@ class Intake:
         changes = []
         for number, (index, message) in enumerate(routed, 1):
             message.id = numbered(message_id, number)
-            changes.append(self._accept(_Accepting(self, message, partial(together.answer, index), now)))
+            changes.append(self._accept(message, partial(together.answer, index), now))
         self._ledger.together(changes)
 
     def submit_instead(self, message: Message, answer: Answer, end: Callable[[str], Turn]) -> None:
@@ -169,7 +169,7 @@ class Intake:
             answer(QUEUE_FULL, "")
         else:
             message.id = message_id
-            new = self._accept(_Accepting(self, message, answer, now), repeats=True)
+            new = self._accept(message, answer, now, repeats=True)
             self._ledger.together([end(message.id), new])
 
     def _new_id(self, message: Message) -> str:
@@ -232,9 +232,9 @@ class Intake:
         self.routes, self._table = routes, Routes(routes)
         self._plans.clear()
 
-    def _accept(self, turn: _Accepting, repeats: bool = False) -> Turn:
+    def _accept(self, message: Message, answer: Answer, now: float, repeats: bool = False) -> Turn:
         """The change that keeps a message and begins its journey. repeats: even if its text was kept before."""
-        message, now = turn.message, turn.now
+        turn = _Accepting(message, now, intake=self, answer=answer)
         message_id = message.id
         turn.events.append((now, "accepted", "", ""))
         self._accepting[message_id] = turn
@@ -294,7 +294,7 @@ class Intake:
                 self._metrics.count("pombo_fallback", name, channel, "channel_down")
             turn.step("decided", channel, decision.because)
         dispatcher = self._delivery.dispatchers[channel]
-        message.attempts = [Attempt(channel, Attempted.WAITING, turn.now)]
+        message.attempts.append(Attempt(channel, _WAITING, turn.now))
         turn.due = message.expires_at if channel == message.plan[-1] else self._delivery.wake_at(message)
         if dispatcher.reserve(message.segments):
             message.in_hand = True

@@ -4,6 +4,7 @@ number and never answered; what names nobody yet is parked, for a report may ove
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -72,7 +73,7 @@ class Reports:
             if waiting is None:
                 cases.append((report, kept))
             else:  # the answer that names its message is on its way into the store: a moment's patience
-                waiting.append(lambda case=(report, kept): self._settled(channel, case))  # type: ignore[misc]
+                settling[report.dest] = (*waiting, partial(self._settled, channel, (report, kept)))
         if cases:
             self._look(channel, cases)
 

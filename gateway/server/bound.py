@@ -16,6 +16,7 @@ Item = Receipt | Mo
 Done = Callable[[int | None], None]
 
 MAX_AVOIDED = 10_000
+_NOT_BOUND = int(CommandStatus.ESME_RINVBNDSTS)
 MOST_SHOWN = 20  # binds in one line of the log
 
 log = Logger()
@@ -156,7 +157,7 @@ class Bound:
 
     def answered(self, link: Link, item: Item, done: Done, command_status: int) -> None:
         """The ESME has answered a deliver_sm."""
-        if command_status == CommandStatus.ESME_RINVBNDSTS:
+        if command_status == _NOT_BOUND:
             self._avoid(link, item)  # says that it cannot receive; another one may
         elif self._avoided and not command_status:
             self._avoided.pop(item, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import cast
+from typing import Any, cast
 
 from msgspec import structs
 from twisted.internet.defer import Deferred
@@ -155,7 +155,8 @@ class SmscProtocol(Protocol):
         self.flush()
 
     def _answered(self, event: Answered) -> None:
-        item, done = cast(tuple[Item, Done], event.context)
+        context: Any = event.context  # as `deliver` gave it
+        item, done = context
         status = event.response.command_status
         if not status and isinstance(event.response, GenericNack):
             status = int(CommandStatus.ESME_RSYSERR)

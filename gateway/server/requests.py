@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol as Shape
 
+from msgspec import Struct
+
 from config.schema import AccountSettings, SmppServerSettings
 from gateway.messages.message import Message
 from gateway.metrics import Metrics
@@ -224,26 +226,21 @@ class Requests:
             self._metrics.rejected(asker.account, status_name(command_status))
 
 
-class _Answer:
+class _Answer(Struct, frozen=True):
     """Intake's answer to one submit, on its way to the session that asked."""
 
-    __slots__ = ("_asker", "_metrics", "_read_at", "_response", "_sequence_number")
-
-    def __init__(
-        self,
-        asker: Asker,
-        response: type[SubmitSmResp] | type[DataSmResp],
-        sequence_number: int,
-        read_at: float,
-        metrics: Metrics,
-    ) -> None:
-        self._asker, self._response, self._sequence_number = asker, response, sequence_number
-        self._read_at, self._metrics = read_at, metrics
+    asker: Asker
+    response: type[SubmitSmResp] | type[DataSmResp]
+    sequence_number: int
+    read_at: float
+    metrics: Metrics
 
     def __call__(self, command_status: int, message_id: str) -> None:
+        asker = self.asker
         if command_status:
-            self._metrics.rejected(self._asker.account, status_name(command_status))
-        self._asker.respond(self._response(self._sequence_number, command_status, (), message_id), self._read_at)
+            self.metrics.rejected(asker.account, status_name(command_status))
+        response = self.response
+        asker.respond(response(self.sequence_number, command_status, (), message_id), self.read_at)
 
 
 class _MultiAnswer:

@@ -25,6 +25,8 @@ _PAYLOAD = int(Tag.MESSAGE_PAYLOAD)
 _RECEIPTED_MESSAGE_ID, _USER_MESSAGE_REFERENCE = int(Tag.RECEIPTED_MESSAGE_ID), int(Tag.USER_MESSAGE_REFERENCE)
 _NETWORK_ERROR_CODE = int(Tag.NETWORK_ERROR_CODE)
 _STATE_TLVS = {state: (int(Tag.MESSAGE_STATE), bytes((state,))) for state in State}
+_SCHEDULED, _ENROUTE, _DELIVERED = State.SCHEDULED, State.ENROUTE, State.DELIVERED
+_INTERMEDIATE, _FINAL = int(EsmClass.INTERMEDIATE_NOTIFICATION), int(EsmClass.DELIVERY_RECEIPT)
 # Not passed on: taken apart here, or without a meaning towards an SMSC.
 _CONSUMED = frozenset(
     map(
@@ -276,7 +278,7 @@ def deliver_sm(item: Receipt | Mo, peer_version: int, date: Callable[[float], st
 
 def _receipt(receipt: Receipt, peer_version: int, date: Callable[[float], str] | None) -> DeliverSm:
     """Source: SMPP 3.4, Appendix B (the text) and 4.6.1 (the TLVs). 3.4 knows no state SCHEDULED."""
-    state = State.ENROUTE if receipt.state == State.SCHEDULED else receipt.state
+    state = _ENROUTE if receipt.state is _SCHEDULED else receipt.state
     tlvs: list[tuple[int, bytes]] = []
     if peer_version >= VERSION_3_4:
         tlvs = [(_RECEIPTED_MESSAGE_ID, receipt.message_id.encode("latin-1") + b"\0"), _STATE_TLVS[state]]
@@ -296,14 +298,14 @@ def _receipt(receipt: Receipt, peer_version: int, date: Callable[[float], str] |
         dest_addr_ton=receipt.dest_ton,
         dest_addr_npi=receipt.dest_npi,
         destination_addr=receipt.dest,
-        esm_class=EsmClass.INTERMEDIATE_NOTIFICATION if receipt.intermediate else EsmClass.DELIVERY_RECEIPT,
+        esm_class=_INTERMEDIATE if receipt.intermediate else _FINAL,
         short_message=receipt_text.write(
             receipt.message_id,
             STAT[state],
             receipt.err,
             receipt.submitted_at,
             receipt.done_at,
-            state == State.DELIVERED,
+            state is _DELIVERED,
             date,
         ),
         tlvs=tuple(tlvs),

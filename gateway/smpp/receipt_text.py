@@ -34,8 +34,8 @@ _SEPARATORS = " \t\r\n\0;,|\"'"
 _WORD_END = re.compile(r"[\s\0;,|\"']")
 # The layout of Appendix B to the letter, which most receipts have
 _USUAL = re.compile(
-    rb"id:([^\s\0;,|\"']+) sub:[0-9]* dlvrd:[0-9]* submit date:([0-9]*) done date:([0-9]*)"
-    rb" stat:([A-Za-z]+) err:([0-9A-Za-z]*)(?: [Tt]ext:| ?$)"
+    r"id:([^\s\0;,|\"']+) sub:[0-9]* dlvrd:[0-9]* submit date:([0-9]*) done date:([0-9]*)"
+    r" stat:([A-Za-z]+) err:([0-9A-Za-z]*)(?: [Tt]ext:| ?$)"
 )
 
 
@@ -62,12 +62,12 @@ def parse(body: bytes) -> ReceiptText | None:
     whatever data_coding says). Fields may come in any order, with any separator; what follows the first `text:` is
     the message and is never looked at. Never raises.
     """
-    if usual := _USUAL.match(body):
-        message_id, submit_date, done_date, stat, err = usual.group(1, 2, 3, 4, 5)
-        return _receipt(
-            message_id.decode("latin-1"), stat.decode(), err.decode(), submit_date.decode(), done_date.decode()
-        )
-    text = body.decode("utf-16-be", "replace") if _looks_like_ucs2(body) else body.decode("latin-1")
+    text = body.decode("latin-1")
+    if usual := _USUAL.match(text):
+        message_id, submit_date, done_date, stat, err = usual.groups()
+        return _receipt(message_id, stat, err, submit_date, done_date)
+    if _looks_like_ucs2(body):
+        text = body.decode("utf-16-be", "replace")
     found: dict[str, str] = {}
     keys = list(_KEY.finditer(text))
     for number, key in enumerate(keys, 1):

@@ -182,7 +182,7 @@ def count_segments(
     if concatenated or length <= 70:
         return 1
     coding = coding_of(data_coding)
-    converted = coding is Coding.DEFAULT and default_alphabet != "gsm7"
+    converted = default_alphabet != "gsm7" and coding is Coding.DEFAULT
     if length <= 140 and not converted:
         return 1  # with its UDH, if it has one
     elements, offset = split_udh(esm_class, user_data)

@@ -30,6 +30,7 @@ MAX_WRONG_TYPES = 2
 
 _CLASSES = {cls.command_id: cls for cls in pdus.PDU_CLASSES}
 _EMPTY: frozenset[type[Pdu]] = frozenset()
+_CLOSED = SessionState.CLOSED
 # The context of requests the session makes for itself: nobody is told of their answers.
 _OWN = object()
 
@@ -61,7 +62,6 @@ class Session:
         self.settings = settings
         self.peer_version = 0
         self.pending = 0
-        self._peer_role = Role.ESME if role is Role.SMSC else Role.SMSC
         self._framer = Framer(settings.max_pdu)
         self._out: list[bytes] = []
         self._next_sequence_number = first_sequence_number
@@ -87,11 +87,13 @@ class Session:
     def _enter(self, state: SessionState) -> None:
         self.state = state
         self._is_bound = state in BOUND
-        self._sendable = legal(self.role, state)
-        self._receivable = legal(self._peer_role, state)
         self._answerable = frozenset(cls for cls in self._receivable if cls in DATA_REQUESTS)
         # Data requests that may be made in this state, and what answers each.
-        self._answers = {cls: DATA_REQUESTS[cls] for cls in self._sendable if cls in DATA_REQUESTS}
+        self._answers = {cls: DATA_REQUESTS[cls] for cls in legal(self.role, state) if cls in DATA_REQUESTS}
+
+    @property
+    def _receivable(self) -> frozenset[type[Pdu]]:
+        return legal(Role.ESME if self.role is Role.SMSC else Role.SMSC, self.state)
 
     @property
     def outstanding(self) -> int:
@@ -136,7 +138,7 @@ class Session:
 
     def _check_control(self, cls: type[Pdu]) -> None:
         """May a request that is no data request be made now?"""
-        if cls not in self._sendable and not (cls is pdus.EnquireLink and self.state is not SessionState.CLOSED):
+        if cls not in legal(self.role, self.state) and not (cls is pdus.EnquireLink and self.state is not _CLOSED):
             raise LocalProtocolError(f"{cls.__name__} in {self.state.name}")
         if cls in STATE_AFTER_BIND and self._bind_version:
             raise LocalProtocolError("a bind is already under way")
@@ -146,7 +148,7 @@ class Session:
 
         May finish an unbind that waited for it: look at deadline() again afterwards.
         """
-        if self.state is SessionState.CLOSED or self._ending:
+        if self.state is _CLOSED or self._ending:
             return
         self._out.append(encode(self._without_tlvs(response) if response.tlvs else response))
         if self.pending:
@@ -184,7 +186,7 @@ class Session:
         self._close_at = now + REFUSED_BIND_LINGER_S
 
     def _is_waiting(self, request: Bind) -> bool:
-        if self.state is SessionState.CLOSED or self._ending:
+        if self.state is _CLOSED or self._ending:
             return False
         if self._bind is not request:
             raise LocalProtocolError("this bind request is not waiting for an answer")
@@ -243,7 +245,7 @@ class Session:
 
     def receive(self, data: bytes, now: float) -> list[Event]:
         """Take what the connection delivered; returns what it means, in order."""
-        if self.state is SessionState.CLOSED:
+        if self.state is _CLOSED:
             return []
         if self._ending:
             return self._end()
@@ -439,7 +441,7 @@ class Session:
 
     def deadline(self) -> float:
         """When tick must be called next: 0.0 for at once, infinity for never."""
-        if self.state is SessionState.CLOSED:
+        if self.state is _CLOSED:
             return math.inf
         if self._ending or (self._held and self._bind is None) or self._unbind_is_ready():
             return 0.0
@@ -455,7 +457,7 @@ class Session:
 
     def tick(self, now: float) -> list[Event]:
         """Do what is due: probes, timeouts, and what another call had to leave to it."""
-        if self.state is SessionState.CLOSED:
+        if self.state is _CLOSED:
             return []
         events: list[Event] = []
         if self._held and self._bind is None and not self._ending:
@@ -520,7 +522,7 @@ class Session:
 
     def lost(self, now: float) -> list[Event]:
         """The transport is gone; [] when the session was over before."""
-        if self.state is SessionState.CLOSED:
+        if self.state is _CLOSED:
             return []
         self._ending = self._ending or "connection lost"
         return self._end()
@@ -532,5 +534,5 @@ class Session:
         self._held.clear()
         self._bind = None
         self.pending = 0
-        self._enter(SessionState.CLOSED)
+        self._enter(_CLOSED)
         return [*(Unanswered(context) for context, _, _ in requests if context is not _OWN), Over(self._ending)]

@@ -1,6 +1,7 @@
 """Session states, and which request may be sent in which of them: SMPP 3.4, 2.2 and 2.3."""
 
 from enum import Enum
+from functools import cache
 
 from . import pdu as pdus
 from .pdu import Pdu
@@ -66,6 +67,7 @@ DATA_REQUESTS: dict[type[Pdu], type[Pdu]] = {
 DATA_RESPONSES = frozenset(DATA_REQUESTS.values())
 
 
+@cache
 def legal(sender: Role, state: SessionState) -> frozenset[type[Pdu]]:
     """The requests of the table above that `sender` may send in `state`."""
     return frozenset(request for request, states in SENT_BY[sender].items() if state in states)

@@ -30,32 +30,30 @@ class Obstacle(NamedTuple):
 
 def arguments(batch: Sequence[Turn]) -> tuple[bytes, bytes, bytes]:
     """ARGV[1] to ARGV[3] of commit.lua."""
-    ids: list[str] = []
-    sizes: list[int] = []
-    lives: list[int] = []
-    area: list[bytes] = []
+    ids = [turn.message.id for turn in batch]
+    records = [turn.record for turn in batch]
     receipts: list[Any] = []
     packed: list[bytes] = []
     unless: list[Any] = []
     commands: list[Sequence[Any]] = []
     named: list[Any] = []
-    sets: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)  # command and key -> words of all changes
-    due, not_due = sets["ZADD", keys.DUE], sets["ZREM", keys.DUE]
+    # What all changes write to a key with the same command, under that key.
+    zadd: defaultdict[str, list[Any]] = defaultdict(list)
+    hset: defaultdict[str, list[Any]] = defaultdict(list)
+    sadd: defaultdict[str, list[Any]] = defaultdict(list)
+    srem: defaultdict[str, list[Any]] = defaultdict(list)
+    due, not_due = zadd[keys.DUE], []
     ends: dict[str, int] = {}  # key -> seconds it lives
     for number, turn in enumerate(batch, 1):
-        message_id, record = turn.message.id, turn.record
-        ids.append(message_id)
-        sizes.append(len(record))
-        lives.append(turn.ttl)
-        area.append(record)
-        if turn.due > 0:
-            due += (turn.due, message_id)
-        elif turn.due < 0:
+        message_id, moment = turn.message.id, turn.due
+        if moment > 0:
+            due += (moment, message_id)
+        elif moment < 0:
             not_due.append(message_id)
         if turn.into:
-            sets["SADD", turn.into].append(message_id)
+            sadd[turn.into].append(message_id)
         if turn.out_of:
-            sets["SREM", turn.out_of].append(message_id)
+            srem[turn.out_of].append(message_id)
         if turn.stream:
             receipts += (number, turn.stream, len(turn.receipt))
             packed.append(turn.receipt)
@@ -65,36 +63,35 @@ def arguments(batch: Sequence[Turn]) -> tuple[bytes, bytes, bytes]:
             name = command[0]
             if name == "WROTE":
                 _, key, ends[key], writer = command
-                sets["ZADD", key] += (0, writer)
+                zadd[key] += (0, writer)
             elif name == "REMOTE":
                 _, key, ends[key], remote_id, channel = command
-                sets["HSET", key] += (remote_id, message_id)
+                hset[key] += (remote_id, message_id)
                 named += (number, channel, remote_id)
             else:
                 commands.append((number if name in ANSWERED else 0, *command))
+    together = {"ZADD": zadd, "HSET": hset, "SADD": sadd, "SREM": srem, "ZREM": {keys.DUE: not_due}}
     said: list[Sequence[Any]] = [
-        (*command, *words[at : at + MOST_WORDS])
-        for command, words in sets.items()
+        (command, key, *words[at : at + MOST_WORDS])
+        for command, of_keys in together.items()
+        for key, words in of_keys.items()
         for at in range(0, len(words), MOST_WORDS)
     ]
     said += [("EXPIRE", key, seconds) for key, seconds in ends.items()]
-    items = (ids, sizes, lives, unless, commands, receipts, said, named)
+    items = (ids, list(map(len, records)), [turn.ttl for turn in batch], unless, commands, receipts, said, named)
     read = struct.pack(f">{len(batch)}I", *[turn.expected for turn in batch])
-    return _encode(items), read, b"".join(area + packed)
+    return _encode(items), read, b"".join(records + packed)
 
 
 def events_of(batch: Sequence[Turn], node: str) -> list[FeedEvent]:
     """What the feed tells of them; of the text of a joined message, its parts."""
     told: list[FeedEvent] = []
     for turn in batch:
-        events = turn.events
-        if not events:
-            continue
         message, state = turn.message, STATE_NAMES[turn.state]
-        account, to, segments, price = message.account, message.dest, message.segments, turn.cost
-        price = "" if price == "0" else price
-        for one in turn.trace_ids:
-            for at, event, channel, detail in events:
+        account, to, segments = message.account, message.dest, message.segments
+        price = turn.cost if turn.cost != "0" else ""
+        for one in message.parts or (message.id,):
+            for at, event, channel, detail in turn.events:
                 told.append(FeedEvent(one, at, event, account, to, node, state, channel, segments, price, detail))
     return told
 

@@ -73,18 +73,7 @@ class Ledger:
     def _send_some(self) -> None:
         most = 1 if self._before is not None and self._before._waiting else IN_FLIGHT
         while self._waiting and len(self._flying) < most:
-            batch: list[Turn] = []
-            taken = 0
-            for one in self._waiting:
-                if isinstance(one, Turn):
-                    batch.append(one)
-                elif batch and len(batch) + len(one) > AT_MOST:
-                    break
-                else:
-                    batch += one
-                taken += 1
-                if len(batch) >= AT_MOST:
-                    break
+            taken, batch = _beginning_of(self._waiting)
             del self._waiting[:taken]
             self._send(batch)
 
@@ -154,6 +143,23 @@ class Ledger:
                 self._flush()
         elif not self._flying:
             self.idle()
+
+
+def _beginning_of(waiting: Sequence[Turn | list[Turn]]) -> tuple[int, list[Turn]]:
+    """As many as go in one call, and their changes; what was given together is not taken apart."""
+    batch: list[Turn] = []
+    taken = 0
+    for one in waiting[:AT_MOST]:
+        if type(one) is not list:
+            batch.append(one)  # type: ignore[arg-type]
+        elif batch and len(batch) + len(one) > AT_MOST:
+            break
+        else:
+            batch += one
+        taken += 1
+        if len(batch) >= AT_MOST:
+            break
+    return taken, batch
 
 
 def _tell_obstacle(turn: Turn, obstacle: Obstacle) -> None:

@@ -95,7 +95,7 @@ _MOMENT = struct.Struct(">Q")
 
 def written(msisdn: str, at: float, writer: Writer) -> bytes:
     """A member of keys.writers: sorted by number, then by time. at: epoch seconds."""
-    return b"%b:%b%b" % (msisdn.encode(), _MOMENT.pack(int(at * 1000)), _encode(writer))
+    return msisdn.encode() + b":" + _MOMENT.pack(int(at * 1000)) + _encode(writer)
 
 
 def read_written(member: bytes) -> tuple[float, Writer]:
@@ -124,7 +124,7 @@ def unpack_waiting(blob: bytes) -> Receipt | Mo:
 
 
 def pack_waiting(item: Receipt | Mo) -> bytes:
-    return _encode(Waiting(receipt=item) if isinstance(item, Receipt) else Waiting(mo=item))
+    return _encode((item, None) if isinstance(item, Receipt) else (None, item))  # as a Waiting
 
 
 def unpack_events(blob: bytes) -> list[Event]:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
+from msgspec import Struct
+
 from gateway.messages.message import Message, Receipt
 from gateway.messages.states import State
 from gateway.store.records import pack
@@ -25,11 +27,10 @@ LEAST_REVISION = 0x10000
 _revisions = count(secrets.randbits(32), 2)
 
 
-class Turn:
+class Turn(Struct, eq=False):
     """A message as it is to be from now on, and what follows: gathered step by step, then given to the ledger.
 
     events        (at, event, channel, detail): steps for the trace and the feed
-    trace_ids     the messages the feed tells them of: the parts of a joined text, else the message itself
     ttl           seconds the record lives from now on; 0: without end
     due           when somebody has to look at the message although nothing happens; 0.0: as before; NEVER
     into, out_of  the key of a hand that the message comes into, or leaves
@@ -43,16 +44,22 @@ class Turn:
                   and instead(id) is called with that one's; else it names this one from now on
     """
 
-    record: bytes
-    state: State  # and what it had cost, as the feed tells them
-    cost: str
-    expected: int  # the revision it was read at; 0: it is new
-    trace_ids: Sequence[str]
-    # A change of most messages uses few of these, so they cost nothing until they are set.
-    ttl = 0
-    due = 0.0
-    into = out_of = stream = ""
-    receipt = b""
+    message: Message
+    now: float
+    events: list[tuple[float, str, str, str]] = []
+    commands: list[Command] = []
+    # Set when it is sealed; the state, and what it had cost, as the feed tells them
+    record: bytes = b""
+    state: State = State.ACCEPTED
+    cost: str = "0"
+    expected: int = 0  # the revision it was read at; 0: it is new
+    # Set by few
+    ttl: int = 0
+    due: float = 0.0
+    into: str = ""
+    out_of: str = ""
+    stream: str = ""
+    receipt: bytes = b""
     tlvs: tuple[tuple[int, bytes], ...] = ()
     item: Receipt | None = None  # what `receipt` is the packed form of
     kept: Sequence[Callable[[Answers], object]] = ()
@@ -62,11 +69,6 @@ class Turn:
     done: Callable[[], None] | None = None
     instead: Callable[[str], None] | None = None
     unless: tuple[str, int] | None = None
-
-    def __init__(self, message: Message, now: float) -> None:
-        self.message, self.now = message, now
-        self.events: list[tuple[float, str, str, str]] = []
-        self.commands: list[Command] = []
 
     def step(self, event: str, channel: str = "", detail: str = "") -> None:
         """An event of the message."""
@@ -83,15 +85,16 @@ class Turn:
     def change(self, again: Callable[[Message | None], None] | None = None) -> Turn:
         """Seal it: the message as it is at this moment is what will be kept, under a revision of its own."""
         message = self.message
-        self.again = again
-        self.trace_ids = message.parts or (message.id,)
+        if again is not None:
+            self.again = again
         self.state, self.cost = message.state, message.cost
-        self.expected = message.rev
-        message.rev = (next(_revisions) & 0xFFFFFFFE) | LEAST_REVISION if message.rev else 1
+        self.expected = expected = message.rev
+        message.rev = (next(_revisions) & 0xFFFFFFFE) | LEAST_REVISION if expected else 1
         if self.events:
-            message.trace += self.events
-            if len(message.trace) > LONGEST_TRACE:
-                del message.trace[LONGEST_TRACE // 4 : LONGEST_TRACE // 2]
+            trace = message.trace
+            trace += self.events
+            if len(trace) > LONGEST_TRACE:
+                del trace[LONGEST_TRACE // 4 : LONGEST_TRACE // 2]
         self.record = pack(message)
         return self
 
@@ -114,5 +117,6 @@ class Turn:
 
     def over(self) -> None:
         """Nothing more comes of it. What refers back to it goes, so that it need not wait for the garbage collector."""
-        self.again = self.sequel = self.done = self.instead = None
-        self.kept = ()
+        if self.again is not None or self.kept or self.instead is not None:
+            self.again = self.instead = None
+            self.kept = ()

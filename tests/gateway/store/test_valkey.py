@@ -137,7 +137,7 @@ async def test_refused_writes_fail_what_is_kept_over_links_and_keep_what_is_kept
     assert mortal.writable
 
 
-class Refusable(Turn):
+class Refusable(Turn, eq=False, kw_only=True):
     """A change that wants to hear when the store refuses it."""
 
     told: list[str]
@@ -158,8 +158,7 @@ async def test_a_refused_batch_tells_every_change_that_nothing_was_kept(mortal: 
     over: Deferred[None] = Deferred()
     ledger.idle = lambda: over.callback(None)
     for number in range(3):
-        change = Refusable(accepted(f"m{number}"), 1.0)
-        change.told = told
+        change = Refusable(accepted(f"m{number}"), 1.0, told=told)
         ledger.commit(change.change())
     await over
     assert told == ["m0", "m1", "m2"]

@@ -22,6 +22,8 @@ READ_AT_ONCE = 500
 AT_MOST_IN_MEMORY = 2000
 AT_MOST_RESTING = 1000
 AT_MOST_ANSWERED = 256  # in one call of the store
+CALLS_AT_ONCE = 4  # of those, while there is enough for full ones
+AT_MOST_UNTOLD = 2048  # acknowledged ones the store has not been told of: they would come again after a crash
 RETRY_S = (10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 600.0)
 REFUSED_FOR_GOOD = frozenset({0x65, 0x66})  # ESME_RX_P_APPN, ESME_RX_R_APPN
 TRIES = 5  # with an error status that says neither "later" nor "never"
@@ -79,6 +81,9 @@ class Pump:
             return
         if leases is not None and not leases.holds(self.account):
             self._desk.passes_on(self.account)
+            return
+        if self._desk.behind:
+            self._desk.hold(self)
             return
         if self._back:
             self._put_back()
@@ -200,8 +205,10 @@ class ReceiptDesk:
         self._woken: list[Pump] = []
         # account, entry, what it was (None: dropped), when it was sent and answered, and the command_status
         self._done: list[tuple[str, bytes, Receipt | Mo | None, float, float, int]] = []
-        self._batch: list[Any] = []  # of those, at the store
-        self._flying = self._scheduled = False
+        self._flying: list[list[Any]] = []  # of those, at the store
+        self._scheduled = False
+        self.behind = False  # too many are acknowledged that the store has not been told of: nothing more is written
+        self._held: dict[Pump, None] = {}  # wait until that is over
 
     def pump_of(self, account: str) -> Pump:
         pump = self._pumps.get(account)
@@ -246,7 +253,7 @@ class ReceiptDesk:
     def at_rest(self, account: str) -> bool:
         """Is nothing of the account on its way, to its binds or as acknowledged to the store?"""
         pump = self._pumps.get(account)
-        on_its_way = any(one[0] == account for one in (*self._done, *self._batch))
+        on_its_way = any(one[0] == account for batch in (self._done, *self._flying) for one in batch)
         return (pump is None or pump.at_rest) and not on_its_way
 
     def store_back(self) -> None:
@@ -263,7 +270,7 @@ class ReceiptDesk:
         if isinstance(item, Receipt):
             self._metrics.count("pombo_receipts", account, STATE_NAMES[item.state])
         self._done.append((account, entry, item, sent_at, self.clock(), status or 0))
-        if not self._scheduled and not self._flying:
+        if not self._scheduled and (not self._flying or len(self._done) >= AT_MOST_ANSWERED):
             self._schedule()
 
     def drop(self, account: str, entry: bytes, why: str) -> None:
@@ -271,18 +278,31 @@ class ReceiptDesk:
         self._done.append((account, entry, None, 0.0, 0.0, 0))
         self._schedule()
 
+    def hold(self, pump: Pump) -> None:
+        """Wake it when the desk is not behind any more."""
+        self._held[pump] = None
+
     def _schedule(self) -> None:
-        if not self._scheduled and not self._flying:
+        if not self._scheduled:
             self._scheduled = True
             self._reactor.callLater(0, self._flush)
 
     def _flush(self) -> None:
+        """Tell the store: in one call at a time, so that few carry many; in more while there are full ones."""
         self._scheduled = False
-        if self._flying or not self._done:
-            return
-        self._flying = True
-        batch, self._done = self._done[:AT_MOST_ANSWERED], self._done[AT_MOST_ANSWERED:]
-        self._batch = batch
+        done, flying = self._done, self._flying
+        while done and (not flying or (len(flying) < CALLS_AT_ONCE and len(done) >= AT_MOST_ANSWERED)):
+            batch = done[:AT_MOST_ANSWERED]
+            del done[:AT_MOST_ANSWERED]
+            self._tell(batch)
+        self.behind = len(done) >= AT_MOST_UNTOLD
+        if self._held and not self.behind:
+            held, self._held = self._held, {}
+            for pump in held:
+                pump.wake()
+
+    def _tell(self, batch: list[Any]) -> None:
+        self._flying.append(batch)
         streams: dict[str, list[str]] = {}
         told: list[str | int] = []
         area: list[bytes] = []
@@ -306,14 +326,11 @@ class ReceiptDesk:
             "answered", records.encode(list(streams.values())), records.encode(told), b"".join(area),
             keys.told(int(self.clock() // keys.DAY_S)), self._told_s, records.encode(feed) if feed else b"",
             self._feed_entries,
-        ).addBoth(self._flushed)  # fmt: skip
+        ).addBoth(self._flushed, batch)  # fmt: skip
 
-    def _flushed(self, _: Any) -> None:
-        self._flying, self._batch = False, []
-        self._schedule_rest()
-
-    def _schedule_rest(self) -> None:
-        if self._done:
+    def _flushed(self, _: Any, batch: list[Any]) -> None:
+        self._flying.remove(batch)
+        if not self._scheduled:
             self._flush()
 
     @property

@@ -48,6 +48,10 @@ class DirectStore:
 
     # -- for the test
 
+    def unanswered(self, script: str) -> int:
+        """Calls of a script that wait for `answers`."""
+        return sum(words[:2] == ("EVALSHA", self._shas[script]) for _, words in self._asked)
+
     def answers(self) -> list[tuple[Deferred[Any], Any]]:
         """What was asked since, each with its answer, for the test to hand over."""
         asked, self._asked = self._asked, deque()

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import cast
 
 import pytest
 import pytest_twisted
 
-from gateway.delivery.receipts import AT_MOST_IN_MEMORY, READ_AT_ONCE, RETRY_S, TRIES
+from gateway.delivery.receipts import (
+    AT_MOST_ANSWERED,
+    AT_MOST_IN_MEMORY,
+    AT_MOST_UNTOLD,
+    CALLS_AT_ONCE,
+    READ_AT_ONCE,
+    RETRY_S,
+    TRIES,
+)
 from gateway.messages.message import Mo, Receipt
 from gateway.messages.states import State
 from gateway.store import keys, records
+from gateway.store.embedded import EmbeddedServer
 from gateway.store.lookups import story_of
 from gateway.store.valkey import Store
+from tests.benchmarks.direct_store import DirectStore
+from tests.fakes.esmes import MemoryBind
 from tests.gateway.delivery.house import RETENTION_S, House
 from tests.gateway.samples import DAY_S, NUMBER
 
@@ -342,6 +354,64 @@ async def test_acknowledgements_of_a_whole_window_go_in_few_calls(store: Store) 
     await house.settle()
     assert await left(house) == 0
     assert int(await store.command("XLEN", keys.FEED)) - before <= 4
+
+
+@pytest.fixture
+def slow(server: EmbeddedServer) -> Iterator[DirectStore]:
+    """A store that answers when the test says so."""
+    store = DirectStore(server.socket)
+    store.ask("FLUSHALL", "SYNC")
+    yield store
+    store.close()
+
+
+def acknowledge(house: House, bind: MemoryBind, first: int, count: int) -> None:
+    """Receipts are told to the desk as kept, go to the bind and are acknowledged, a hundred in a turn."""
+    for start in range(first, first + count, 100):
+        for number in range(start, min(start + 100, first + count)):
+            added(house, "billing", receipt(number), b"1-%d" % (number + 1))
+        house.clock.advance(0)
+        bind.answer()
+        house.clock.advance(0)
+
+
+def answer_all(house: House, slow: DirectStore) -> None:
+    """The store answers what was asked, and what that leads to."""
+    house.clock.advance(0)
+    while answers := slow.answers():
+        for answered, answer in answers:
+            answered.callback(answer)
+        house.clock.advance(0)
+
+
+def test_acknowledgements_go_in_several_calls_while_the_store_does_not_keep_up(slow: DirectStore) -> None:
+    house = House(cast("Store", slow))
+    bind = house.esmes.bind(window=1000, automatic=False)
+    answer_all(house, slow)
+    acknowledge(house, bind, 0, AT_MOST_ANSWERED // 2)
+    assert slow.unanswered("answered") == 1, "what has come so far"
+    acknowledge(house, bind, 1000, AT_MOST_ANSWERED // 2)
+    assert slow.unanswered("answered") == 1, "what comes meanwhile gathers"
+    acknowledge(house, bind, 2000, AT_MOST_ANSWERED)
+    assert slow.unanswered("answered") == 2, "until it fills a call"
+    acknowledge(house, bind, 3000, 6 * AT_MOST_ANSWERED)
+    assert slow.unanswered("answered") == CALLS_AT_ONCE
+    answer_all(house, slow)
+    assert not house.desk.busy
+
+
+def test_what_is_acknowledged_and_still_in_the_store_is_bounded(slow: DirectStore) -> None:
+    """After a crash it would come again."""
+    house = House(cast("Store", slow))
+    bind = house.esmes.bind(window=100, automatic=False)
+    answer_all(house, slow)
+    at_store, count = CALLS_AT_ONCE * AT_MOST_ANSWERED, 2 * AT_MOST_UNTOLD
+    acknowledge(house, bind, 0, count)
+    assert AT_MOST_UNTOLD <= len(bind.got) <= at_store + AT_MOST_UNTOLD + 100
+    bind.automatic = True
+    answer_all(house, slow)
+    assert bind.ids == names(count)
+    assert not house.desk.busy and not house.desk.behind
 
 
 @pytest_twisted.ensureDeferred

@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.logger import Logger
@@ -21,6 +20,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bridge.provider import HttpRequest, HttpResponse
+from gateway.running import Running
 from gateway.writing import writer
 
 IDLE_S = 60.0  # without an octet, and without a request that waits for its answer
@@ -197,12 +197,12 @@ class Connection(Protocol):
         if isinstance(what, HttpResponse):
             return self._write(what)
         self._answering = True
-        answering: Deferred[Any] = Deferred.fromCoroutine(self._listener.answer(Asked(what, self._peer, self._host)))
-        answering.addCallbacks(self._answered, self._failed, callbackArgs=(what,))
+        self._asked = what
+        Running(self._listener.answer(Asked(what, self._peer, self._host)), self._answered, self._failed)
         return None
 
-    def _answered(self, response: HttpResponse, request: HttpRequest) -> None:
-        self._answering = False
+    def _answered(self, response: HttpResponse) -> None:
+        request, self._answering = self._asked, False
         if not self._gone:
             self._release(len(request.body))
             self._heard_at = self._listener.clock.seconds()

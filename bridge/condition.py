@@ -150,10 +150,11 @@ class Condition:
             if named or self.health.knows(report.remote_id):
                 self.health.answered(report.remote_id, now)
         if named:
-            failed = (report for report in read.reports if report.status is Status.FAILED)
-            for report, failure in zip(failed, read.failures, strict=False):
-                if now - report.at < FRESH_S:  # a copy of an old one says nothing of how the sender is now
-                    self._judge(failure, now)
+            if read.failures:
+                failed = (report for report in read.reports if report.status is Status.FAILED)
+                for report, failure in zip(failed, read.failures, strict=False):
+                    if now - report.at < FRESH_S:  # a copy of an old one says nothing of how the sender is now
+                        self._judge(failure, now)
             if read.connection is False:
                 self.health.logged_out(now)
             elif read.connection is True:

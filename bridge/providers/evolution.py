@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -116,7 +117,7 @@ class Evolution(msgspec.Struct, frozen=True):
         headers: Headers = (("apikey", self.api_key), ("Accept", "application/json"))
         if body is not None:
             headers += (("Content-Type", "application/json"),)
-        url = f"{self.url}/{path}/{quote(self.instance, safe='')}"
+        url = f"{self.url}/{path}/{_quoted(self.instance)}"
         return HttpRequest(method, url, headers, b"" if body is None else msgspec.json.encode(body))
 
     # -------------------------------------------------------------------------------------------------------- answers
@@ -245,6 +246,12 @@ class Evolution(msgspec.Struct, frozen=True):
                 text=text,
                 at=moment(data.get("messageTimestamp"), now),
             )
+
+
+@lru_cache(maxsize=256)
+def _quoted(instance: str) -> str:
+    """As it stands in a URL."""
+    return quote(instance, safe="")
 
 
 def _digits(number: str) -> str:

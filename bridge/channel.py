@@ -135,8 +135,9 @@ class WhatsAppChannel:
 
     def send(self, message: Message) -> None:
         text = self._decode(message)
-        # Half a surrogate pair cannot be written as UTF-8.
-        written = (text or "").encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        written = text or ""
+        if not written.isascii():  # half a surrogate pair cannot be written as UTF-8
+            written = written.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         job = Job.of(message, written)
         self.inflight += 1
         if self._stopping or not self._running:

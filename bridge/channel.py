@@ -3,7 +3,7 @@ writes to whom, takes their webhooks, and hands in what became of messages, once
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -135,8 +135,9 @@ class WhatsAppChannel:
 
     def send(self, message: Message) -> None:
         text = self._decode(message)
-        # Half a surrogate pair cannot be written as UTF-8.
-        written = (text or "").encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        written = text or ""
+        if not written.isascii():  # half a surrogate pair cannot be written as UTF-8
+            written = written.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         job = Job.of(message, written)
         self.inflight += 1
         if self._stopping or not self._running:
@@ -304,9 +305,9 @@ class WhatsAppChannel:
 
     # --------------------------------------------------------------------------------------- webhooks and what they say
 
-    async def receive_webhook(self, request: HttpRequest) -> HttpResponse:
+    def receive_webhook(self, request: HttpRequest) -> Coroutine[Any, Any, HttpResponse]:
         """Read a webhook; 200 once everything in it is kept, 503 when it must come again, 401 for a bad proof."""
-        return await self._webhooks.take(request)
+        return self._webhooks.take(request)
 
     def _hear(self, heard: Heard, now: float) -> None:
         """What senders and people show by a webhook."""

@@ -26,7 +26,8 @@ DOUBT_S = 5.0  # between two looks at a sender whose lookups fail
 
 
 class Condition:
-    """settled: called whenever `up` may have changed; watched: time has passed, or the provider told its state."""
+    """settled: called whenever `up` may have changed, and moved when it has not, but something was answered; watched:
+    time has passed, or the provider told its state."""
 
     log = Logger()
 
@@ -42,10 +43,11 @@ class Condition:
         circuits: Circuits,
         count: Count,
         settled: Callable[[], None],
+        moved: Callable[[], None],
         watched: Callable[[], None],
     ) -> None:
         self._label, self._channel, self._clock, self._count = label, settings.name, clock, count
-        self._settled, self._watched = settled, watched
+        self._settled, self._moved, self._watched = settled, moved, watched
         self._official = provider if isinstance(provider, Official) else None
         self._alarms: set[str] = set()
         health = settings.health
@@ -148,10 +150,11 @@ class Condition:
             if named or self.health.knows(report.remote_id):
                 self.health.answered(report.remote_id, now)
         if named:
-            failed = (report for report in read.reports if report.status is Status.FAILED)
-            for report, failure in zip(failed, read.failures, strict=False):
-                if now - report.at < FRESH_S:  # a copy of an old one says nothing of how the sender is now
-                    self._judge(failure, now)
+            if read.failures:
+                failed = (report for report in read.reports if report.status is Status.FAILED)
+                for report, failure in zip(failed, read.failures, strict=False):
+                    if now - report.at < FRESH_S:  # a copy of an old one says nothing of how the sender is now
+                        self._judge(failure, now)
             if read.connection is False:
                 self.health.logged_out(now)
             elif read.connection is True:
@@ -209,5 +212,9 @@ class Condition:
         self._settled()
 
     def changed(self) -> None:
+        """Something was answered, or happened."""
+        if self.up and self.running and self.health.state is State.OPEN:  # as before, and as it mostly is
+            self._moved()
+            return
         self.refresh()
         self.settle()

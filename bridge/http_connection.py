@@ -17,13 +17,14 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
-from bridge.provider import HttpRequest, HttpResponse
+from bridge.provider import Headers, HttpRequest, HttpResponse
 from gateway.writing import writer
 
 MOST_OCTETS = 8 * 1024 * 1024  # of an answer's body; the largest ones are checks of 50 numbers
 MOST_HEAD_OCTETS = 64 * 1024  # of its head
 _PORTS = {"http": 80, "https": 443}
 _BODILESS = ("POST", "PUT", "PATCH")  # which say so when they have no body
+_LENGTHS = {b"content-length", b"transfer-encoding"}  # headers that tell where the body ends
 _TARGET = re.compile(r"[\x21-\x7e]+")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _BREAKS = re.compile(r"[\r\n\0]+")
@@ -43,20 +44,26 @@ class BadAnswer(Exception):
 
 def written(request: HttpRequest) -> tuple[Place, bytes]:
     """Where a request goes, and its octets. ValueError for what no request can be made of."""
-    url = urlsplit(request.url)
-    place, host = _origin(url.scheme, url.netloc)
-    target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    if not (_TARGET.fullmatch(target) and _TOKEN.fullmatch(request.method)):
+    place, head = _head(request.method, request.url, request.headers)
+    if request.body or request.method in _BODILESS:
+        return place, b"%bContent-Length: %d\r\n\r\n%b" % (head, len(request.body), request.body)
+    return place, head + b"\r\n"
+
+
+@lru_cache(maxsize=64)  # texts of one sender differ in the body alone
+def _head(method: str, url: str, headers: Headers) -> tuple[Place, bytes]:
+    """Where it goes, and the head but for the length and the empty line."""
+    split = urlsplit(url)
+    place, host = _origin(split.scheme, split.netloc)
+    target = (split.path or "/") + (f"?{split.query}" if split.query else "")
+    if not (_TARGET.fullmatch(target) and _TOKEN.fullmatch(method)):
         raise ValueError("no request line")
-    lines = [f"{request.method} {target} HTTP/1.1\r\nHost: {host}\r\n"]
-    for name, value in request.headers:
+    lines = [f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n"]
+    for name, value in headers:
         if not _TOKEN.fullmatch(name):
             raise ValueError("no header name")
         lines.append(f"{name}: {_BREAKS.sub(' ', value)}\r\n")
-    if request.body or request.method in _BODILESS:
-        lines.append(f"Content-Length: {len(request.body)}\r\n")
-    lines.append("\r\n")
-    return place, "".join(lines).encode("utf-8") + request.body
+    return place, "".join(lines).encode("utf-8")
 
 
 @lru_cache(maxsize=256)
@@ -131,22 +138,27 @@ class Connection(Protocol):
         self.usable = False
         if self._answering is None:
             return
-        if self._in_body and self._until_the_end and reason.check(ConnectionDone):
+        if self._in_body and self._until_the_end() and reason.check(ConnectionDone):
             self._answer()
         else:
             self._fail(reason)
 
+    def _until_the_end(self) -> bool:
+        """Is the end of the connection the end of the body?"""
+        return not {name.lower() for name in self._fields[::2]} & _LENGTHS
+
     def _begin(self) -> None:
         """The next answer, whole or provisional, begins."""
-        self._headers: list[tuple[str, str]] = []
+        self._fields: list[bytes] = []  # names of headers and their values, in turn
         self._body = bytearray()
         self._head_left = MOST_HEAD_OCTETS
         self._in_body = self._whole = self._last = self._broken = False
-        self._until_the_end = True  # the end of the connection is the end of the body
 
     def _answer(self) -> None:
         answering, self._answering = self._answering, None
-        response = HttpResponse(self._status, bytes(self._body), tuple(self._headers))
+        fields = [str(one, "latin-1") for one in self._fields]
+        headers = tuple(zip(fields[::2], fields[1::2], strict=True))
+        response = HttpResponse(self._status, bytes(self._body), headers)
         self._begin()
         if answering is not None:
             answering.callback(response)
@@ -174,9 +186,7 @@ class Connection(Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._whole:
-            self._headers.append((name.decode("latin-1"), value.decode("latin-1")))
-            if name.lower() in (b"content-length", b"transfer-encoding"):
-                self._until_the_end = False
+            self._fields += name, value
 
     def on_headers_complete(self) -> None:
         if not self._whole:

@@ -68,6 +68,8 @@ class Gaps:
     def wait(self, person: str, now: float, most: float) -> float:
         """How long the next message to this person has to wait, at most so long: then its moment is taken. Longer: it
         is not, and the message has to come again."""
+        if not self._gap and not self._free_at:
+            return 0.0
         while self._free_at:
             first = next(iter(self._free_at))
             if self._free_at[first] > now:

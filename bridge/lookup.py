@@ -6,7 +6,7 @@ then answered in time, while first come, first served would answer all of it too
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -20,6 +20,7 @@ from bridge.provider import Account, Http, HttpResponse, Provider
 from gateway.messages.address import same_person
 
 MOST_CALLS = 4  # at once; a second one starts only while the first is slow or 50 are waiting
+AT_A_TIME = 8  # answers of one call that are told in one turn of the reactor: what follows from each holds the thread
 PATIENCE_S = 0.25  # how long a question waits for the call before it to be answered
 NORMAL = 1  # gateway.messages.message.Priority; smaller is more urgent
 
@@ -74,6 +75,8 @@ class Lookup:
         self.asks = enabled and provider.check_numbers > 0
         self._needs_identity = provider.needs_identity
         self._questions: OrderedDict[str, _Question] = OrderedDict()
+        self._waits: deque[tuple[float, _Question, Deferred[Presence]]] = deque()  # until when; the first ends first
+        self._answers: deque[tuple[_Question, Account]] = deque()  # that came and are not told yet
         self._calls = 0
         self._in_calls = 0  # questions that are asked right now
         self._call_s = 0.0  # what a call took lately
@@ -100,11 +103,11 @@ class Lookup:
         question.priority = min(question.priority, priority)
         answer: Deferred[Presence] = Deferred()
         question.waiters.append(answer)
-        late = self._clock.callLater(self._deadline, self._too_late, question, answer)
+        if not self._waits:
+            self._clock.callLater(self._deadline, self._look_for_late)
+        self._waits.append((began + self._deadline, question, answer))
         self._wake(0.0)
         presence = await answer
-        if late.active():
-            late.cancel()
         seconds = self._clock.seconds() - began
         return Finding(presence, "provider", (self._memory.recall(person) or Evidence()).identity, seconds)
 
@@ -126,6 +129,18 @@ class Lookup:
             return hopeless, question.priority, -question.asked_at
 
         return sorted((one for one in self._questions.values() if not one.in_call), key=order)
+
+    def _look_for_late(self) -> None:
+        """One timer for all that wait: each waits as long as the others, and most are answered before it fires."""
+        now = self._clock.seconds()
+        while self._waits:
+            until, question, answer = self._waits[0]
+            if not answer.called and until > now:
+                self._clock.callLater(until - now, self._look_for_late)
+                return
+            self._waits.popleft()
+            if not answer.called:
+                self._too_late(question, answer)
 
     def _too_late(self, question: _Question, answer: Deferred[Presence]) -> None:
         question.waiters.remove(answer)
@@ -181,9 +196,18 @@ class Lookup:
         self._calls -= 1
         self._call_s += (self._clock.seconds() - began - self._call_s) / 4
         self.failing = all(answers.get(number) is None for number in numbers)
-        for question in batch:
-            self._answer(question, answers.get(question.msisdn))
+        more = bool(self._answers)
+        self._answers += [(question, answers.get(question.msisdn)) for question in batch]
+        if not more:
+            self._tell_some()
         self._start_calls()
+
+    def _tell_some(self) -> None:
+        """A few of the answers that came, the others in the next turns: who submits meanwhile does not wait for all."""
+        for _ in range(min(AT_A_TIME, len(self._answers))):
+            self._answer(*self._answers.popleft())
+        if self._answers:
+            self._clock.callLater(0, self._tell_some)
 
     def _answer(self, question: _Question, account: Account) -> None:
         person, now = same_person(question.msisdn), self._clock.seconds()

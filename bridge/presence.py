@@ -200,7 +200,7 @@ class PresenceMemory:
         self._known: OrderedDict[str, Evidence] = OrderedDict()
         self._wanted: dict[str, list[Deferred[Evidence]]] = {}
         self._changes: dict[str, list[Change]] = {}
-        self._reading: set[str] = set()
+        self._next: list[str] = []  # of _wanted, what is not being read yet
 
     def presence(self, evidence: Evidence) -> Presence:
         return presence_of(evidence, self._clock.seconds(), self.active_for, self.inactive_for)
@@ -235,17 +235,18 @@ class PresenceMemory:
         self._known.pop(person, None)
 
     def _want(self, person: str, waiter: Deferred[Evidence] | None) -> None:
-        if not self._wanted.keys() - self._reading:
-            self._clock.callLater(0, self._read)
-        waiters = self._wanted.setdefault(person, [])
+        waiters = self._wanted.get(person)
+        if waiters is None:
+            waiters = self._wanted[person] = []
+            if not self._next:
+                self._clock.callLater(0, self._read)
+            self._next.append(person)
         if waiter is not None:
             waiters.append(waiter)
 
     def _read(self) -> None:
-        people = [person for person in self._wanted if person not in self._reading]
-        if people:
-            self._reading.update(people)
-            self._spawn(self._read_people(people), "reading evidence", self.log)
+        people, self._next = self._next, []
+        self._spawn(self._read_people(people), "reading evidence", self.log)
 
     async def _read_people(self, people: list[str]) -> None:
         values: Sequence[bytes | None] | None
@@ -254,7 +255,6 @@ class PresenceMemory:
         except Exception:
             self.log.failure("evidence could not be read")
             values = None
-        self._reading.difference_update(people)
         for index, person in enumerate(people):
             changes = self._changes.pop(person, [])
             evidence = Evidence()

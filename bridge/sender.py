@@ -93,6 +93,7 @@ class Sender:
     def __init__(self, name: str, settings: BridgeSettings, provider: Provider, forms: Forms, around: Around) -> None:
         self.name, self.settings, self.provider = name, settings, provider
         self._channel, self._around, self._clock = settings.name, around, around.clock
+        self._log = self.log  # which makes a new one whenever it is looked up
         official = provider if isinstance(provider, Official) else None
         self._phrasing = (
             Phrasing(official, forms, settings.name, around.count, around.unmatched) if official is not None else None
@@ -126,6 +127,7 @@ class Sender:
             circuits=around.circuits,
             count=around.count,
             settled=self._settled,
+            moved=around.moved,
             watched=self._pump,
         )
         # Waiting for longer than about two seconds is done in the queue, where priorities count.
@@ -166,7 +168,7 @@ class Sender:
         job.recipient, job.form, job.written, job.asked_in_vain = job.message.msisdn, None, False, False
         self._jobs[id(job)] = job
         self.condition.trial_taken()
-        self._around.spawn(self._prepare(job), "looking up a recipient", self.log)
+        self._around.spawn(self._prepare(job), "looking up a recipient", self._log)
 
     async def start(self) -> None:
         await self.allowance.recall()
@@ -255,6 +257,8 @@ class Sender:
 
     def _pump(self) -> None:
         """Write what is ready, as fast as rate, concurrency and health allow."""
+        if not self._ready:
+            return None
         now = self._clock.seconds()
         while self._ready and self.written < MOST_CALLS:
             job = self._ready[0]
@@ -275,7 +279,7 @@ class Sender:
                 job.written = True
                 self.written += 1
                 self._around.moved()
-                self._around.spawn(self._write(job), "a WhatsApp send", self.log)
+                self._around.spawn(self._write(job), "a WhatsApp send", self._log)
         return None
 
     def _pump_at(self, delay: float) -> None:

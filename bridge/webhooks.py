@@ -15,6 +15,7 @@ from bridge.clock import Clock
 from bridge.provider import BadProof, Hidden, Http, HttpRequest, HttpResponse, Provider, WebhookRead
 from gateway.messages.outcome import Inbound, Report
 
+_WELL = HttpResponse(200)
 WEBHOOK_S = 15.0  # a store that takes longer has not kept it
 Done = Callable[[bool], None]
 
@@ -96,7 +97,7 @@ class Webhooks:
         if revealed:
             read = msgspec.structs.replace(read, inbound=(*read.inbound, *revealed))
             heard = msgspec.structs.replace(heard, read=read)
-        kept = []
+        kept: list[Deferred[bool]] = []
         if read.reports:
             kept.append(self._with_others(read.reports))
         if read.inbound:
@@ -106,9 +107,10 @@ class Webhooks:
                 "{n} texts on {channel} are from people who hide their number", n=read.nameless, channel=self._channel
             )
         self._heard(heard, now)
-        if not all([await one for one in kept]) or revealed is None:
-            return HttpResponse(503)
-        return read.answer or HttpResponse(200)
+        well = revealed is not None
+        for one in kept:
+            well = await one and well
+        return (read.answer or _WELL) if well else HttpResponse(503)
 
     async def _reveal(self, hidden: Sequence[Hidden]) -> list[Inbound] | None:
         """The texts whose senders we or the provider know; None when it could not tell now."""

@@ -9,6 +9,8 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from gateway.running import Running
+
 Work = Coroutine[Any, Any, Any] | Deferred[Any]
 
 
@@ -18,32 +20,58 @@ class Clock(Protocol):
     def callLater(self, delay: float, callable: Callable[..., object], *args: object) -> Any: ...
 
 
+class Task:
+    """Work under way. what: names it in the log."""
+
+    __slots__ = ("_background", "_log", "_work", "what")
+
+    def __init__(self, background: Background, what: str, log: Logger) -> None:
+        self._background, self.what, self._log = background, what, log
+        self._work: Running | Deferred[Any] | None = None
+
+    def begin(self, work: Work) -> None:
+        if isinstance(work, Deferred):
+            self._work = work
+            work.addCallbacks(self._ended, self._failed)
+        else:
+            self._work = Running(work, self._ended, self._failed)
+
+    def cancel(self) -> None:
+        if self._work is not None:
+            self._work.cancel()
+
+    def _ended(self, _: object) -> None:
+        self._background.over(self)
+
+    def _failed(self, failure: Failure) -> None:
+        self._background.failed(failure, self.what, self._log)
+        self._background.over(self)
+
+
 class Background:
     """A set of running work. `failures` counts what escaped since the start; `on_failure` is told each time."""
 
     def __init__(self, on_failure: Callable[[], None] | None = None) -> None:
         self.failures = 0
         self.on_failure = on_failure
-        self._running: dict[Deferred[Any], str] = {}
+        self._running: dict[Task, None] = {}
         self._waiting: list[Deferred[None]] = []
 
     @property
     def running(self) -> tuple[str, ...]:
         """What is under way, in the order it was started."""
-        return tuple(self._running.values())
+        return tuple([task.what for task in self._running])
 
-    def spawn(self, work: Work, what: str, log: Logger) -> Deferred[Any]:
+    def spawn(self, work: Work, what: str, log: Logger) -> Task:
         """Run a coroutine, or watch a Deferred, that nobody awaits.
 
         what: names the work in the log; no numbers, texts or secrets. An exception is logged as an error with its
-        traceback and counted; being cancelled is no failure. Returns the Deferred, for cancelling only; it ends with
-        None in every case.
+        traceback and counted; being cancelled is no failure. What it returns is for cancelling only.
         """
-        deferred: Deferred[Any] = work if isinstance(work, Deferred) else Deferred.fromCoroutine(work)
-        self._running[deferred] = what
-        deferred.addErrback(self._failed, what, log)
-        deferred.addBoth(self._ended, deferred)
-        return deferred
+        task = Task(self, what, log)
+        self._running[task] = None
+        task.begin(work)
+        return task
 
     async def drain(self, timeout: float, clock: Clock) -> tuple[str, ...]:
         """Wait until nothing is running, work started meanwhile included, but no longer than `timeout` seconds.
@@ -65,14 +93,15 @@ class Background:
 
     def cancel(self) -> None:
         """Cancel everything that is running."""
-        for deferred in list(self._running):
-            deferred.cancel()
+        for task in list(self._running):
+            task.cancel()
 
     def _give_up(self, waiting: Deferred[None]) -> None:
         self._waiting.remove(waiting)
         waiting.callback(None)
 
-    def _failed(self, failure: Failure, what: str, log: Logger) -> None:
+    def failed(self, failure: Failure, what: str, log: Logger) -> None:
+        """Of a task: this escaped."""
         if isinstance(failure.value, CancelledError):
             log.debug("cancelled: {what}", what=what)
             return
@@ -81,8 +110,9 @@ class Background:
             self.on_failure()
         log.failure("failed in the background: {what}", failure, what=what)
 
-    def _ended(self, _: Any, deferred: Deferred[Any]) -> None:
-        self._running.pop(deferred, None)
+    def over(self, task: Task) -> None:
+        """Of a task: it has ended."""
+        self._running.pop(task, None)
         if not self._running:
             waiting, self._waiting = self._waiting, []
             for one in waiting:
@@ -93,7 +123,7 @@ everything = Background()
 """The process's own; wiring sets its `on_failure`."""
 
 
-def spawn(work: Work, what: str, log: Logger) -> Deferred[Any]:
+def spawn(work: Work, what: str, log: Logger) -> Task:
     """`Background.spawn` of the process's own set."""
     return everything.spawn(work, what, log)
 

@@ -56,8 +56,11 @@ MAY: dict[str, set[str]] = {
         "msgspec", "twisted", "gateway.smpp", "gateway.messages", "gateway.delivery", "gateway.store",
         "gateway.metrics", "bridge.provider", "bridge.drafts", "bridge.presence", "config.schema", "config.units",
     },
-    "gateway.web.listener": {"httptools", "msgspec", "twisted", "zope", "bridge.provider", "gateway.writing"},
-    "gateway.background": {"twisted"},
+    "gateway.web.listener": {
+        "httptools", "msgspec", "twisted", "zope", "bridge.provider", "gateway.running", "gateway.writing",
+    },
+    "gateway.background": {"twisted", "gateway.running"},
+    "gateway.running": {"twisted"},
     "gateway.descriptors": set(),
     "gateway.dry_run": {"gateway.delivery.ports", "gateway.messages", "gateway.store"},
     "gateway.listening": {"twisted", "zope", "config.endpoints"},

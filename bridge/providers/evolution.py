@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -57,6 +58,7 @@ _STATUSES = {
     "PLAYED": Status.READ,
     "ERROR": Status.FAILED,
 }
+_EMPTY: Mapping[str, Any] = {}
 _NUMBERED = ("ERROR", "PENDING", "SERVER_ACK", "DELIVERY_ACK", "READ", "PLAYED")  # Baileys' own 0 to 5
 _LOGGED_OUT = frozenset({401, 402, 403, 406})  # statusReason after which Evolution does not reconnect by itself
 _JID = re.compile(r"[0-9]{5,20}(?::[0-9]+)?@(?:s\.whatsapp\.net|c\.us|lid)", re.ASCII)
@@ -116,7 +118,7 @@ class Evolution(msgspec.Struct, frozen=True):
         headers: Headers = (("apikey", self.api_key), ("Accept", "application/json"))
         if body is not None:
             headers += (("Content-Type", "application/json"),)
-        url = f"{self.url}/{path}/{quote(self.instance, safe='')}"
+        url = f"{self.url}/{path}/{_quoted(self.instance)}"
         return HttpRequest(method, url, headers, b"" if body is None else msgspec.json.encode(body))
 
     # -------------------------------------------------------------------------------------------------------- answers
@@ -218,14 +220,13 @@ class Evolution(msgspec.Struct, frozen=True):
         )
 
     def _report(self, data: dict[str, Any], now: float) -> Iterator[Report]:
-        key = data.get("key")
-        remote_id = data.get("keyId") or (key.get("id") if isinstance(key, dict) else None)
-        update = data.get("update")
-        said = data.get("status", update.get("status") if isinstance(update, dict) else None)
+        key, update = _within(data, "key"), _within(data, "update")
+        remote_id = data.get("keyId") or key.get("id")
+        said = data["status"] if "status" in data else update.get("status")
         if isinstance(said, int) and 0 <= said < len(_NUMBERED):
             said = _NUMBERED[said]
         status = _STATUSES.get(said) if isinstance(said, str) else None
-        ours = data.get("fromMe", key.get("fromMe") if isinstance(key, dict) else None)
+        ours = data["fromMe"] if "fromMe" in data else key.get("fromMe")
         if status is not None and isinstance(remote_id, str) and remote_id and ours in (None, True, "true"):
             yield Report(self.channel, last_segment(remote_id), status, at=now)
 
@@ -245,6 +246,20 @@ class Evolution(msgspec.Struct, frozen=True):
                 text=text,
                 at=moment(data.get("messageTimestamp"), now),
             )
+
+
+def _within(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The object under this name; empty where there is none."""
+    if name not in data:
+        return _EMPTY
+    found = data[name]
+    return found if isinstance(found, dict) else _EMPTY
+
+
+@lru_cache(maxsize=256)
+def _quoted(instance: str) -> str:
+    """As it stands in a URL."""
+    return quote(instance, safe="")
 
 
 def _digits(number: str) -> str:

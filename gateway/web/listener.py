@@ -6,14 +6,13 @@ The parser is llhttp's, by httptools. twisted.web takes three times as long for 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.logger import Logger
@@ -21,6 +20,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bridge.provider import HttpRequest, HttpResponse
+from gateway.running import Running
 from gateway.writing import writer
 
 IDLE_S = 60.0  # without an octet, and without a request that waits for its answer
@@ -29,6 +29,7 @@ MOST_HEADERS = 500
 MOST_WAITING = 16  # requests that came before the one ahead of them was answered: no more is read meanwhile
 MOST_HELD = 64 * 1024 * 1024  # octets of bodies that are not answered yet, on all connections
 PATIENT_TIMES = 4  # so much of a body that is too large is read, for its sender to hear why it is refused
+T = TypeVar("T")
 log = Logger("http")
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
@@ -130,40 +131,42 @@ class Connection(Protocol):
 
     def _begin(self) -> None:
         self._url = b""
-        self._headers: list[tuple[str, str]] = []
+        self._fields: list[bytes] = []  # names of headers and their values, in turn
         self._body = bytearray()
         self._octets = 0  # read of it so far, in whole reads
-        self._head_octets = 0  # of its headers
-        self._in_head, self._expects = True, False
+        self._in_head = True
         self._unread = 0  # the status that a body is refused with
 
     def on_url(self, url: bytes) -> None:
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._in_head:  # behind a body in chunks, where nothing counts
-            return
-        self._headers.append((name.decode("latin-1"), value.decode("latin-1")))
-        self._head_octets += len(name) + len(value)
-        if name.lower() == b"expect":
-            self._expects = value.lower() == b"100-continue"
+        if self._in_head:  # not behind a body in chunks, where nothing counts
+            self._fields += name, value
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        if self._head_octets + len(self._url) > MOST_HEAD_OCTETS or len(self._headers) > MOST_HEADERS:
+        head = b"".join(self._fields)
+        if len(head) + len(self._url) > MOST_HEAD_OCTETS or len(self._fields) > 2 * MOST_HEADERS:
             self._refuse(431)
-        elif self._expects and not self._waiting and not self._answering:
+        elif b"100-continue" in head.lower() and self._expects() and not self._waiting and not self._answering:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
+    def _expects(self) -> bool:
+        """Does it want to hear that its body is welcome?"""
+        said = [value.lower() for name, value in _pairs(self._fields) if name.lower() == b"expect"]
+        return said[-1:] == [b"100-continue"]
+
     def on_body(self, body: bytes) -> None:
-        if len(self._body) + len(body) > self._listener.most_octets:
+        octets, listener = len(body), self._listener
+        if len(self._body) + octets > listener.most_octets:
             self._unread = 413
-        elif self._listener.held + len(body) > self._listener.most_held:
+        elif listener.held + octets > listener.most_held:
             self._unread = 503
         if not self._unread:
             self._body += body
-            self._held += len(body)
-            self._listener.held += len(body)
+            self._held += octets
+            listener.held += octets
 
     def on_message_complete(self) -> None:
         if self._deaf:
@@ -171,7 +174,8 @@ class Connection(Protocol):
         if self._unread:
             return self._refuse(self._unread)
         method, url = self._parser.get_method().decode("ascii"), self._url.decode("latin-1")
-        request = HttpRequest(method, url, tuple(self._headers), bytes(self._body))
+        headers = _pairs([str(one, "latin-1") for one in self._fields])
+        request = HttpRequest(method, url, tuple(headers), bytes(self._body))
         self._waiting.append(request)
         self._deaf = not self._parser.should_keep_alive() or self._parser.get_http_version() != "1.1"
         self._begin()
@@ -197,12 +201,12 @@ class Connection(Protocol):
         if isinstance(what, HttpResponse):
             return self._write(what)
         self._answering = True
-        answering: Deferred[Any] = Deferred.fromCoroutine(self._listener.answer(Asked(what, self._peer, self._host)))
-        answering.addCallbacks(self._answered, self._failed, callbackArgs=(what,))
+        self._asked = what
+        Running(self._listener.answer(Asked(what, self._peer, self._host)), self._answered, self._failed)
         return None
 
-    def _answered(self, response: HttpResponse, request: HttpRequest) -> None:
-        self._answering = False
+    def _answered(self, response: HttpResponse) -> None:
+        request, self._answering = self._asked, False
         if not self._gone:
             self._release(len(request.body))
             self._heard_at = self._listener.clock.seconds()
@@ -249,3 +253,8 @@ class Connection(Protocol):
         self._next()
 
     def stopProducing(self) -> None: ...
+
+
+def _pairs(fields: list[T]) -> Iterator[tuple[T, T]]:
+    """(name, value) of what stands in turn."""
+    return zip(fields[::2], fields[1::2], strict=True)

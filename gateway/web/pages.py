@@ -88,12 +88,15 @@ class Pages:
     async def answer(self, asked: Asked) -> HttpResponse:
         """The answer to any request; never raises."""
         method = "GET" if asked.request.method == "HEAD" else asked.request.method
-        path = [unquote(part) for part in asked.request.url.partition("?")[0].strip("/").split("/")]
+        path = asked.request.url.partition("?")[0].strip("/").split("/")
+        if "%" in asked.request.url:
+            path = [unquote(part) for part in path]
         ordered = ""
         try:
             match (method, *path):
                 case ("GET" | "POST", "webhooks", channel, *_):  # some providers append the event to the path
-                    return await self._webhook(asked.request, channel)
+                    taken: HttpResponse = await self._taker_of(channel)(asked.request)
+                    return taken
                 case (_, "admin", *_):
                     self._authorize(asked)
                     if method == "POST":
@@ -154,12 +157,12 @@ class Pages:
                 raise Refusal(405, f"here only {allowed} is served", (("Allow", allowed),))
         raise Refusal(404, "there is no such page")
 
-    async def _webhook(self, request: HttpRequest, channel: str) -> HttpResponse:
+    def _taker_of(self, channel: str) -> Callable[[HttpRequest], Any]:
+        """Who takes its webhooks."""
         taker = self._webhooks(channel)
         if taker is None:
             raise Refusal(404, f"no WhatsApp channel is called {channel[:60]}")
-        answer: HttpResponse = await taker(request)
-        return answer
+        return taker
 
     # -- for whoever has the token
 

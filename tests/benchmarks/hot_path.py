@@ -73,7 +73,8 @@ class _Endpoint:
 class HotPath:
     """`cycle` takes messages all the way. `counts`: calls of the gateway by stage, while `counting`."""
 
-    stages, route = STAGES, SMS_ONLY
+    stages: tuple[str, ...] = STAGES
+    route = SMS_ONLY
 
     def __init__(self, store: DirectStore, sessions: int = SESSIONS) -> None:
         self.store: Any = store

@@ -77,8 +77,9 @@ class Line:
 class WhatsAppPath(HotPath):
     """`cycle` takes messages all the way, over a channel that asks nobody for accounts."""
 
-    stages = ("submit", "answer", "sent", "delivered", "acknowledgement")
+    stages: tuple[str, ...] = ("submit", "answer", "sent", "delivered", "acknowledgement")
     route = ZAP_ONLY
+    settings: dict[str, Any] = SETTINGS
 
     def __init__(self, store: DirectStore, sessions: int = SESSIONS) -> None:
         super().__init__(store, sessions)
@@ -86,10 +87,13 @@ class WhatsAppPath(HotPath):
         self._ids: list[str] = []
 
     def _open_operator(self) -> None:
+        self._open_whatsapp()
+
+    def _open_whatsapp(self) -> None:
         house, clock = self.house, self.clock
         self.network = Network(clock.seconds)
         channel: Any = WhatsAppChannel(
-            BridgeSettings.model_validate(SETTINGS), http=HttpClient(self.network),
+            BridgeSettings.model_validate(self.settings), http=HttpClient(self.network),
             evidence=Evidence(self.store, house.later), results=house.hub, mark=lambda _: None, decode=text_of,
             clock=clock, spawn=house.background.spawn, count=house.metrics.count,
         )  # fmt: skip
@@ -101,7 +105,7 @@ class WhatsAppPath(HotPath):
         self.run()
         for line in self.network.lines:
             assert b"connectionState" in line.got()
-            self._do(line.protocol.dataReceived, _response(200, {"instance": {"state": "open"}}))
+            self._do(line.protocol.dataReceived, response(200, {"instance": {"state": "open"}}))
         admin: Any = None
         pages = Pages(
             Metrics(CollectorRegistry()), admin, token=None, ready=dict, webhooks=lambda _: channel.receive_webhook,
@@ -131,7 +135,7 @@ class WhatsAppPath(HotPath):
                 self._remote += 1
                 self._ids.append(f"3EB0{self._remote:018X}")
                 key = {"remoteJid": "5511987654321@s.whatsapp.net", "fromMe": True, "id": self._ids[-1]}
-                self._do(line.protocol.dataReceived, _response(201, {"key": key, "status": "PENDING"}))
+                self._do(line.protocol.dataReceived, response(201, {"key": key, "status": "PENDING"}))
             self.run()
 
     def _tell(self, stage: str, status: str) -> None:
@@ -158,7 +162,7 @@ class WhatsAppPath(HotPath):
         return told
 
 
-def _response(status: int, content: object) -> bytes:
+def response(status: int, content: object) -> bytes:
     body = json.dumps(content).encode()
     return b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
         status,

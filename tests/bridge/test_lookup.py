@@ -8,7 +8,7 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from bridge.limits import Quota
-from bridge.lookup import Finding, Lookup
+from bridge.lookup import AT_A_TIME, Finding, Lookup
 from bridge.presence import Evidence, Presence, PresenceMemory, delivered, pack
 from bridge.provider import HttpOutcome, HttpRequest, HttpResponse, NotWritten, Unanswered
 from bridge.providers.evolution import Evolution
@@ -317,3 +317,50 @@ def test_a_day_has_its_number_of_lookups_too() -> None:
     seen = [finding.result.presence for finding in findings if isinstance(finding.result, Finding)]
     assert (len(seen), seen.count(Presence.ACTIVE), seen.count(Presence.UNKNOWN)) == (100, 70, 30)
     assert sum(map(len, room.asked)) == 70 and used[-1] == 0
+
+
+def test_the_answers_of_a_call_are_told_a_few_in_a_turn() -> None:
+    """What follows from each holds the thread, and who submits waits for it."""
+    room = Room()
+    room.http.answers[CHECK] = None
+    findings = [room.find(number) for number in people(21)]
+    room.clock.pump([0, 0, 0])
+    assert room.asked == [people(21)]
+    room.http.answer_next(CHECK, answer(room.http.requests[0]))
+    told: list[int] = []
+
+    def look() -> None:
+        """Once a turn."""
+        told.append(sum(one.called for one in findings))
+        if told[-1] < 21:
+            room.clock.callLater(0, look)
+
+    look()
+    room.clock.advance(0)
+    assert told == [AT_A_TIME, 2 * AT_A_TIME, 21]
+    assert {room.now(one).presence for one in findings} == {Presence.ACTIVE}
+
+
+def test_who_asks_while_answers_wait_to_be_told_gets_the_same_answer() -> None:
+    room = Room()
+    room.http.answers[CHECK] = None
+    findings = [room.find(number) for number in people(21)]
+    room.clock.pump([0, 0, 0])
+    room.http.answer_next(CHECK, answer(room.http.requests[0]))
+    again = room.find(people(21)[20])
+    assert not again.called and not findings[20].called
+    assert [room.now(one).presence for one in (again, findings[20])] == [Presence.ACTIVE] * 2
+    assert room.asked == [people(21)]
+
+
+def test_nobody_waits_beyond_the_deadline_although_others_began_later() -> None:
+    room = Room()
+    room.http.answers[CHECK] = None
+    findings = []
+    for number in people(3):
+        findings.append(room.find(number))
+        room.clock.pump([0, 0, 0.5])
+    for after, told in ((0.4, 0), (0.1, 1), (0.4, 1), (0.1, 2), (0.5, 3)):
+        room.clock.advance(after)
+        assert sum(one.called for one in findings) == told
+    assert {room.now(one).presence for one in findings} == {Presence.UNKNOWN}

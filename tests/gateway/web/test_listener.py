@@ -263,7 +263,7 @@ def test_nobody_is_listened_to_without_an_end() -> None:
             peer.send(framed)
             sent += len(framed)
             assert sent < 2 * PATIENT_TIMES * MOST
-        assert peer.statuses == [413] and len(peer.protocol._headers) < 5
+        assert peer.statuses == [413] and len(peer.protocol._fields) < 10
 
 
 def test_bodies_of_all_connections_together_have_a_limit() -> None:

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 MOST_CHARS = 4096  # of a WhatsApp text
 STOP_S = 4.0  # the longest wait for sends under way at the end
+_ARRIVED, _FAILED = (Status.DELIVERED, Status.READ), Status.FAILED
 
 
 class WhatsAppChannel:
@@ -335,9 +336,9 @@ class WhatsAppChannel:
         happened, 0 for now; a copy that comes days later says nothing of today. sender: who wrote it, as Accepted has
         it."""
         person, at = same_person(msisdn), _moment(at, self.clock.seconds())
-        if status in (Status.DELIVERED, Status.READ):
+        if status in _ARRIVED:
             self.memory.learn(person, delivered(at))
-        elif status is Status.FAILED:
+        elif status is _FAILED:
             self.senders.get(sender, self._first).failed(person, no_account, err, at)
 
     def forget(self, forms: Sequence[str]) -> None:

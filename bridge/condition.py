@@ -10,7 +10,7 @@ from twisted.logger import Logger
 
 from bridge.clock import Clock, Spawn
 from bridge.faults import ACCOUNT, PROVIDER, TOKEN, Circuits, strike
-from bridge.health import Health, State
+from bridge.health import OPEN, RESTING, TRIAL, Health
 from bridge.job import Count
 from bridge.pace import Pace
 from bridge.provider import Http, Official, Provider, WebhookRead
@@ -75,11 +75,11 @@ class Condition:
 
     @property
     def resting(self) -> bool:
-        return self.health.state is State.RESTING
+        return self.health.state is RESTING
 
     @property
     def on_trial(self) -> bool:
-        return self.health.state is State.TRIAL
+        return self.health.state is TRIAL
 
     @property
     def reason(self) -> str:
@@ -89,7 +89,7 @@ class Condition:
     @property
     def word(self) -> str:
         """For people: up, on trial, or what put it down."""
-        if self.health.state is State.OPEN:
+        if self.health.state is OPEN:
             return "up" if self.running else "stopped"
         return "on trial" if self.on_trial else self.health.cause
 
@@ -124,7 +124,7 @@ class Condition:
     def doubted(self) -> None:
         """A question had no answer: perhaps the sender is down, and its state tells so before a send does."""
         now = self._clock.seconds()
-        if self.health.state is State.OPEN and now - self._doubted_at >= DOUBT_S:
+        if self.health.state is OPEN and now - self._doubted_at >= DOUBT_S:
             self._doubted_at = now
             self._watch.probe()
 
@@ -213,7 +213,7 @@ class Condition:
 
     def changed(self) -> None:
         """Something was answered, or happened."""
-        if self.up and self.running and self.health.state is State.OPEN:  # as before, and as it mostly is
+        if self.up and self.running and self.health.state is OPEN:  # as before, and as it mostly is
             self._moved()
             return
         self.refresh()

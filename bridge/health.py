@@ -36,6 +36,10 @@ class State(Enum):
     TRIAL = "trial"
 
 
+# Members by names of their own: before 3.12 an interpreter takes thirty times as long to find one in its class.
+OPEN, RESTING, TRIAL = State
+
+
 class _Send(msgspec.Struct):
     sent_at: float
     answered_at: float | None = None
@@ -59,7 +63,7 @@ class Health:
         self._nameless = 0
         self._errors = 0
         self._since = math.inf  # the window that is judged as a whole began then
-        self.state = State.OPEN
+        self.state = OPEN
         self.cause = ""  # of the rest: silent | logged_out | unreachable, or what the service refused it for
         self._refusals = 0  # in a row
         self.probe_at = math.inf  # when the provider is to be asked for its state
@@ -72,7 +76,7 @@ class Health:
     @property
     def up(self) -> bool:
         """May messages be meant for this sender now? False while one is out on trial, too."""
-        return self.state is State.OPEN or (self.state is State.TRIAL and self._trial_at == math.inf)
+        return self.state is OPEN or (self.state is TRIAL and self._trial_at == math.inf)
 
     @property
     def quarantined(self) -> bool:
@@ -86,9 +90,9 @@ class Health:
 
     def room(self, under_way: int, now: float) -> float:
         """How many more sends may be written. A sender that never answered anything gets ENOUGH, then must answer."""
-        if self.state is State.TRIAL:
+        if self.state is TRIAL:
             return 1 if self.up else 0
-        if self.state is State.RESTING:
+        if self.state is RESTING:
             return 0
         if self._min_acks <= 0 or self._answers or self._strangers:
             return math.inf
@@ -96,21 +100,21 @@ class Health:
 
     def tick(self, now: float) -> None:
         """Let time pass: judge. To be called about four times per window, and at least every second."""
-        if self.state is State.TRIAL and now - self._trial_at >= self._patience:
+        if self.state is TRIAL and now - self._trial_at >= self._patience:
             self._rest("silent", now, pause=self._quarantine)
-        elif self.state is State.OPEN and self._min_acks > 0:
+        elif self.state is OPEN and self._min_acks > 0:
             self._judge(now)
 
     # --------------------------------------------------------------------------------------------------- what happens
 
     def trial_taken(self, now: float) -> None:
         """The one message of the trial is in hand."""
-        if self.state is State.TRIAL:
+        if self.state is TRIAL:
             self._trial_at = now
 
     def trial_missed(self) -> None:
         """It was never written, or its fate proves nothing (no account): another may go."""
-        if self.state is State.TRIAL and self._trial_key is None:
+        if self.state is TRIAL and self._trial_key is None:
             self._trial_at = math.inf
 
     def sent(self, key: str, now: float) -> None:
@@ -124,7 +128,7 @@ class Health:
             self._since = now
         if len(self._sends) > REMEMBERED:
             self._forget(next(iter(self._sends)))
-        if self.state is State.TRIAL:
+        if self.state is TRIAL:
             self._trial_key, self._trial_at = key, now
         if self._strangers.pop(key, None) is not None:
             self._answer(key, entry, now)
@@ -149,32 +153,32 @@ class Health:
 
     def logged_out(self, now: float) -> None:
         """The session is gone (the provider says so, or the key is refused): `quarantine` is the first pause."""
-        if self.state is not State.RESTING or self.cause == "unreachable":
+        if self.state is not RESTING or self.cause == "unreachable":
             self._rest("logged_out", now, pause=self._quarantine)
 
     def refused(self, cause: str, now: float, *, pause: float, longest: float) -> None:
         """The service takes nothing from this sender for now; each refusal in a row doubles the pause."""
-        if self.state is not State.RESTING or self.cause == "unreachable":
+        if self.state is not RESTING or self.cause == "unreachable":
             self._rest(cause, now, pause=min(pause * 2.0 ** min(self._refusals, 16), longest))
             self._refusals += 1
 
     def connected(self, now: float) -> None:
         """The provider says that the session is back: ask at once, where the first pause is over."""
-        if self.state is State.RESTING and self._probes:
+        if self.state is RESTING and self._probes:
             self.probe_at = now
 
     def unreachable(self, now: float) -> None:
         """The provider refuses connections: tried again within seconds, and no pause."""
-        if self.state is State.TRIAL:
+        if self.state is TRIAL:
             self._rest("silent", now, pause=OTHERWISE_S[0])
             self._probes = 1
-        elif self.state is State.OPEN:
+        elif self.state is OPEN:
             self._rest("unreachable", now, pause=BACKOFF_S["unreachable"][0])
 
     def erred(self, now: float) -> None:
         """A send was answered with a 5xx. One proves nothing."""
         self._errors += 1
-        if self._errors >= ERRORS or self.state is State.TRIAL:
+        if self._errors >= ERRORS or self.state is TRIAL:
             self._errors = 0
             self.unreachable(now)
 
@@ -183,12 +187,12 @@ class Health:
 
         Unasked-for, in OPEN: not connected is a rest that ends with the first good probe.
         """
-        if self.state is State.RESTING:
+        if self.state is RESTING:
             if now < self.probe_at:  # asked before the rest began
                 return
             if state or (state is None and reached and self.cause == "unreachable"):
                 if self.cause in BY_TRIAL:
-                    self.state, self.probe_at = State.TRIAL, math.inf
+                    self.state, self.probe_at = TRIAL, math.inf
                     self._trial_key, self._trial_at = None, math.inf
                 else:
                     self._open()
@@ -198,7 +202,7 @@ class Health:
             waits = BACKOFF_S.get(self.cause, OTHERWISE_S)
             self.probe_at = now + waits[min(self._probes, len(waits) - 1)]
             self._probes += 1
-        elif self.state is State.OPEN and (state is False or not reached):
+        elif self.state is OPEN and (state is False or not reached):
             cause = "logged_out" if reached else "unreachable"
             self._rest(cause, now, pause=BACKOFF_S.get(cause, OTHERWISE_S)[0])
             self._probes = 1
@@ -246,14 +250,14 @@ class Health:
         self._answers += 1
         took = now - entry.sent_at
         self._typical += (took - self._typical) * (0.1 if self._typical else 1.0)
-        if self.state is State.TRIAL and key == self._trial_key:
+        if self.state is TRIAL and key == self._trial_key:
             self._open()
         else:
             self._reconsider()
 
     def _reconsider(self) -> None:
         """Late answers: the sender was slow, not silent."""
-        if self.state is State.RESTING and self.cause == "silent" and not self._silent(list(self._sends.values())):
+        if self.state is RESTING and self.cause == "silent" and not self._silent(list(self._sends.values())):
             self._open()
 
     def _prune(self, now: float) -> None:
@@ -275,7 +279,7 @@ class Health:
             self._answers -= 1
 
     def _open(self) -> None:
-        self.state, self.cause, self.probe_at, self._probes = State.OPEN, "", math.inf, 0
+        self.state, self.cause, self.probe_at, self._probes = OPEN, "", math.inf, 0
         self._trial_key, self._trial_at = None, math.inf
         self._errors, self._since = 0, math.inf
         answered = [key for key, send in self._sends.items() if send.answered_at is not None]
@@ -284,6 +288,6 @@ class Health:
                 self._forget(key)
 
     def _rest(self, cause: str, now: float, *, pause: float) -> None:
-        self.state, self.cause, self.probe_at, self._probes = State.RESTING, cause, now + pause, 0
+        self.state, self.cause, self.probe_at, self._probes = RESTING, cause, now + pause, 0
         self._trial_key, self._trial_at = None, math.inf
         self._since = math.inf

@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from bridge.clock import Clock, Spawn, Timer
 from bridge.limits import Quota
-from bridge.presence import Budget, Evidence, Presence, PresenceMemory, absent, found
+from bridge.presence import ACTIVE, INACTIVE, UNKNOWN, Budget, Evidence, Presence, PresenceMemory, absent, found
 from bridge.provider import Account, Http, HttpResponse, Provider
 from gateway.messages.address import same_person
 
@@ -90,15 +90,15 @@ class Lookup:
         evidence = self._memory.recall(person) or await self._memory.load(person)
         presence = self._memory.presence(evidence)
         # Who wrote to us has an account, but nobody told yet under which identity.
-        enough = presence is not Presence.UNKNOWN and (
-            presence is not Presence.ACTIVE or bool(evidence.identity) or not self._needs_identity
+        enough = presence is not UNKNOWN and (
+            presence is not ACTIVE or bool(evidence.identity) or not self._needs_identity
         )
         if enough or not self.asks or not self.calls_allowed:
             return Finding(presence, "cache", evidence.identity)
         question = self._questions.get(person)
         if question is None:
             if not self._has_room(priority, began):
-                return Finding(Presence.UNKNOWN, "cache", evidence.identity)
+                return Finding(UNKNOWN, "cache", evidence.identity)
             question = self._questions[person] = _Question(msisdn, began, [], priority)
         question.priority = min(question.priority, priority)
         answer: Deferred[Presence] = Deferred()
@@ -146,7 +146,7 @@ class Lookup:
         question.waiters.remove(answer)
         if not question.waiters and not question.in_call:
             self._questions.pop(same_person(question.msisdn), None)  # nobody waits: not worth its budget
-        answer.callback(Presence.UNKNOWN)
+        answer.callback(UNKNOWN)
 
     def _wake(self, delay: float) -> None:
         """Look after the questions at the latest in so many seconds."""
@@ -211,18 +211,18 @@ class Lookup:
 
     def _answer(self, question: _Question, account: Account) -> None:
         person, now = same_person(question.msisdn), self._clock.seconds()
-        presence = Presence.UNKNOWN
+        presence = UNKNOWN
         match account:
             case (True, str(identity), *beside):
                 for hidden in (identity, *beside):
                     self._alias(hidden, question.msisdn)
                 self._memory.learn(person, found(identity, now))
-                presence = Presence.ACTIVE
+                presence = ACTIVE
             case False:
                 self._memory.learn(person, absent(now))
                 # Somebody may have proved the contrary while we asked.
                 known = self._memory.recall(person)
-                presence = self._memory.presence(known) if known is not None else Presence.INACTIVE
+                presence = self._memory.presence(known) if known is not None else INACTIVE
         self._questions.pop(person, None)
         if question.in_call:
             question.in_call = False

@@ -22,10 +22,11 @@ from bridge.job import Count, Job
 from bridge.lookup import Finding, Lookup
 from bridge.phrasing import Phrasing
 from bridge.presence import (
+    INACTIVE,
+    UNKNOWN,
     Change,
     Evidence,
     EvidencePort,
-    Presence,
     PresenceMemory,
     absent,
     closed,
@@ -214,19 +215,19 @@ class Sender:
             finding = await self._lookup.find(job.message.msisdn, job.message.priority)
         except Exception:
             self.log.failure("presence on {channel} is unknown", channel=self._channel)
-            finding = Finding(Presence.UNKNOWN, "cache")
+            finding = Finding(UNKNOWN, "cache")
         if not self._holds(job):
             return None
-        if finding.presence is not Presence.UNKNOWN or self._lookup.asks:
+        if finding.presence is not UNKNOWN or self._lookup.asks:
             self._around.looked_up(job.message, outcome.Lookup(finding.presence.value, finding.origin, finding.seconds))
         job.recipient = finding.identity or job.message.msisdn
-        asked = finding.presence is Presence.UNKNOWN and finding.origin == "provider"
+        asked = finding.presence is UNKNOWN and finding.origin == "provider"
         if asked and self._lookup.failing and self._around.several:
             job.asked_in_vain = True
             self.condition.doubted()
-        if finding.presence is Presence.INACTIVE:
+        if finding.presence is INACTIVE:
             return self._end(job, NoAccount(finding.origin))
-        lost = finding.presence is Presence.UNKNOWN and not self._send_unknown
+        lost = finding.presence is UNKNOWN and not self._send_unknown
         if lost or (self.provider.needs_identity and not finding.identity):
             return self._end(job, Refused("unknown", rejected=False))
         now = self._clock.seconds()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from twisted.logger import Logger
 
 from bridge.clock import Clock, Spawn, Timer
-from bridge.health import Health, State
+from bridge.health import OPEN, Health
 from bridge.provider import Http, HttpResponse, Provider, Unanswered
 
 PROBE_TIMEOUT_S = 5.0
@@ -78,7 +78,7 @@ class Watch:
                 if isinstance(answer, HttpResponse):
                     state = self._provider.read_state(answer)
                 else:  # one slow answer is no reason to rest, but none to come back either
-                    reached = isinstance(answer, Unanswered) and self._health.state is State.OPEN
+                    reached = isinstance(answer, Unanswered) and self._health.state is OPEN
         finally:
             self._probing = False
         if self._running:

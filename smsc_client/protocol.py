@@ -13,7 +13,7 @@ from zope.interface import implementer
 
 from gateway.smpp.events import Event, Over
 from gateway.smpp.pdu import Bind, Pdu
-from gateway.smpp.session import Role, Session, SessionSettings
+from gateway.smpp.session import Role, Session, SessionSettings, SessionState
 from gateway.writing import writer
 from smsc_client.clock import Clock, Timer, cancel
 
@@ -119,10 +119,11 @@ class EsmeProtocol(Protocol):
         """The connection is gone."""
 
     def _steer(self) -> None:
-        """Read on, or leave it to TCP to slow the operator down."""
+        """Read on, or leave it to TCP to slow the operator down. Before the answer to the bind it is read whatever
+        waits: TLS takes nothing from us until its handshake is over, and for that it has to be read."""
         pending = self.session.pending
         self._full = pending > MAX_PENDING or (self._full and pending >= MAX_PENDING // 2)
-        pause = self._full or self._unsent
+        pause = self._full or (self._unsent and self.session.state is not SessionState.OPEN)
         if pause != self._paused and not self._lost and self._closing is None:
             self._paused = pause
             if pause:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.error import ConnectionClosed
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -77,7 +78,7 @@ class EsmeProtocol(Protocol):
         cancel(self._timer)
         cancel(self._closing)
         self._timer = self._closing = None
-        events = self.session.lost(self._clock.seconds())
+        events = self.session.lost(self._clock.seconds(), _why(reason))
         if events:
             self._happened(self, events)
         self._gone(self)
@@ -166,6 +167,16 @@ class EsmeProtocol(Protocol):
             self._handle(self.session.tick(max(now, at)))
         else:
             self.flush()
+
+
+def _why(reason: Failure) -> str:
+    """What ended a connection, as the log says it: where TLS did, somebody has to look at a certificate."""
+    if reason.check(ConnectionClosed) or reason.value is None:
+        return "connection lost"
+    words = (
+        reason.value.args[0] if reason.value.args else None
+    )  # of OpenSSL: library, function and reason of each error
+    return f"TLS: {words[-1][-1] if words and isinstance(words, list) else type(reason.value).__name__}"
 
 
 def _with_password(frame: bytes, bind: Bind, password: str) -> bytes:

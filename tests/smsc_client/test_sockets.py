@@ -12,6 +12,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.protocol import Factory
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from gateway.messages.outcome import Accepted
 from gateway.metrics import Metrics
@@ -72,3 +73,34 @@ async def test_messages_go_out_and_the_channel_stops(how: str, tmp_path: Path) -
         await channel.stop()
         await port.stopListening()
     assert not channel.up
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_certificate_that_nobody_vouches_for_is_named_in_the_log(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    write_certificate(key, certificate)
+    smsc = FakeSmsc(reactor)  # type: ignore[arg-type]
+    listener = serverFromString(reactor, f"ssl:0:interface=127.0.0.1:privateKey={key}:certKey={certificate}")
+    port = await listener.listen(Factory.forProtocol(lambda: SmscProtocol(smsc)))
+    channel = SmscChannel(
+        settings(connect=f"tls:127.0.0.1:{port.getHost().port}"),
+        results=Inbox(1),
+        mark=lambda message_id: None,
+        reactor=reactor,
+        metrics=Metrics(CollectorRegistry()),
+        random=lambda: 0.5,
+    )
+    told: Deferred[str] = Deferred()
+
+    def listen(event: LogEvent) -> None:
+        if "link lost" in (line := formatEvent(event)) and not told.called:
+            told.callback(line)
+
+    globalLogPublisher.addObserver(listen)
+    try:
+        await channel.start()
+        assert "TLS: certificate verify failed" in await told
+    finally:
+        globalLogPublisher.removeObserver(listen)
+        await channel.stop()
+        await port.stopListening()

@@ -20,6 +20,7 @@ from config import endpoints, store_url, units
 from config.countries import COUNTRIES
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+MOST_OF_A_PASSWORD = 64  # octets that a bind is read with
 
 
 class Substituted(str):
@@ -93,6 +94,13 @@ def _secret(value: object) -> object:
     if "\x00" in value or "\n" in value or "\r" in value:
         raise ValueError("has a line break or a NUL in it; give one line of text")
     return str(value)
+
+
+def _account_password(value: object) -> object:
+    given = _secret(value)
+    if isinstance(given, str) and len(given.encode()) > MOST_OF_A_PASSWORD:
+        raise ValueError(f"is longer than {MOST_OF_A_PASSWORD} octets, which no bind can carry; give a shorter one")
+    return given
 
 
 def _password_hash(value: object) -> object:
@@ -314,6 +322,7 @@ SystemId = Annotated[str, text(r"[\x21-\x7e]{1,15}", "write 1 to 15 ASCII charac
 SystemType = Annotated[str, text(r"[\x20-\x7e]{0,12}", "write up to 12 printable ASCII characters (SMPP 3.4, 5.2.3)")]
 SourceAddr = Annotated[str, text(r"[\x20-\x7e]{1,20}", "write 1 to 20 printable ASCII characters (SMPP 3.4, 5.2.8)")]
 Secret = Annotated[SecretStr, BeforeValidator(_secret), _text_in("")]
+AccountPassword = Annotated[SecretStr, BeforeValidator(_account_password), _text_in("")]
 PasswordHash = Annotated[SecretStr, BeforeValidator(_password_hash), _text_in("")]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 DryRun = Annotated[bool | Literal["lookups"], BeforeValidator(_dry_run)]

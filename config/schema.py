@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, m
 
 from config import quirks
 from config.fields import (
+    AccountPassword,
     Body,
     Cidr,
     ConnectEndpoint,
@@ -86,7 +87,7 @@ class AccountSettings(Settings):
     """A billing system that binds to us. Exactly one of password and password_hash is given."""
 
     system_id: SystemId
-    password: Secret | None = None
+    password: AccountPassword | None = None
     password_hash: PasswordHash | None = None
     allow_from: Annotated[tuple[Cidr, ...], OneOrMore] = ()  # empty: everywhere
     max_binds: Annotated[int, whole(1, 10_000)] = 8

@@ -60,6 +60,7 @@ from gateway.server.factory import MAX_CONNECTIONS, SmppServer, threads_of
 from gateway.server.outbind import Outbind, connector
 from gateway.smpp import charset, segments
 from gateway.smpp.retext import retext
+from gateway.steady import steady
 from gateway.store import formats, keys
 from gateway.store.embedded import EmbeddedServer, embedded_of
 from gateway.store.evidence import Evidence
@@ -91,6 +92,7 @@ def make_service(
     """The whole gateway as one service. written: the configuration as its file has it; path: read again on reload.
     embedded: the server of its store, where one was started beforehand. place: of a worker among several."""
     protocol.Factory.noisy = False  # else Twisted tells of every connection to a provider
+    steady(reactor)
     return Node(config, written, path, reactor, embedded, place)
 
 

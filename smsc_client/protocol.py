@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.error import ConnectionClosed
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -13,7 +14,7 @@ from zope.interface import implementer
 
 from gateway.smpp.events import Event, Over
 from gateway.smpp.pdu import Bind, Pdu
-from gateway.smpp.session import Role, Session, SessionSettings
+from gateway.smpp.session import Role, Session, SessionSettings, SessionState
 from gateway.writing import writer
 from smsc_client.clock import Clock, Timer, cancel
 
@@ -77,7 +78,7 @@ class EsmeProtocol(Protocol):
         cancel(self._timer)
         cancel(self._closing)
         self._timer = self._closing = None
-        events = self.session.lost(self._clock.seconds())
+        events = self.session.lost(self._clock.seconds(), _why(reason))
         if events:
             self._happened(self, events)
         self._gone(self)
@@ -119,10 +120,11 @@ class EsmeProtocol(Protocol):
         """The connection is gone."""
 
     def _steer(self) -> None:
-        """Read on, or leave it to TCP to slow the operator down."""
+        """Read on, or leave it to TCP to slow the operator down. Before the answer to the bind it is read whatever
+        waits: TLS takes nothing from us until its handshake is over, and for that it has to be read."""
         pending = self.session.pending
         self._full = pending > MAX_PENDING or (self._full and pending >= MAX_PENDING // 2)
-        pause = self._full or self._unsent
+        pause = self._full or (self._unsent and self.session.state is not SessionState.OPEN)
         if pause != self._paused and not self._lost and self._closing is None:
             self._paused = pause
             if pause:
@@ -165,6 +167,16 @@ class EsmeProtocol(Protocol):
             self._handle(self.session.tick(max(now, at)))
         else:
             self.flush()
+
+
+def _why(reason: Failure) -> str:
+    """What ended a connection, as the log says it: where TLS did, somebody has to look at a certificate."""
+    if reason.check(ConnectionClosed) or reason.value is None:
+        return "connection lost"
+    words = (
+        reason.value.args[0] if reason.value.args else None
+    )  # of OpenSSL: library, function and reason of each error
+    return f"TLS: {words[-1][-1] if words and isinstance(words, list) else type(reason.value).__name__}"
 
 
 def _with_password(frame: bytes, bind: Bind, password: str) -> bytes:

@@ -67,6 +67,7 @@ MAY: dict[str, set[str]] = {
     "gateway.logs": {"twisted", "zope", "gateway.redaction"},
     "gateway.metrics": {"prometheus_client"},
     "gateway.redaction": set(),
+    "gateway.steady": {"twisted.logger"},
     "gateway.workers": {
         "msgspec", "twisted", "gateway.delivery.dispatch", "gateway.delivery.pacing", "gateway.delivery.ports",
         "gateway.messages", "gateway.metrics", "config.running", "config.schema",

@@ -17,7 +17,7 @@ from gateway.delivery.parting import Parting
 from gateway.delivery.ports import Channel
 from gateway.messages.ids import told
 from gateway.messages.message import Attempted, Message, Receipt
-from gateway.messages.outcome import Accepted, AttemptResult, Lookup, Report, Uncertain, Unwritten
+from gateway.messages.outcome import Accepted, AttemptResult, Lookup, Report, Status, Uncertain, Unwritten
 from gateway.messages.states import FINAL, INTERMEDIATE, STATE_NAMES, State, wants_receipt
 from gateway.metrics import Metrics
 from gateway.routing import journey
@@ -446,7 +446,10 @@ class Delivery:
             self._apply(fresh, news, kept)
 
     def _teach(self, learn: Callable[..., None], message: Message, news: Report) -> None:
-        """What a report says about the number and about the sender's health."""
+        """What a report says about the number and about the sender's health. That a text failed which this channel has
+        delivered says nothing of either."""
+        if news.status is Status.FAILED and message.state == State.DELIVERED and message.decided_by == news.channel:
+            return
         attempt = next((a for a in message.attempts if a.channel == news.channel), None)
         seconds = max(0.0, self.clock() - attempt.started_at) if attempt else 0.0
         learn(

@@ -25,6 +25,7 @@ OK = int(CommandStatus.ESME_ROK)
 NO_MESSAGE = int(CommandStatus.ESME_RINVMSGID)
 CANNOT_CANCEL = int(CommandStatus.ESME_RCANCELFAIL)
 CANNOT_REPLACE = int(CommandStatus.ESME_RREPLACEFAIL)
+BAD_VALIDITY = int(CommandStatus.ESME_RINVEXPIRY)
 ERR_CANCELLED = 3
 MOST_OF_ONE_ID = 254  # messages of one submit_multi (SMPP 3.4, 4.5.1)
 
@@ -129,7 +130,7 @@ class Operations:
             await self._replace_one(message, schedule_at, expires_at, registered_delivery, user_data)
             for message in messages
         ]
-        return OK if OK in done else CANNOT_REPLACE
+        return OK if OK in done else done[0]
 
     async def _replace_one(
         self, message: Message, schedule_at: float | None, expires_at: float | None, registered_delivery: int,
@@ -137,6 +138,8 @@ class Operations:
     ) -> int:  # fmt: skip
         if not is_untouched(message):
             return CANNOT_REPLACE
+        if expires_at is not None and schedule_at is None and expires_at <= message.schedule_at:
+            return BAD_VALIDITY
         now = self._clock()
         message.user_data, message.registered_delivery = user_data, registered_delivery
         message.in_payload, message.esm_class = False, message.esm_class & ~0x40
@@ -147,6 +150,8 @@ class Operations:
             if came is not None:
                 message.plan = self.directives.without_sms(message, message.plan, came)
         if schedule_at is not None:
+            if schedule_at >= message.expires_at:  # it would end before it begins: its validity goes with it
+                message.expires_at += schedule_at - (message.schedule_at or message.accepted_at)
             message.schedule_at = schedule_at
             if schedule_at > now:  # out of its queue, where its entry is stale from now on
                 message.state, message.attempts = State.SCHEDULED, []

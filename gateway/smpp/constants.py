@@ -18,6 +18,7 @@ VERSION_3_4: Final = 0x34
 VERSION_5_0: Final = 0x50
 MAX_SHORT_MESSAGE_OCTETS: Final = 254
 MAX_MESSAGE_PAYLOAD_OCTETS: Final = 65_535
+MAX_PASSWORD_OCTETS: Final = 64  # SMPP 3.4, 5.2.2 says 8; the field has longer ones, and most stacks send them whole
 
 
 class CommandId(IntEnum):

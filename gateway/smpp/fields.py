@@ -8,6 +8,7 @@ from typing import Annotated
 
 from msgspec import Struct
 
+from .constants import MAX_PASSWORD_OCTETS
 from .constants import CommandStatus as Status
 
 
@@ -88,7 +89,7 @@ _DESTINATION = int(Status.ESME_RINVDSTADR)
 Octet = Annotated[int, Integer()]
 ReplaceIfPresent = Annotated[int, Integer(1, int(Status.ESME_RINVREPFLAG))]
 SystemId = Annotated[str, CString(16, int(Status.ESME_RINVSYSID), ascii=True)]
-Password = Annotated[str, CString(9, int(Status.ESME_RINVPASWD))]
+Password = Annotated[str, CString(MAX_PASSWORD_OCTETS + 1, int(Status.ESME_RINVPASWD))]
 SystemType = Annotated[str, CString(13, int(Status.ESME_RINVSYSTYP), ascii=True)]
 AddressRange = Annotated[str, CString(41, int(Status.ESME_RBINDFAIL), may_be_absent=True)]
 ServiceType = Annotated[str, CString(6, int(Status.ESME_RINVSERTYP))]

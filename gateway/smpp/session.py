@@ -520,11 +520,11 @@ class Session:
             return math.inf
         return self._last_message_at + self.settings.inactivity_timeout
 
-    def lost(self, now: float) -> list[Event]:
+    def lost(self, now: float, why: str = "connection lost") -> list[Event]:
         """The transport is gone; [] when the session was over before."""
         if self.state is _CLOSED:
             return []
-        self._ending = self._ending or "connection lost"
+        self._ending = self._ending or why
         return self._end()
 
     def _end(self) -> list[Event]:

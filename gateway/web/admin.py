@@ -211,7 +211,9 @@ class NodeAdmin:
         try:
             given = duration(str(order["validity"]))
         except ValueError:
-            raise Refusal(422, "validity: a duration such as 30m") from None
+            given = 0.0
+        if not given:
+            raise Refusal(422, "validity: a duration such as 30m")
         return min(given, longest)
 
 

@@ -172,7 +172,9 @@ class Pages:
                 raise Refusal(403, "without http.admin_token the admin part answers only on a loopback listener")
             return
         given, address, now = asked.request.header("authorization"), asked.peer, self._clock()
-        if hmac.compare_digest(given.encode("latin-1"), b"Bearer " + self.token.encode()):
+        scheme, _, token = given.partition(" ")  # RFC 9110, 11.1: the scheme in any case
+        right = hmac.compare_digest(token.strip(" \t").encode("latin-1"), self.token.encode())
+        if right and scheme.lower() == "bearer":
             return  # whatever others behind the same address have tried
         if given and self._guesses.too_many(address, now):
             later = (("Retry-After", str(int(WITHIN_S))),)

@@ -377,6 +377,7 @@ BROKEN: list[tuple[str, str | bytes, int, str, str]] = [
         "the value of ${SECRET}",
     ),
     # between keys
+    ("a password too long", at("hunter2secret", "x" * 65), 4, "smpp_server.accounts[0].password", "a shorter one"),
     ("no password", at(ACCOUNT, ""), 3, "smpp_server.accounts[0].password", "pombo hash"),
     (
         "two passwords",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -14,8 +15,10 @@ from tests.end_to_end.in_reactor import in_reactor
 from tests.end_to_end.ledger import Ledger
 from tests.end_to_end.stage import Stage
 from tools.clock import pause
+from tools.scripts import WHATSAPP_WORDS, WhatsAppScript, read_script
 
 serials = itertools.count(11972000000)
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 
 
 def people(count: int) -> list[str]:
@@ -136,3 +139,33 @@ async def test_what_is_refused_while_the_store_is_frozen_is_never_delivered(stag
 
 async def _status(stage: Stage, wanted: int) -> bool:
     return (await stage.ask("GET", "/readyz"))[0] == wanted
+
+
+@pytest.mark.skipif(FAKETIME is None, reason="needs libfaketime (Debian: faketime)")
+@in_reactor
+async def test_a_clock_that_is_set_back_stops_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = stage.directory / "clock"
+    clock.write_text("+0")
+    for name, value in {
+        "LD_PRELOAD": str(FAKETIME),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_DISABLE_SHM": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    stage.settings["routes"][0]["fallback_after"] = "2s"
+    await stage.start()
+    biller = await stage.bind()
+    silent, delivered, stranger = people(3)
+    for one in (silent, delivered):
+        stage.provider.people.add(one)
+    stage.provider.scripts.set(silent, read_script("never", WHATSAPP_WORDS, WhatsAppScript()))
+    for written in ("+0", "-3600"):
+        clock.write_text(written)
+        answers = await gather([biller.submit(one, f"Agora {written}") for one in (silent, delivered, stranger)])
+        assert {answer.status for answer in answers} == {0}
+        await stage.until(lambda: len(biller.receipts) == 3, "SMS, WhatsApp, and the fallback after it", 8)
+        assert sorted(receipt.channel for receipt in biller.receipts) == ["operator", "operator", "zap"]
+        biller.receipts.clear()
+    assert not biller.closed

@@ -556,6 +556,17 @@ async def test_a_report_teaches_the_channel_once(store: Store) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_failure_of_what_was_delivered_teaches_nothing(store: Store) -> None:
+    house = await House(store).start()
+    await by_whatsapp(house)
+    house.zap.report("zap-1", Status.DELIVERED)
+    await house.settle()
+    house.zap.report("zap-1", Status.FAILED, no_account=True)
+    await house.settle()
+    assert [status for _, status, _ in house.zap.learned] == [Status.DELIVERED]
+
+
+@pytest_twisted.ensureDeferred
 async def test_operators_charge_every_segment_and_whatsapp_the_text(store: Store) -> None:
     house = await House(store).start()
     first = await by_whatsapp(house, segments=3)

@@ -290,6 +290,25 @@ async def test_a_scheduled_message_can_be_called_forward(store: Store) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_what_is_put_off_beyond_its_validity_is_sent_all_the_same(store: Store) -> None:
+    house = await House(store).start()
+    message_id = await house.submit_one(schedule_at=house.now + 60, expires_at=house.now + 360)
+    began = house.now
+    assert await replace(house, message_id, schedule_at=began + 600) == OK
+    await house.passes(601)
+    assert ids_of(house.zap.taken) == [message_id]
+    assert (await house.read(message_id)).expires_at == pytest.approx(began + 900)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_validity_that_ends_before_the_schedule_is_refused(store: Store) -> None:
+    house = await House(store).start()
+    message_id = await house.submit_one(schedule_at=house.now + 600)
+    assert await replace(house, message_id, expires_at=house.now + 60) == CommandStatus.ESME_RINVEXPIRY
+    assert (await house.read(message_id)).user_data != b"another text"
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_new_validity_counts_from_now_on(store: Store) -> None:
     house = await House(store, SMS_ONLY).start()
     house.operator.window = 0

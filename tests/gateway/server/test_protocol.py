@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import pytest
@@ -56,6 +57,15 @@ def test_a_good_bind_is_answered_with_our_name_and_version(kind: str) -> None:
     assert (answer.command_status, answer.system_id) == (0, "GATEWAY")  # type: ignore[attr-defined]
     assert tlv(answer, 0x0210) == b"\x34"
     assert house.bound.count("billing") == 1
+
+
+@pytest.mark.parametrize(("length", "status"), [(9, 0), (64, 0), (65, 0x0E)])
+def test_a_password_may_be_longer_than_smpp_allows(length: int, status: int) -> None:
+    given = "p" * length
+    esme = House(account(password=given[:64])).connect()
+    body = b"billing\0" + given.encode() + b"\0\0" + b"\x34\0\0\0"
+    esme.raw(struct.pack(">IIII", 16 + len(body), 9, 0, 1) + body)
+    assert esme.only().command_status == status
 
 
 @pytest.mark.parametrize(("system_id", "password", "status"), [("nobody", "secret", 0x0F), ("billing", "wrong", 0x0E)])

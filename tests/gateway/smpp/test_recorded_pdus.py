@@ -172,7 +172,6 @@ REFUSED: dict[str, tuple[Callable[[], Session], bytes, list[Event]]] = {
     "M05": (unbound_smsc, header(0x80000009, 0x02) + ENQUIRE_LINK_BEHIND, [Rejected(0x09, 0x02)]),
     "M06": (smsc, header(0x80000004, 0x01), [Rejected(0x04, 0x01)]),
     "M07": (smsc, header(0x80000004, 0xC0), [Rejected(0x04, 0xC0)]),
-    "M08": (unbound_smsc, header(0x80000009, 0x0E), [Rejected(0x09, 0x0E)]),
     "M09": (unbound_smsc, header(0x80000009, 0x0F), [Rejected(0x09, 0x0F)]),
     "M10": (unbound_smsc, header(0x80000009, 0x0F), [Rejected(0x09, 0x0F)]),
     "M11": (smsc, header(0x80000004, 0x0A), [Rejected(0x04, 0x0A)]),
@@ -191,6 +190,7 @@ REFUSED: dict[str, tuple[Callable[[], Session], bytes, list[Event]]] = {
 BINDS: dict[str, tuple[Callable[[], Session], type[Event]]] = {
     "K01": (unbound_smsc, BindRequested),
     "K02": (unbound_smsc, BindRequested),
+    "M08": (unbound_smsc, BindRequested),  # longer than SMPP 3.4 allows, and somebody's all the same
     "Q10": (unbound_smsc, BindRequested),
     "Q11": (unbound_smsc, BindRequested),
     "R13": (binding_esme, Bound),

@@ -143,6 +143,7 @@ async def test_a_submitted_message_goes_the_same_way_as_an_esmes(store: Store) -
         ({"priority": "urgent"}, "priority"),
         ({"priority": ["high"]}, "priority"),
         ({"validity": "soon"}, "validity"),
+        ({"validity": "0s"}, "validity"),
         ({"color": "red"}, "color"),
     ],
 )

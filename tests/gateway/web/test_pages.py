@@ -190,6 +190,11 @@ def test_without_the_token_the_admin_part_is_closed(method: str, path: str, head
     assert stage.desk.asked == []
 
 
+@pytest.mark.parametrize("given", [f"bearer {TOKEN}", f"BEARER  {TOKEN} "])
+def test_the_scheme_of_the_token_is_read_in_any_case(given: str) -> None:
+    assert Stage().browser.get("/admin/status", headers={"Authorization": given}).status == 200
+
+
 @pytest.mark.parametrize(("method", "path"), ADMIN)
 def test_without_a_configured_token_only_a_loopback_listener_answers(method: str, path: str) -> None:
     assert Stage(token=None, host="10.0.0.5").browser.ask(method, path, b"{}", headers=BEARER).status == 403

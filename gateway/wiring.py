@@ -548,8 +548,8 @@ class Node(Service):
         try:
             new, written = load_as_written(self._path, os.environ)
         except ConfigErrors as wrong:
-            log.error("the configuration was not reloaded: {n} problems, the first: {first}",
-                      n=len(wrong.errors), first=wrong.errors[0])  # fmt: skip
+            log.error("the configuration was not reloaded, {n} problems: {what}",
+                      n=len(wrong.errors), what="; ".join(wrong.errors))  # fmt: skip
             return [], list(wrong.errors)
         try:
             certificates = self._http_listeners.read_again(new.http.listen)

@@ -109,10 +109,16 @@ def _respond(protocol: EsmeProtocol, pdus: Sequence[DeliverSm | DataSm], command
 
 
 def read(pdu: DeliverSm | DataSm, channel: str, now: float, passes: frozenset[int] = frozenset()) -> Report | Inbound:
-    """A receipt if esm_class says so or receipted_message_id is there; anything else is a text to us (MO)."""
+    """A receipt if esm_class says so or receipted_message_id is there; anything else is a text to us (MO).
+
+    passes: tags of TLVs that go on to the ESME, beside the network_error_code of a receipt.
+    """
     tlvs = dict(reversed(pdu.tlvs)) if pdu.tlvs else {}
     if pdu.esm_class & _OF_RECEIPTS or _RECEIPTED_MESSAGE_ID in tlvs:
-        return _report(pdu, tlvs, channel, now, tuple(one for one in pdu.tlvs if one[0] in passes) if passes else ())
+        passed: tuple[tuple[int, bytes], ...] = ()
+        if passes or _NETWORK_ERROR_CODE in tlvs:
+            passed = tuple(one for one in pdu.tlvs if one[0] in passes or one[0] == _NETWORK_ERROR_CODE)
+        return _report(pdu, tlvs, channel, now, passed)
     return Inbound(
         channel=channel,
         msisdn=_digits(pdu.source_addr),

@@ -183,7 +183,7 @@ class Receipt(msgspec.Struct, array_like=True, frozen=True, gc=False):
     done_at: float
     channel: str  # that decided; empty when none did
     user_message_reference: bytes = b""
-    network_error_code: bytes = b""
+    unused: bytes = b""  # keeps its place in the record
     intermediate: bool = False
     kept_as: str = ""  # id of its message in the store; empty: message_id, as for all but those of a submit_multi
     tlvs: tuple[tuple[int, bytes], ...] = ()  # of the operator's receipt, as far as its channel passes them on

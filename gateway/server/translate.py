@@ -23,7 +23,6 @@ CHANNEL_TAG = 0x1401  # vendor TLV: name of the channel that decided
 
 _PAYLOAD = int(Tag.MESSAGE_PAYLOAD)
 _RECEIPTED_MESSAGE_ID, _USER_MESSAGE_REFERENCE = int(Tag.RECEIPTED_MESSAGE_ID), int(Tag.USER_MESSAGE_REFERENCE)
-_NETWORK_ERROR_CODE = int(Tag.NETWORK_ERROR_CODE)
 _STATE_TLVS = {state: (int(Tag.MESSAGE_STATE), bytes((state,))) for state in State}
 _SCHEDULED, _ENROUTE, _DELIVERED = State.SCHEDULED, State.ENROUTE, State.DELIVERED
 _INTERMEDIATE, _FINAL = int(EsmClass.INTERMEDIATE_NOTIFICATION), int(EsmClass.DELIVERY_RECEIPT)
@@ -284,8 +283,6 @@ def _receipt(receipt: Receipt, peer_version: int, date: Callable[[float], str] |
         tlvs = [(_RECEIPTED_MESSAGE_ID, receipt.message_id.encode("latin-1") + b"\0"), _STATE_TLVS[state]]
         if receipt.user_message_reference:
             tlvs.append((_USER_MESSAGE_REFERENCE, receipt.user_message_reference))
-        if receipt.network_error_code:
-            tlvs.append((_NETWORK_ERROR_CODE, receipt.network_error_code))
         if receipt.channel:
             tlvs.append((CHANNEL_TAG, receipt.channel.encode()))
         if receipt.tlvs:

@@ -225,6 +225,15 @@ def test_the_listed_tlvs_of_receipts_and_texts_come_along_in_their_order(
     assert read(receipt(esm_class=0, tlvs=tlvs[1:]), "operator", 5.0, frozenset(passes)).tlvs == expected
 
 
+def test_the_operators_own_code_always_comes_along_with_a_receipt() -> None:
+    """SMPP 3.4, 5.3.2.31."""
+    code = (0x0423, b"\x03\x00\x1b")
+    both = (code, (VENDOR, b"x"))
+    assert read(receipt(tlvs=both), "operator", 5.0).tlvs == (code,)
+    assert read(receipt(tlvs=both), "operator", 5.0, frozenset((VENDOR,))).tlvs == both
+    assert read(receipt(esm_class=0, tlvs=(code,)), "operator", 5.0).tlvs == ()
+
+
 def test_what_places_a_text_always_comes_along() -> None:
     placing = (
         (0x020C, b"\x00\x07"),

@@ -240,7 +240,7 @@ def test_a_receipt_says_its_state_in_text_and_tlv(state: State, stat: str, numbe
 
 def test_a_receipt_has_its_own_addresses_class_and_tlvs() -> None:
     pdu = translate.deliver_sm(
-        receipt(service_type="CMT", user_message_reference=b"\0\7", network_error_code=b"\3\0\1"), 0x34
+        receipt(service_type="CMT", user_message_reference=b"\0\7", tlvs=((0x0423, b"\3\0\1"),)), 0x34
     )
     assert (pdu.source_addr, pdu.source_addr_ton, pdu.source_addr_npi) == (NUMBER, 1, 1)
     assert (pdu.destination_addr, pdu.dest_addr_ton, pdu.dest_addr_npi) == ("28940", 0, 1)

@@ -105,7 +105,9 @@ class HttpClient:
         return None
 
     def _keep(self, place: Place, connection: Connection) -> None:
-        idle = self._idle.setdefault(place, deque())
+        idle = self._idle.get(place)
+        if idle is None:
+            idle = self._idle[place] = deque()
         connection.idle_since = self._reactor.seconds()
         idle.append(connection)
         if len(idle) > self._most_idle:

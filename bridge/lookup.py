@@ -87,7 +87,7 @@ class Lookup:
     async def find(self, msisdn: str, priority: int = NORMAL) -> Finding:
         """Active, inactive or unknown, within the deadline. priority: 0 is the most urgent."""
         began, person = self._clock.seconds(), same_person(msisdn)
-        evidence = self._memory.recall(person) or await self._memory.load(person)
+        evidence = await self._memory.load(person)
         presence = self._memory.presence(evidence)
         # Who wrote to us has an account, but nobody told yet under which identity.
         enough = presence is not UNKNOWN and (

@@ -276,7 +276,9 @@ class PresenceMemory:
         if len(self._known) > self._remembered:
             self._known.popitem(last=False)
         # That the provider took one more message is not worth a write of its own.
-        if msgspec.structs.replace(after, sent_at=before.sent_at) != before:
+        if after.sent_at != before.sent_at:
+            before = msgspec.structs.replace(before, sent_at=after.sent_at)
+        if after != before:
             keep_s = max(self.active_for, self.inactive_for, WINDOW_S)
             self._port.write(self._prefix + person, pack(after), keep_s)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from types import CoroutineType
 from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -30,7 +31,8 @@ class Task:
         self._work: Running | Deferred[Any] | None = None
 
     def begin(self, work: Work) -> None:
-        if isinstance(work, Deferred):
+        # Whether it is a Deferred takes longer to find out, for that is an abstract class.
+        if not isinstance(work, CoroutineType) and isinstance(work, Deferred):
             self._work = work
             work.addCallbacks(self._ended, self._failed)
         else:

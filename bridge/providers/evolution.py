@@ -219,7 +219,7 @@ class Evolution(msgspec.Struct, frozen=True):
             tuple(reports), tuple(inbound), connection, unsure, hidden=tuple(hidden), aliases=tuple(aliases)
         )
 
-    def _report(self, data: dict[str, Any], now: float) -> Iterator[Report]:
+    def _report(self, data: dict[str, Any], now: float) -> tuple[Report, ...]:
         key, update = _within(data, "key"), _within(data, "update")
         remote_id = data.get("keyId") or key.get("id")
         said = data["status"] if "status" in data else update.get("status")
@@ -228,7 +228,8 @@ class Evolution(msgspec.Struct, frozen=True):
         status = _STATUSES.get(said) if isinstance(said, str) else None
         ours = data["fromMe"] if "fromMe" in data else key.get("fromMe")
         if status is not None and isinstance(remote_id, str) and remote_id and ours in (None, True, "true"):
-            yield Report(self.channel, last_segment(remote_id), status, at=now)
+            return (Report(self.channel, last_segment(remote_id), status, at=now),)
+        return ()
 
     def _inbound(self, data: dict[str, Any], now: float) -> Iterator[Inbound]:
         """A text, with msisdn "" where only a hidden identity is known, or none at all."""
@@ -305,13 +306,13 @@ def _event(envelope: dict[str, Any], request: HttpRequest) -> str:
     return name.lower().replace("_", ".").replace("-", ".")
 
 
-def _each(data: object) -> Iterator[dict[str, Any]]:
+def _each(data: object) -> list[dict[str, Any]]:
     """The entries of `data`: one object, a list of them, or a list under `messages`."""
-    if isinstance(data, dict) and isinstance(data.get("messages"), list):
+    if isinstance(data, dict):
+        if "messages" not in data or not isinstance(data["messages"], list):
+            return [data]
         data = data["messages"]
-    for entry in data if isinstance(data, list) else [data]:
-        if isinstance(entry, dict):
-            yield entry
+    return [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
 
 
 def _wrong_token(authorization: str, secret: str, now: float) -> str:

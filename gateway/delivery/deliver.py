@@ -291,7 +291,7 @@ class Delivery:
             self._note_fallback(turn, decision)
             if message.parts and self._kind(decision.channel) == "smsc":
                 self.joined.release(turn, decision, again)
-            else:
+            elif not self._hand_over(turn, decision, again):
                 self.enqueue(turn, decision)
                 self.ledger.commit(turn.change(again))
         else:
@@ -300,15 +300,41 @@ class Delivery:
                 turn.due = min(turn.due, turn.now + journey.FOLLOW_S)
             self.ledger.commit(turn.change(again))
 
+    def _hand_over(self, turn: Turn, send: Send, again: Again) -> bool:
+        """A message that another channel did not take: straight into the hands of an operator's channel that has room
+        and nothing waiting, as from intake. False: it has to wait in the queue."""
+        message, dispatcher = turn.message, self.dispatchers.get(send.channel)
+        if dispatcher is None or not message.attempts or send.again or self._kind(send.channel) != "smsc":
+            return False
+        segments = message.segments
+        if not dispatcher.reserve(segments):
+            return False
+        self._begin(turn, send)
+        message.in_hand, turn.into, turn.due = True, dispatcher.hand_key, self.wake_at(message)
+        turn.lost = partial(dispatcher.release, segments)
+        turn.then(lambda _: dispatcher.deliver(message))
+
+        def overtaken(fresh: Message | None) -> None:
+            dispatcher.release(segments)
+            if again is not None:
+                again(fresh)
+
+        self.ledger.commit(turn.change(overtaken))
+        return True
+
+    def _begin(self, turn: Turn, send: Send) -> None:
+        """An attempt on another channel begins."""
+        journey.begin(turn.message, send.channel, turn.now)
+        if len(turn.message.plan) > 1:
+            turn.step("decided", send.channel, send.because)
+
     def enqueue(self, turn: Turn, send: Send) -> None:
         """The channel's turn (or another try of it): into its queue."""
         message, attempt = turn.message, turn.message.attempt
         if attempt is not None and send.again and attempt.channel == send.channel:
             attempt.state = _WAITING
         else:
-            journey.begin(message, send.channel, turn.now)
-            if len(message.plan) > 1:
-                turn.step("decided", send.channel, send.because)
+            self._begin(turn, send)
         entry = f"{message.id} {len(message.attempts)}"
         turn.commands.append(("RPUSH", keys.queue(send.channel, message.priority), entry))
         turn.due = self.wake_at(message)

@@ -38,6 +38,7 @@ class Turn(Struct, eq=False):
     tlvs          of the operator's report that decides, for the receipt
     commands      whatever else the store has to do
     kept          called with the answers once all of it is kept; `sequel(turn, answers)` before them, `done()` after
+    lost          called when the store refused it, and nothing of it was kept
     counts        what the ledger counts then: one that lost the race is made again, or never was
     again         called with the message as it is now (None: it is gone) when somebody else was faster
     unless        of a new message: a key and the seconds it lives. While it names another message this one is not kept,
@@ -67,6 +68,7 @@ class Turn(Struct, eq=False):
     again: Callable[[Message | None], None] | None = None
     sequel: Callable[[Any, Answers], None] | None = None
     done: Callable[[], None] | None = None
+    lost: Callable[[], None] | None = None
     instead: Callable[[str], None] | None = None
     unless: tuple[str, int] | None = None
 
@@ -109,6 +111,8 @@ class Turn(Struct, eq=False):
 
     def not_kept(self) -> bool:
         """The store refused it and nothing was kept. False: nobody is told, so the ledger has to say it."""
+        if self.lost is not None:
+            self.lost()
         return False
 
     def overtaken(self, fresh: Message | None) -> None:

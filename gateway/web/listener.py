@@ -195,7 +195,8 @@ class Connection(Protocol):
             while self._waiting and not self._answering and not self._full:
                 self._serve(self._waiting.popleft())
             self._in_turn = False
-            self._pace()
+            if self._waiting or self._full or self._paused:
+                self._pace()
 
     def _serve(self, what: HttpRequest | HttpResponse) -> None:
         if isinstance(what, HttpResponse):
@@ -219,7 +220,9 @@ class Connection(Protocol):
 
     def _write(self, response: HttpResponse, bodiless: bool = False) -> None:
         last = self._deaf and not self._waiting
-        fields = "".join([f"{name}: {value}\r\n" for name, value in response.headers])
+        fields = ""
+        for name, value in response.headers:
+            fields += f"{name}: {value}\r\n"
         end = "Connection: close\r\n\r\n" if last else "\r\n"
         head = (
             f"HTTP/1.1 {response.status} {_REASONS.get(response.status, '')}\r\nDate: {self._listener.date()}\r\n"

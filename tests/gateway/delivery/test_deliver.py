@@ -643,3 +643,46 @@ async def test_a_change_meanwhile_does_not_lose_what_the_channel_did(store: Stor
     assert message.cost == "0.08"
     assert house.metric("pombo_cost_total", channel="operator") == pytest.approx(0.08), "charged once"
     assert house.metric("pombo_sent_total", channel="operator") == 1
+
+
+# -- from one channel's hands into the next one's
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_fallback_goes_straight_to_an_operator_that_has_room_and_else_waits_in_the_queue(store: Store) -> None:
+    house = await House(store).start()
+    ids = await house.submit(house.message(), house.message(dest="5511987650002", msisdn="5511987650002"))
+    house.operator.window = 1
+    for message_id in ids:
+        house.zap.answer(message_id, NoAccount("lookup"))
+    await house.settle()
+    assert ids_of(house.operator.taken) == ids[:1]
+    assert await store.command("SMEMBERS", keys.hand("gw1", "operator")) == [ids[0].encode()]
+    assert await store.command("SMEMBERS", keys.hand("gw1", "zap")) == []
+    waiting = (await house.read(ids[1])).priority
+    assert await store.command("LLEN", keys.queue("operator", waiting)) == 1
+    house.operator.window = 100
+    house.operator.accept()
+    await house.settle()
+    assert ids_of(house.operator.taken) == ids
+    house.operator.accept()
+    await house.settle()
+    assert house.delivery.dispatchers["operator"]._reserved == 0
+    assert (await house.story(ids[0]))[1:] == (await house.story(ids[1]))[1:]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_fallback_that_comes_too_late_or_is_refused_by_the_store_gives_its_room_back(store: Store) -> None:
+    house = await House(store).start()
+    dispatcher, ledger = house.delivery.dispatchers["operator"], house.delivery.ledger
+    message_id = await house.submit_one()
+    house.zap.answer(message_id, NoAccount("lookup"))
+    (turn,) = ledger._waiting
+    assert isinstance(turn, Turn) and dispatcher._reserved == 1
+    ledger._waiting.clear()  # as if the call had failed
+    assert not turn.not_kept() and dispatcher._reserved == 0
+    other = await by_whatsapp(house, dest="5511987650002", msisdn="5511987650002")
+    for _ in range(3):
+        house.zap.report("zap-1", Status.FAILED)
+    await house.settle()
+    assert ids_of(house.operator.taken) == [other] and dispatcher._reserved == 0

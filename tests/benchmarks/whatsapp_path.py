@@ -80,8 +80,8 @@ class WhatsAppPath(HotPath):
     stages = ("submit", "answer", "sent", "delivered", "acknowledgement")
     route = ZAP_ONLY
 
-    def __init__(self, store: DirectStore, sessions: int = SESSIONS) -> None:
-        super().__init__(store, sessions)
+    def __init__(self, store: DirectStore, sessions: int = SESSIONS, accounts: int = 1) -> None:
+        super().__init__(store, sessions, accounts)
         self._remote = 0
         self._ids: list[str] = []
 

@@ -37,8 +37,9 @@ def _to_socket(transport: Any) -> Write:
         if waits or not transport.connected or transport.disconnecting:
             transport.write(data)
             return
-        taken = transport.writeSomeData(data)
-        if not isinstance(taken, int):  # the connection is lost: the reactor finds out, and says so to the protocol
+        try:
+            taken = transport.socket.send(data)
+        except OSError:  # it is full, or the connection is lost: the reactor finds out, and says so to the protocol
             taken = 0
         if taken < len(data):
             transport.write(data[taken:])

@@ -62,7 +62,7 @@ class Pump:
         self.closed = False  # another node has written these receipts since: nothing more comes of this one
         self._tries: dict[bytes, int] = {}
         self._resting = 0  # entries the ESME has refused for now
-        self._soon = False
+        self.soon = False  # pumped at the end of this turn
 
     def added(self, entry: bytes | None, item: Receipt | Mo) -> None:
         """An entry was written to the stream just now; None: its place is not known, read it from there."""
@@ -71,8 +71,8 @@ class Pump:
         else:
             self._cursor = entry
             self._ready.append((entry, item))
-        if not self._soon:
-            self.wake()
+        if not self.soon:
+            self._desk.wake(self)
 
     def pump(self) -> None:
         """Write what the binds can take."""
@@ -155,19 +155,8 @@ class Pump:
             else:
                 self._resting += 1
                 self._desk.later(RETRY_S[min(tries, len(RETRY_S)) - 1], self._again, entry, item)
-        if not self._soon and (self._ready or self._back or self._more):
-            self.wake()
-
-    def wake(self) -> None:
-        """Pump once at the end of this turn, however much happens in it."""
-        if not self._soon:
-            self._soon = True
-            self._desk.woken(self)
-
-    def woken(self) -> None:
-        """This is the end of the turn."""
-        self._soon = False
-        self.pump()
+        if not self.soon and (self._ready or self._back or self._more):
+            self._desk.wake(self)
 
     def _again(self, entry: bytes, item: Receipt | Mo) -> None:
         self._resting -= 1
@@ -224,19 +213,24 @@ class ReceiptDesk:
         if self.leases is not None and not self.leases.holds(account):
             self.leases.want()
         else:
-            self.pump_of(account).wake()
+            self.wake(self.pump_of(account))
 
-    def woken(self, pump: Pump) -> None:
-        """Pump at the end of this turn: all pumps one after the other, and then each session is written to once."""
-        self._woken.append(pump)
-        if len(self._woken) == 1:
+    def wake(self, pump: Pump) -> None:
+        """Pump once at the end of this turn, however much happens in it: all pumps one after the other, and then each
+        session is written to once."""
+        if pump.soon:
+            return
+        pump.soon = True
+        if not self._woken:
             self.esmes.at_end_of_turn(self._pump)
+        self._woken.append(pump)
 
     def _pump(self) -> None:
         woken, self._woken = self._woken, []
         for pump in woken:
+            pump.soon = False
             try:
-                pump.woken()
+                pump.pump()
             except Exception:  # those behind it go on
                 log.failure("the receipts of {account} could not be written", account=pump.account)
 
@@ -299,7 +293,7 @@ class ReceiptDesk:
         if self._held and not self.behind:
             held, self._held = self._held, {}
             for pump in held:
-                pump.wake()
+                self.wake(pump)
 
     def _tell(self, batch: list[Any]) -> None:
         self._flying.append(batch)

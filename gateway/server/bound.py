@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from heapq import heapify, heapreplace
 from typing import Protocol as Shape
 
 from twisted.logger import Logger
@@ -48,10 +49,14 @@ class Bound:
     """Every bound session of this node, by account. Satisfies `delivery.ports.Esmes`."""
 
     def __init__(self, clock: Clock) -> None:
-        """`on_receiver` is told an account's name whenever more may be delivered to it than before, `on_count` an
-        account's name and its sessions whenever these are others than before."""
+        """`on_receiver` is told an account's name whenever it can be delivered to again, `on_count` an account's name
+        and its sessions whenever these are others than before, `on_acks` after a flush when the submits were read that
+        it answered."""
         self.on_receiver: Callable[[str], None] = lambda account: None
         self.on_count: Callable[[str, int], None] = lambda account, sessions: None
+        self.on_acks: Callable[[list[float]], None] = lambda read_at: None
+        self.acks: list[float] = []  # when the submits were read whose answers the next flush writes
+        self.starved: set[str] = set()  # accounts whose receivers had no room left when there was something for them
         self._clock = clock
         self._links: dict[str, list[Link]] = {}
         self._receivers: dict[str, list[Link]] = {}
@@ -82,11 +87,14 @@ class Bound:
                     del links[link.account]
         if (sessions := self.count(link.account)) != before:
             self.on_count(link.account, sessions)
+        if link.account not in self._receivers:
+            self.starved.discard(link.account)
         self._dirty.pop(link, None)
         self._avoided = {item: avoided for item, avoided in self._avoided.items() if avoided is not link}
 
     def freed(self, account: str) -> None:
-        """A window opened, or a receiver came: more may be delivered."""
+        """A window opened, or a receiver came: the account can be delivered to again."""
+        self.starved.discard(account)
         try:
             self.on_receiver(account)
         except Exception:
@@ -124,7 +132,11 @@ class Bound:
 
     def receivers(self, account: str) -> int:
         """How many deliver_sm may be written to the account now, over all its receiving sessions."""
-        return sum(link.room for link in self._receivers.get(account, ()))
+        links = self._receivers.get(account, ())
+        room = sum(link.room for link in links)
+        if links and not room:
+            self.starved.add(account)
+        return room
 
     def deliver(self, account: str, items: Iterator[tuple[Item, Done]]) -> int:
         """Write one deliver_sm after the other, each to the receiving session with the most room, while any has some.
@@ -137,22 +149,24 @@ class Bound:
             return 0
         turn = self._turns[account] = (self._turns.get(account, 0) + 1) % len(links)  # equals take turns
         links = links[turn:] + links[:turn]
-        rooms = [link.room for link in links]
+        heap = [(-link.room, at) for at, link in enumerate(links)]  # whoever has the most room comes first
+        heapify(heap)
         now, written = self._clock.seconds(), 0
-        used: set[int] = set()
-        while (most := max(rooms)) > 0 and (pair := next(items, None)) is not None:
+        while heap[0][0] < 0 and (pair := next(items, None)) is not None:
             item, done = pair
-            at = rooms.index(most)
-            if self._avoided and links[at] is self._avoided.get(item):
-                at = max((i for i in range(len(links)) if i != at), key=rooms.__getitem__, default=at)
-                if rooms[at] <= 0:
-                    at = rooms.index(most)
+            if self._avoided and links[heap[0][1]] is self._avoided.get(item):
+                heap.sort()  # then the second comes next; the two may change places, for the first is replaced below
+                if len(heap) > 1 and heap[1][0] < 0:
+                    heap[0], heap[1] = heap[1], heap[0]
+            room, at = heap[0]
             links[at].deliver(item, done, now)
-            rooms[at] -= 1
-            used.add(at)
+            self._dirty[links[at]] = None
+            heapreplace(heap, (room + 1, at))
             written += 1
-        for at in used:
-            self.mark(links[at])
+        if heap[0][0] >= 0:
+            self.starved.add(account)
+        if written and not self._ending:
+            self._end_soon()
         return written
 
     def answered(self, link: Link, item: Item, done: Done, command_status: int) -> None:
@@ -199,6 +213,9 @@ class Bound:
             dirty, self._dirty = self._dirty, {}
             for link in dirty:
                 link.flush()
+        if self.acks:
+            acks, self.acks = self.acks, []
+            self.on_acks(acks)
 
     def _end_of_turn(self) -> None:
         calls, self._calls = self._calls, []

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 from gateway.server.ports import Transport
-from gateway.writing import writer
+from gateway.writing import Write, writer
 
 CHUNK_OCTETS = 64 * 1024
 SLOW_OCTETS = 256 * 1024  # more than this unsent: no more deliver_sm, and nothing more is read
@@ -22,7 +22,7 @@ STUCK_S = 60.0  # so long without progress: the link ends
 
 @implementer(IPushProducer)
 class Outlet:
-    """Writes to a transport. `on_drained` is called when a slow peer has caught up.
+    """Writes to a transport, by `write`. `on_drained` is called when a slow peer has caught up.
 
     slow: more than SLOW_OCTETS wait; over: more than MAX_OCTETS, so the link ends.
     """
@@ -32,10 +32,10 @@ class Outlet:
     def __init__(self, transport: Transport, seconds: Callable[[], float], on_drained: Callable[[], None]) -> None:
         self._transport, self._seconds, self._on_drained = transport, seconds, on_drained
         self._held = bytearray()
-        self._blocked = False
         self._progress_at = 0.0
         self._registered = True
-        self._write = writer(transport)
+        self._directly: Write = writer(transport)
+        self._block(False)
         transport.registerProducer(self, True)
 
     @property
@@ -48,12 +48,14 @@ class Outlet:
         held = len(self._held)
         self.slow, self.over = held > SLOW_OCTETS, held > MAX_OCTETS
 
-    def write(self, data: bytes) -> None:
-        if self._blocked:
-            self._held += data
-            self._weigh()
-        else:
-            self._write(data)
+    def _block(self, blocked: bool) -> None:
+        """Whether what is written from now on waits here."""
+        self._blocked = blocked
+        self.write = self._hold if blocked else self._directly
+
+    def _hold(self, data: bytes) -> None:
+        self._held += data
+        self._weigh()
 
     def deadline(self) -> float:
         """When the peer must have taken something, never sooner than STUCK_S after it began to wait; inf while nothing
@@ -71,19 +73,19 @@ class Outlet:
         if self._registered:
             self._registered = False
             self._transport.unregisterProducer()
-        self._blocked = False
+        self._block(False)
         if self._held:
             self._transport.write(bytes(self._held))
             self._held.clear()
             self._weigh()
 
     def pauseProducing(self) -> None:
-        self._blocked = True
+        self._block(True)
         self._progress_at = self._seconds()
 
     def resumeProducing(self) -> None:
         was_slow = self.slow
-        self._blocked = False
+        self._block(False)
         while self._held and not self._blocked:
             chunk = bytes(self._held[:CHUNK_OCTETS])
             del self._held[:CHUNK_OCTETS]

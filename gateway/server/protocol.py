@@ -59,6 +59,7 @@ class Server:
     ) -> None:
         self.clock, self.settings, self.metrics = clock, settings, metrics
         self.accounts, self.bound, self.requests = accounts, bound, requests
+        bound.on_acks = lambda read_at: metrics.ack_seconds(read_at, clock.seconds())
 
     def bound_or_gone(self, protocol: SmscProtocol) -> None:
         """This connection is no longer one of those that have not bound. May be called again."""
@@ -92,7 +93,6 @@ class SmscProtocol(Protocol):
             now,
         )
         self._inbox: deque[tuple[Pdu, float]] = deque()  # requests and when they were read
-        self._acks: list[float] = []  # when the submits were read whose answers are in the output
         self._dialect: Dialect | None = None
         self._ref = 0  # of the last text that was sent in parts
         self._heard_at = now
@@ -133,9 +133,9 @@ class SmscProtocol(Protocol):
             kind = type(event)
             if kind is Received:
                 self._inbox.append((event.pdu, now))  # type: ignore[union-attr]
-            elif isinstance(event, Answered):
+            elif kind is Answered:
                 freed = True
-                self._answered(event)
+                self._answered(event)  # type: ignore[arg-type]
             elif isinstance(event, Unanswered):
                 freed = True
                 item, done = cast(tuple[Item, Done], event.context)
@@ -149,8 +149,8 @@ class SmscProtocol(Protocol):
                 self._over(event.reason)
                 break
         if self._inbox and self._work_later is None:
-            self._work()
-        if freed:
+            self._work(now)
+        if freed and self.account in self._server.bound.starved:
             self._server.bound.freed(self.account)
         self.flush()
 
@@ -225,11 +225,10 @@ class SmscProtocol(Protocol):
 
     # Requests of the ESME
 
-    def _work(self) -> None:
+    def _work(self, now: float) -> None:
         """Serve some requests; the rest in the next turn, or when the account's rate allows it."""
         self._work_later = None
-        inbox, requests = self._inbox, self._server.requests
-        now, wait = self._clock.seconds(), 0.0
+        inbox, requests, wait = self._inbox, self._server.requests, 0.0
         for _ in range(PDUS_PER_TURN):
             if not inbox:
                 break
@@ -244,9 +243,10 @@ class SmscProtocol(Protocol):
             inbox.popleft()
         if inbox and not self._closing:
             self._work_later = self._clock.callLater(wait, self._work_on)
+            self._steer()
 
     def _work_on(self) -> None:
-        self._work()
+        self._work(self._clock.seconds())
         self._steer()
 
     def respond(self, response: Pdu, read_at: float | None = None) -> None:
@@ -256,8 +256,8 @@ class SmscProtocol(Protocol):
             log.error("an answer to {account} cannot be written in SMPP: {why}", account=self.account, why=str(error))
             failed = type(response)(sequence_number=response.sequence_number, command_status=_OUR_FAULT)
             self.session.respond(failed)
-        if read_at is not None:
-            self._acks.append(read_at)
+        if read_at is not None and not self._closing:
+            self._server.bound.acks.append(read_at)
         if not self._marked:
             self._marked = True
             self._server.bound.mark(self)
@@ -313,17 +313,17 @@ class SmscProtocol(Protocol):
     # Writing, and not reading
 
     def flush(self) -> None:
+        """After every read and everything said: write what there is, and look after the rest where it has changed."""
         self._marked = False
         if self._closing:
             return
-        output = self.session.output()
-        if output:
-            self._outlet.write(output)
-        if self._acks:
-            self._server.metrics.ack_seconds(self._acks, self._clock.seconds())
-            self._acks.clear()
-        self._steer()
-        self._schedule()
+        session, outlet = self.session, self._outlet
+        if session.out:
+            outlet.write(session.output())
+        if self._paused or session.pending > MAX_PENDING or outlet.slow:
+            self._steer()
+        if not (self._watched and session.bound) or outlet.over:
+            self._schedule()
 
     def _steer(self) -> None:
         """Read on, or leave it to TCP to slow the peer down."""
@@ -350,11 +350,9 @@ class SmscProtocol(Protocol):
     def _schedule(self) -> None:
         """One timer per connection; it is only ever moved forward, and looks again when it fires early.
 
-        Of a calm session it fires so often that nothing can be due before it, so most calls need not look at all."""
-        session, outlet = self.session, self._outlet
-        if self._watched and session.calm and not outlet.over:
-            return
-        at = min(session.deadline(), outlet.deadline())
+        Of a calm session it fires so often that nothing can be due before it, so `flush` need not look at all."""
+        session = self.session
+        at = min(session.deadline(), self._outlet.deadline())
         now = self._clock.seconds()
         self._watched = session.calm
         if self._watched:

@@ -10,23 +10,21 @@ _SEQUENCE_NUMBER_AT = 12
 
 
 class Framer:
-    """One per connection. max_pdu: the largest command_length accepted, in octets."""
+    """One per connection. max_pdu: the largest command_length accepted, in octets.
+
+    partial: the beginning of a PDU that waits for its rest.
+    """
 
     def __init__(self, max_pdu: int) -> None:
         self._max_pdu = max_pdu
-        self._buffer = bytearray()
-        # Octets the buffer must hold before it is worth looking at again.
+        self.partial = bytearray()
+        # Octets it must hold before it is worth looking at again.
         self._wanted = 4
-
-    @property
-    def partial(self) -> bool:
-        """Whether the beginning of a PDU is waiting for its rest."""
-        return bool(self._buffer)
 
     @property
     def partial_sequence_number(self) -> int:
         """That of the incomplete PDU, 0 while its header is not complete."""
-        return self._sequence_number(self._buffer, 0)
+        return self._sequence_number(self.partial, 0)
 
     def feed(self, data: bytes) -> list[bytes]:
         """The PDUs that are complete now, in order.
@@ -35,12 +33,12 @@ class Framer:
         its header is there, so that it can be answered under its own number; its body is never kept. After BadLength
         the stream has no boundaries any more: feed nothing else.
         """
-        if self._buffer:
-            self._buffer += data
-            if len(self._buffer) < self._wanted:
+        if self.partial:
+            self.partial += data
+            if len(self.partial) < self._wanted:
                 return []
-            data = bytes(self._buffer)
-            self._buffer.clear()
+            data = bytes(self.partial)
+            self.partial.clear()
         frames: list[bytes] = []
         at, available, max_pdu = 0, len(data), self._max_pdu
         self._wanted = 4
@@ -61,7 +59,7 @@ class Framer:
             else:
                 raise BadLength(frames, self._sequence_number(data, at))
         if at < available:
-            self._buffer += data[at:]
+            self.partial += data[at:]
         return frames
 
     @staticmethod

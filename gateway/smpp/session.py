@@ -51,7 +51,8 @@ class SessionSettings(Struct, frozen=True):
 
 
 class Session:
-    """state: SessionState. peer_version: the peer's interface_version, 0 before the bind.
+    """state: SessionState. bound: whether it is one of a bound session. peer_version: the peer's interface_version, 0
+    before the bind. out: encoded PDUs that the next `output` returns.
 
     An SMSC that sends no sc_interface_version is taken to speak the version our bind named.
     pending: legal requests of the peer that wait for `respond`.
@@ -63,7 +64,7 @@ class Session:
         self.peer_version = 0
         self.pending = 0
         self._framer = Framer(settings.max_pdu)
-        self._out: list[bytes] = []
+        self.out: list[bytes] = []
         self._next_sequence_number = first_sequence_number
         # Ours, unanswered: sequence_number -> (context, response class, deadline), oldest first.
         self._outstanding: dict[int, tuple[object, type[Pdu], float]] = {}
@@ -86,7 +87,7 @@ class Session:
 
     def _enter(self, state: SessionState) -> None:
         self.state = state
-        self._is_bound = state in BOUND
+        self.bound = state in BOUND
         self._answerable = frozenset(cls for cls in self._receivable if cls in DATA_REQUESTS)
         # Data requests that may be made in this state, and what answers each.
         self._answers = {cls: DATA_REQUESTS[cls] for cls in legal(self.role, state) if cls in DATA_REQUESTS}
@@ -104,7 +105,7 @@ class Session:
     def free(self) -> int:
         """How many more data requests may be made now; 0 when not bound."""
         left = self.settings.window - len(self._outstanding)
-        return left if self._is_bound and left > 0 else 0
+        return left if self.bound and left > 0 else 0
 
     # What we send
 
@@ -123,7 +124,7 @@ class Session:
         sequence_number = self._next_sequence_number
         while sequence_number in outstanding or sequence_number in self._control:
             sequence_number = sequence_number % MAX_SEQUENCE_NUMBER + 1
-        self._out.append(encode(self._without_tlvs(pdu) if pdu.tlvs else pdu, sequence_number))
+        self.out.append(encode(self._without_tlvs(pdu) if pdu.tlvs else pdu, sequence_number))
         self._next_sequence_number = sequence_number % MAX_SEQUENCE_NUMBER + 1
         if data_response is not None:
             outstanding[sequence_number] = (context, data_response, now + self.settings.response_timeout)
@@ -150,7 +151,7 @@ class Session:
         """
         if self.state is _CLOSED or self._ending:
             return
-        self._out.append(encode(self._without_tlvs(response) if response.tlvs else response))
+        self.out.append(encode(self._without_tlvs(response) if response.tlvs else response))
         if self.pending:
             self.pending -= 1
         if self._peer_unbind is not None and not self.pending:
@@ -169,7 +170,7 @@ class Session:
             sequence_number=request.sequence_number,
             tlvs=tlvs if version >= VERSION_3_4 else (),
         )
-        self._out.append(encode(structs.replace(response, system_id=system_id)))
+        self.out.append(encode(structs.replace(response, system_id=system_id)))
         self._bind = None
         self.peer_version = version
         self._last_message_at = now
@@ -179,7 +180,7 @@ class Session:
         """SMSC role: answer the bind with an error and end the session one second later."""
         if not self._is_waiting(request):
             return
-        self._out.append(error_response(request.command_id, request.sequence_number, command_status))
+        self.out.append(error_response(request.command_id, request.sequence_number, command_status))
         self._bind = None
         self._held.clear()
         self._enter(SessionState.UNBINDING)
@@ -195,7 +196,7 @@ class Session:
     def unbind(self, now: float, within: float = math.inf) -> None:
         """End politely: no new requests either way; unbind once everything is answered, or response_timeout is over, or
         `within` seconds."""
-        if self._is_bound:
+        if self.bound:
             self._enter(SessionState.UNBINDING)
             self._unbind_by = now + min(self.settings.response_timeout, within)
             self._unbind_if_ready(now)
@@ -204,15 +205,12 @@ class Session:
 
     def output(self) -> bytes:
         """What is to be written now; the next call returns what came after."""
-        if not self._out:
-            return b""
-        out = b"".join(self._out)
-        self._out.clear()
-        return out
+        out, self.out = self.out, []
+        return b"".join(out)
 
     def _without_tlvs(self, pdu: Pdu) -> Pdu:
         """Peers before 3.4 get no TLVs; only text cannot be left out."""
-        if not self._is_bound or self.peer_version >= VERSION_3_4:
+        if not self.bound or self.peer_version >= VERSION_3_4:
             return pdu
         if tlv(pdu, Tag.MESSAGE_PAYLOAD) is not None:
             raise LocalProtocolError("message_payload for a peer that knows no TLVs")
@@ -224,7 +222,7 @@ class Session:
             sequence_number = sequence_number % MAX_SEQUENCE_NUMBER + 1
         self._next_sequence_number = sequence_number % MAX_SEQUENCE_NUMBER + 1
         self._control[sequence_number] = (_OWN, pdus.RESPONSES[type(pdu)], now + self.settings.response_timeout)
-        self._out.append(encode(pdu, sequence_number))
+        self.out.append(encode(pdu, sequence_number))
 
     def _unbind_is_ready(self) -> bool:
         return self._unbind_by < math.inf and not self._outstanding and not self.pending
@@ -237,7 +235,7 @@ class Session:
 
     def _answer_unbind(self) -> None:
         assert self._peer_unbind is not None
-        self._out.append(encode(pdus.UnbindResp(sequence_number=self._peer_unbind)))
+        self.out.append(encode(pdus.UnbindResp(sequence_number=self._peer_unbind)))
         self._peer_unbind = None
         self._ending = "the peer unbound"
 
@@ -314,7 +312,7 @@ class Session:
         sequence_number = pdu.sequence_number
         match pdu:
             case pdus.EnquireLink():
-                self._out.append(encode(pdus.EnquireLinkResp(sequence_number=sequence_number)))
+                self.out.append(encode(pdus.EnquireLinkResp(sequence_number=sequence_number)))
             case pdus.Unbind():
                 self._take_unbind(sequence_number, now)
             case Bind() if pdus.BindTransceiver in self._receivable:
@@ -333,9 +331,7 @@ class Session:
 
     def _take_unbind(self, sequence_number: int, now: float) -> None:
         if self._peer_unbind is not None:  # the first one will be answered
-            self._out.append(
-                error_response(pdus.Unbind.command_id, sequence_number, int(CommandStatus.ESME_RINVBNDSTS))
-            )
+            self.out.append(error_response(pdus.Unbind.command_id, sequence_number, int(CommandStatus.ESME_RINVBNDSTS)))
             return
         self._peer_unbind = sequence_number
         if not self.pending:
@@ -406,7 +402,7 @@ class Session:
         elif cls not in self._receivable:
             self._refuse_here(cls, bad.sequence_number, events)
         else:
-            self._out.append(error_response(bad.command_id, bad.sequence_number, bad.status))
+            self.out.append(error_response(bad.command_id, bad.sequence_number, bad.status))
             events.append(Rejected(bad.command_id, bad.status))
         self._malformed_at.append(now)
         while self._malformed_at[0] <= now - MALFORMED_PERIOD_S:
@@ -416,22 +412,23 @@ class Session:
 
     def _refuse_here(self, cls: type[Pdu], sequence_number: int, events: list[Event]) -> None:
         """A request that is not allowed in this state; before a bind that ends the session."""
-        again = cls in STATE_AFTER_BIND and self.role is Role.SMSC and self._is_bound
+        again = cls in STATE_AFTER_BIND and self.role is Role.SMSC and self.bound
         status = int(CommandStatus.ESME_RALYBND if again else CommandStatus.ESME_RINVBNDSTS)
-        self._out.append(error_response(cls.command_id, sequence_number, status))
+        self.out.append(error_response(cls.command_id, sequence_number, status))
         events.append(Rejected(cls.command_id, status))
         if self.state is SessionState.OPEN:
             self._ending = "a request before any bind"
 
     def _nack(self, sequence_number: int, status: CommandStatus) -> None:
-        self._out.append(encode(pdus.GenericNack(sequence_number=sequence_number, command_status=int(status))))
+        self.out.append(encode(pdus.GenericNack(sequence_number=sequence_number, command_status=int(status))))
 
     # Time, and the end
 
     @property
     def calm(self) -> bool:
-        """Bound, and nothing ends: whatever happens from now on, nothing new is due within the next `grain` seconds."""
-        return self._is_bound and not self._ending and not self._held
+        """Bound, and nothing ends: whatever happens from now on, nothing new is due within the next `grain` seconds.
+        It stays calm until it is no longer bound."""
+        return self.bound and not self._ending and not self._held
 
     def grain(self) -> float:
         """See `calm`. Above 0."""
@@ -451,7 +448,7 @@ class Session:
             break
         for _, _, answer_by in self._control.values():
             at = min(at, answer_by)
-        if self._is_bound:
+        if self.bound:
             return min(at, self._probe_deadline(), self._inactivity_deadline())
         return min(at, self._init_deadline(), self._dead_deadline())
 
@@ -509,14 +506,14 @@ class Session:
         return self._last_received_at + 2 * self.settings.enquire_link + self.settings.response_timeout
 
     def _probe_deadline(self) -> float:
-        if not self._is_bound or not self.settings.enquire_link:
+        if not self.bound or not self.settings.enquire_link:
             return math.inf
         if self._control and any(response is pdus.EnquireLinkResp for _, response, _ in self._control.values()):
             return math.inf
         return self._last_received_at + self.settings.enquire_link
 
     def _inactivity_deadline(self) -> float:
-        if not self._is_bound or not self.settings.inactivity_timeout:
+        if not self.bound or not self.settings.inactivity_timeout:
             return math.inf
         return self._last_message_at + self.settings.inactivity_timeout
 

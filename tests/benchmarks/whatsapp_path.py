@@ -81,8 +81,8 @@ class WhatsAppPath(HotPath):
     route = ZAP_ONLY
     settings: dict[str, Any] = SETTINGS
 
-    def __init__(self, store: DirectStore, sessions: int = SESSIONS) -> None:
-        super().__init__(store, sessions)
+    def __init__(self, store: DirectStore, sessions: int = SESSIONS, accounts: int = 1) -> None:
+        super().__init__(store, sessions, accounts)
         self._remote = 0
         self._ids: list[str] = []
 

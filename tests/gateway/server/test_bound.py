@@ -54,6 +54,19 @@ def test_deliveries_stop_at_the_accounts_window_and_go_on_as_answers_come() -> N
     assert woken == ["billing"] * 2, "once for the bind, once for two answers in one read"
 
 
+def test_answers_wake_nobody_while_there_is_room() -> None:
+    house = House(account(window=3))
+    woken: list[str] = []
+    esme = house.bind()
+    house.bound.on_receiver = woken.append
+    deliver(house, 2)
+    esme.acknowledge()
+    assert woken == [] and house.bound.receivers("billing") == 3
+    deliver(house, 3)
+    esme.acknowledge()
+    assert woken == ["billing"]
+
+
 def test_the_emptiest_window_goes_first_and_equals_take_turns() -> None:
     house = House(account(window=10))
     esmes = [house.bind(kind) for kind in ("trx", "rx", "trx")]

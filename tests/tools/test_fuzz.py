@@ -47,17 +47,17 @@ class Broken(Session):
         events = super().receive(data, now)
         match self.wrong:
             case "silent":
-                self._out.clear()
+                self.out.clear()
             case "twice":
-                self._out = self._out * 2
+                self.out = self.out * 2
             case "forgets":
                 self.pending = 0
             case "answers a response":
-                self._out.append(pdu.encode(pdu.EnquireLinkResp(sequence_number=99)))
+                self.out.append(pdu.encode(pdu.EnquireLinkResp(sequence_number=99)))
             case "sleeps":
                 self.deadline = lambda: float("inf")  # type: ignore[method-assign]
             case "half":
-                self._out.append(b"\0\0\0\x10")
+                self.out.append(b"\0\0\0\x10")
         return events  # type: ignore[return-value]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 
 import msgspec
 from twisted.internet.defer import Deferred
@@ -167,6 +168,7 @@ class Lookup:
                 if patience > 0:
                     return self._wake(patience)
             batch = waiting[: int(min(most, max(0, self._budget.left(now)), self._day.left(now)))]
+            batch.sort(key=attrgetter("asked_at"))  # answered together, they go on in the order in which they came
             if not batch:  # the budget went to others since they were let in
                 for question in waiting:
                     self._answer(question, None)

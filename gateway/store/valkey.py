@@ -35,6 +35,13 @@ STOP_S = 1.5  # for the server to close the link
 WATCH_S = 3.0  # how often the sentinels are asked whether the master is still the same
 REPLICATE_MS = 1000  # one WAIT for replicas; it is repeated until enough of them have it
 BACKOFF_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
+UNWELCOME = {  # error words with which a server does not let us in
+    "NOAUTH": "wants a password",
+    "WRONGPASS": "refuses the password",
+    "without any password": "has no password, and the url gives one",
+    "DB index is out of range": "has no database of that number",
+    "NOPERM": "does not let this user do what is needed",
+}
 REFUSALS = {  # error words with which a server refuses writes for now
     "MISCONF": "cannot write to disk",
     "OOM": "out of memory",
@@ -65,6 +72,10 @@ class NotTheMaster(Exception):
     """The server that was the master is none now, or not any more."""
 
 
+class NotLetIn(Exception):
+    """The server refuses the url's password or its database."""
+
+
 class _Call:
     __slots__ = ("args", "deferred", "keep", "replicated", "sent_at")
 
@@ -78,11 +89,12 @@ class _Protocol(txredisapi.RedisProtocol):
     """One connection. txredisapi counts on a factory of its own; this needs none of what that one does."""
 
     transport: Any
+    isLazy = False
+    _waiting_for_connect: list[defer.Deferred[Any]]
 
-    def __init__(self, password: str | None, dbid: int | None, username: str | None, lost: Callable[[], None]) -> None:
+    def __init__(self, password: str | None, dbid: str | None, username: str | None, lost: Callable[[], None]) -> None:
         super().__init__(charset=None, password=password, dbid=dbid, username=username, convertNumbers=False)
         self._lost = lost
-        self.factory = self
 
     def tryConvertData(self, data: Any) -> Any:
         """Octets stay octets; the library's own way walks through every answer for nothing."""
@@ -97,12 +109,16 @@ class _Protocol(txredisapi.RedisProtocol):
         return b"".join(out)
 
     def stopTrying(self) -> None:
-        """What txredisapi calls when AUTH failed."""
+        """What txredisapi calls when AUTH or SELECT failed."""
 
-    def connectionError(self, why: object) -> None:
-        """Likewise; the failed commands tell."""
+    def connectionError(self, why: str) -> None:
+        """Likewise, with what the server said."""
+        waiting, self._waiting_for_connect = self._waiting_for_connect, []
+        for one in waiting:
+            one.errback(NotLetIn(why))
 
     def connectionMade(self) -> Any:
+        self.factory = self  # in the place of the one that built it
         if hasattr(self.transport, "setTcpNoDelay"):
             self.transport.setTcpNoDelay(True)
         self.transport = Written(self.transport)  # the server may work while this turn of the reactor goes on
@@ -243,7 +259,8 @@ class Store:
         for call in waiting:
             self._write(call)
 
-    def _endpoint(self) -> tuple[Any, str | None, int | None, str | None]:
+    def _endpoint(self) -> tuple[Any, str | None, str | None, str | None]:
+        """Where to connect, and with what password, database and user."""
         if self._embedded is not None:
             path = self._embedded.socket
             return endpoints.UNIXClientEndpoint(self._reactor, path, timeout=CONNECT_S), None, None, None
@@ -255,7 +272,8 @@ class Store:
             point = endpoints.HostnameEndpoint(self._reactor, host, port, timeout=CONNECT_S)
             if url.tls:
                 point = endpoints.wrapClientTLS(ssl.optionsForClientTLS(host), point)
-        return point, url.password or None, url.database or None, url.username or None
+        database = str(url.database) if url.database else None
+        return point, url.password or None, database, url.username or None
 
     def _link_lost(self, link: _Protocol) -> None:
         if self._link is not link or self._stopping:
@@ -412,7 +430,7 @@ def _reason(error: BaseException) -> str:
     text = str(error)
     if isinstance(error, NoMaster):
         return text
-    for word, meaning in {**REFUSALS, "NOAUTH": "wants a password", "WRONGPASS": "refuses the password"}.items():
+    for word, meaning in {**REFUSALS, **UNWELCOME}.items():
         if word in text:
             return meaning
     return type(error).__name__

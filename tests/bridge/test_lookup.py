@@ -99,6 +99,19 @@ def test_those_who_wait_for_one_answer_get_it_in_the_order_they_came() -> None:
     assert order == [0, 1, 2, 3]
 
 
+def test_numbers_that_are_answered_together_go_on_in_the_order_in_which_they_were_asked_about() -> None:
+    room, order, numbers = Room(), [], people(9)
+    room.http.answers[CHECK] = None
+    for number in numbers:
+        room.find(number).addCallback(lambda _, number=number: order.append(number))
+        room.clock.pump([0, 0, 0.01])
+    while room.http.waiting:
+        room.http.answer_next(CHECK, answer(room.http.requests[-1]))
+        room.clock.pump([0] * 6)
+    room.spawned.check()
+    assert order == numbers
+
+
 def test_numbers_gather_while_a_call_is_under_way_and_go_fifty_at_a_time() -> None:
     room = Room()
     room.http.answers[CHECK] = None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_twisted
 import txredisapi
 from twisted.internet import reactor
@@ -21,6 +22,7 @@ from gateway.store.valkey import Keep, Store, StoreAway
 from tests.gateway.conftest import connected
 from tests.gateway.samples import accepted
 from tests.gateway.store.test_ledger import sealed
+from tools.store_group import Server
 
 Seconds: Any = reactor
 
@@ -242,3 +244,61 @@ async def test_a_beat_a_second_finds_out_that_writes_are_refused(mortal: Store) 
     assert await mortal.command("GET", "a") is None
     assert not mortal.writable, "that it can be read says nothing"
     await refuse_writes(mortal, False)
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[Server]:
+    """A server of somebody else's that asks for a password and has a user of its own for us."""
+    server = Server(tmp_path, "guarded", "p@ss")
+    socket = ("--unixsocket", str(tmp_path / "v.sock"))
+    user = ("--user", "pombo", "on", ">s/cret", "~*", "&*", "+@all")
+    try:
+        server.start("--port", str(server.port), "--requirepass", "p@ss", "--save", "", *socket, *user)
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.mark.parametrize(
+    ("url", "database"),
+    [
+        ("redis://:p%40ss@127.0.0.1:{port}", 0),
+        ("redis://:p%40ss@127.0.0.1:{port}/3", 3),
+        ("redis://pombo:s%2Fcret@127.0.0.1:{port}/2", 2),
+        ("unix://:p%40ss@{directory}/v.sock?db=1", 1),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_a_server_of_ones_own_is_used_with_its_password_user_and_database(
+    guarded: Server, tmp_path: Path, url: str, database: int
+) -> None:
+    place = url.format(port=guarded.port, directory=tmp_path)
+    store = Store(place, reactor, embedded=None, node="gw1")
+    await store.start()
+    await store.command("SET", "here", "1")
+    await store.stop()
+    keys = guarded.ask("INFO", "keyspace")
+    assert list(keys) == [f"db{database}"]
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("redis://127.0.0.1:{port}", "wants a password"),
+        ("redis://:wrong@127.0.0.1:{port}", "refuses the password"),
+        ("redis://:p%40ss@127.0.0.1:{port}/9999", "has no database of that number"),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_a_server_that_does_not_let_us_in_is_named_as_the_reason_at_once(
+    guarded: Server, url: str, why: str
+) -> None:
+    store = Store(url.format(port=guarded.port), reactor, embedded=None, node="gw1")
+    started = ensureDeferred(store.start())
+    for _ in range(300):  # three seconds: less than the time given to a connection that says nothing
+        if store.why_not_writable == why:
+            break
+        await turn()
+    assert store.why_not_writable == why
+    started.addErrback(lambda _: None)
+    started.cancel()

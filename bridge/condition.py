@@ -70,7 +70,7 @@ class Condition:
             self._keys[ACCOUNT] = settings.business_account
         self.running = False
         self.up = self.quarantined = False
-        self._doubted_at = 0.0
+        self._doubted_at, self._told = 0.0, ""
         self.since = clock.seconds()  # it is as it is
 
     @property
@@ -200,12 +200,10 @@ class Condition:
         self.up = self.running and self.health.up
         if self.up != was_up:
             self.since = self._clock.seconds()
-            self.log.info(
-                "{sender} is {state} {cause}",
-                sender=self._label,
-                state="up" if self.up else "down",
-                cause=self.health.cause or self.health.state.value,
-            )
+        if self.running and self.word != self._told:
+            self._told = self.word
+            down = not self.health.up and not self.on_trial
+            self.log.info("{sender} is {state}", sender=self._label, state=f"down: {self.word}" if down else self.word)
 
     def settle(self) -> None:
         """Let what follows from it follow."""

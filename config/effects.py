@@ -75,9 +75,9 @@ BRIDGE: tuple[Row, ...] = (
 )
 TOP: tuple[Row, ...] = (
     Row(
-        "store.directory",
-        lambda config: config.store.url != "embedded" and "directory" in config.store.model_fields_set,
-        "it applies to the embedded store only",
+        "store.fsync",
+        lambda config: config.store.url != "embedded" and "fsync" in config.store.model_fields_set,
+        "it applies to the embedded store only; an own one keeps to its appendonly and appendfsync",
     ),
 )
 

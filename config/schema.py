@@ -74,7 +74,7 @@ class StoreSettings(Settings):
     """What we must not forget, and for how long."""
 
     url: StoreAddress = Field(default="embedded", repr=False)  # may carry a password; see config.store_url
-    directory: Text = "var/store"
+    directory: Text = "var/store"  # of the embedded store; of the wire log, whatever the store is
     fsync: Literal["always", "everysec"] = "always"
     replicas: Annotated[int, whole(0, 10)] = 0  # that must have a change before it counts as kept; WAIT of the store
     retention: Duration = 48 * HOUR

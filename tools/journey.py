@@ -37,6 +37,7 @@ REASONS = {
     "undeliverable": "undeliverable",
 }
 _FROM = re.compile(r"from \S+: ")
+_WORD = re.compile(r"^[^ ,]+")
 
 
 def detail_of(event: Mapping[str, Any]) -> str:
@@ -55,8 +56,12 @@ def why_of(event: Mapping[str, Any]) -> str:
     if event["event"] not in ("fallback", "decided", "failed"):
         return detail
     before = found[0] if (found := _FROM.match(detail)) else ""
-    word, blank, rest = detail[len(before) :].partition(" ")
-    return before + REASONS.get(word, word) + blank + rest
+    return before + _said(detail[len(before) :])
+
+
+def _said(reason: str) -> str:
+    """Its first word, which metrics have as a label, as a person says it: `timeout, zap's copy deleted`."""
+    return _WORD.sub(lambda found: REASONS.get(found[0], found[0]), reason, count=1)
 
 
 def channel_word(channel: str, kinds: Mapping[str, str]) -> str:
@@ -77,7 +82,7 @@ def step_of(event: Mapping[str, Any], kinds: Mapping[str, str]) -> str | None:
             return f"lookup {detail.split()[0]}" if detail else "lookup"
         case "fallback" | "failed" | "retry":
             reason = _FROM.sub("", detail, count=1)
-            return f"{name}: {REASONS.get(reason, reason)}" if reason else name
+            return f"{name}: {_said(reason)}" if reason else name
     return name
 
 

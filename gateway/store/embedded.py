@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -22,6 +23,7 @@ LONGEST_SOCKET_PATH = 107  # octets, without the ending NUL: sizeof(sockaddr_un.
 
 
 STOP_S = 2.0  # for the server to end, once it was told
+CUT = re.compile(r"Truncating the AOF (\S+) at offset (\d+)")  # the server's words
 
 
 class StoreUnavailable(Exception):
@@ -86,6 +88,8 @@ class EmbeddedServer:
         self._lock: int | None = None
         self.starts = 0
         self.last_words = ""  # of a server that gave up by itself
+        self._found: dict[str, int] = {}  # append-only files as the server found them: name and octets
+        self._said_before = 0  # octets of the server's log at its start
 
     def begin(self) -> None:
         """Let the server come up while the rest of the gateway is still being loaded. What stands in its way is told
@@ -139,13 +143,29 @@ class EmbeddedServer:
     def _read_last_words(self) -> str:
         """The last warning in the log of a server that could not read its files, say, or use its disk."""
         try:
-            with open(self.directory / "valkey.log", "rb") as log:
+            with open(self._log_path, "rb") as log:
                 log.seek(max(0, os.fstat(log.fileno()).st_size - 8192))
                 lines = log.read().decode("utf-8", "replace").splitlines()
         except OSError:
             return ""
         warnings = [line.partition(" # ")[2] for line in lines if " # " in line]
         return warnings[-1] if warnings else ""
+
+    def cut_off(self) -> int:
+        """How many octets at the end of its file a server that was started here could not read, and has removed: a few
+        where a machine lost its power, all behind it where a length in the middle is damaged. Told once a start."""
+        try:
+            with open(self._log_path, "rb") as log:
+                log.seek(self._said_before)
+                said = log.read(65_536).decode("utf-8", "replace")
+        except OSError:
+            return 0
+        found, self._found = self._found, {}
+        return sum(max(0, found.get(name, 0) - int(offset)) for name, offset in CUT.findall(said))
+
+    @property
+    def _log_path(self) -> Path:
+        return self.directory / "valkey.log"
 
     def _start(self, held: int) -> None:
         """held: a locked file that the server inherits and keeps open for as long as it lives: whoever finds it locked
@@ -163,13 +183,15 @@ class EmbeddedServer:
             "save": "",
             "maxmemory-policy": "noeviction",
             "daemonize": "no",
-            "logfile": str(self.directory / "valkey.log"),
+            "logfile": str(self._log_path),
             "loglevel": "notice",
             "busy-reply-threshold": "60000",
             # The file is written anew when it has doubled, which takes a core for a while: seldom, and without packing.
             "auto-aof-rewrite-min-size": "256mb",
             "rdbcompression": "no",
         }
+        self._found = {one.name: one.stat().st_size for one in self.directory.glob("appendonlydir/*.aof")}
+        self._said_before = self._log_path.stat().st_size if self._log_path.exists() else 0
         command = [binary]
         for name, value in options.items():
             command += [f"--{name}", value]

@@ -255,6 +255,11 @@ class Store:
             link.transport.loseConnection()
             raise
         self._link, self._tries, self._refusal, self._too_few = link, 0, "", False
+        if self._embedded is not None and (cut := self._embedded.cut_off()):
+            log.error(
+                "the embedded store's file could not be read to its end: {cut} octets are gone (docs/backup.md)",
+                cut=cut,
+            )
         waiting, self._pending = self._pending, deque()
         for call in waiting:
             self._write(call)

@@ -249,6 +249,8 @@ class Parent:
         if not self._told and all(worker.ready for worker in self._workers):
             self._told = True
             log.info("{workers} workers are ready", workers=len(self._workers))
+            if self._store is not None and (cut := self._store.cut_off()):
+                self._say_of_store(f"its file could not be read to its end: {cut} octets are gone (docs/backup.md)")
 
     # -- the store
 

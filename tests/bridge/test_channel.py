@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 from twisted.internet.defer import Deferred
+from twisted.logger import formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
 from bridge.channel import WhatsAppChannel
@@ -488,6 +489,25 @@ def test_a_logged_out_session_rests_for_the_quarantine_and_comes_back_with_its_s
     room.hook("connection.update", {"state": "open", "statusReason": 200})
     room.turn(1.1)
     assert room.channel.up and not room.channel.quarantined and room.channel.capacity() > 1
+
+
+def test_the_log_says_why_a_sender_is_down_also_when_that_changes() -> None:
+    said: list[str] = []
+    keep = lambda event: said.append(formatEvent(event)) if event.get("log_format") == "{sender} is {state}" else None  # noqa: E731
+    globalLogPublisher.addObserver(keep)
+    try:
+        room = Room()
+        room.http.answers[SEND] = NotWritten("refused")
+        room.http.answers[STATE] = CLOSED
+        room.send(message())
+        for _ in range(5):
+            room.turn(1.1)
+        room.http.answers[STATE] = OPEN
+        for _ in range(12):
+            room.turn(1.1)
+    finally:
+        globalLogPublisher.removeObserver(keep)
+    assert said == ["zap is up", "zap is down: unreachable", "zap is down: logged_out", "zap is up"]
 
 
 def test_a_send_that_meets_a_closed_session_rests_the_channel() -> None:

@@ -666,7 +666,7 @@ def test_stores_may_be_named_in_these_forms(tmp_path: Path, url: str) -> None:
         (CLOUD + "    lookup: {budget: 60/m}\n", "bridge[0].lookup.budget has no effect"),
         (RESOLD + "    app_secret: x\n", "bridge[0].app_secret has no effect"),
         (RESOLD + "    verify_token: x\n", "bridge[0].verify_token has no effect"),
-        (BASE + "store: {url: 'redis://h', directory: x}\n", "store.directory has no effect"),
+        (BASE + "store: {url: 'redis://h', fsync: always}\n", "store.fsync has no effect"),
     ],
 )
 def test_keys_without_effect_are_named(tmp_path: Path, change: str, sentence: str) -> None:
@@ -676,6 +676,12 @@ def test_keys_without_effect_are_named(tmp_path: Path, change: str, sentence: st
 
 def test_defaults_and_the_good_file_have_no_idle_keys(tmp_path: Path) -> None:
     assert without_effect(load(written(tmp_path, BASE), {})) == []
+
+
+def test_the_directory_of_a_node_on_an_own_store_is_not_idle(tmp_path: Path) -> None:
+    """Its wire log is there: without that a node that comes back sends again what it had written."""
+    text = BASE + "store: {url: 'redis://h', directory: /var/lib/pombo}\n"
+    assert without_effect(load(written(tmp_path, text), {})) == []
 
 
 @pytest.mark.parametrize("text", [CLOUD + "    verify_token: x\n    direct_send: true\n", RESOLD])

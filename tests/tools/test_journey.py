@@ -76,6 +76,9 @@ def test_a_trace_tells_why_in_words() -> None:
     told = [journey.why_of(event) for event in FELL_BACK[1:4]]
     assert told == ["inactive (cache)", "no account (cache)", "from zap: no account"]
     assert journey.why_of(event(0, "fallback", "operator", "from zap: timeout")) == "from zap: not delivered in time"
+    deleted = event(0, "fallback", "operator", "from zap: timeout, zap's copy deleted")
+    assert journey.why_of(deleted) == "from zap: not delivered in time, zap's copy deleted"
+    assert journey.step_of(deleted, KINDS) == "fallback: not delivered in time, zap's copy deleted"
 
 
 def test_a_trace_has_a_line_for_every_event() -> None:

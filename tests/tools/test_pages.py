@@ -103,6 +103,7 @@ def test_moving_over_and_the_pages_about_a_running_node(tidy: Machine) -> None:
     tidy.run_blocks(of("docs/privacy.md"))
     tidy.run("pombo trace 11987654321", allowed=(1,))
     tidy.run_blocks(of("docs/backup.md"))
+    assert (tidy.root / "var/backups/pombo-config.tar.gz").stat().st_mode & 0o077 == 0, "it has the passwords"
     tidy.edit(CONFIG, ("dry_run: true", "# dry_run: true"), ("/var/lib/pombo/rehearsal", "/var/lib/pombo/store"))
 
 

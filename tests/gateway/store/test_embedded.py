@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
+from twisted.logger import globalLogPublisher
 
 from gateway.store.embedded import (
     LONGEST_SOCKET_PATH,
@@ -226,6 +227,35 @@ def test_a_server_that_gives_up_on_damaged_files_leaves_its_last_words(tmp_path:
         assert "Bad file format reading the append only file" in embedded.last_words
     finally:
         embedded.stop()
+
+
+@pytest_twisted.ensureDeferred
+@pytest.mark.parametrize("where", ["end", "middle"])
+async def test_what_a_damaged_file_has_lost_is_said(tmp_path: Path, where: str) -> None:
+    store, embedded = make_store(tmp_path)
+    await store.start()
+    for n in range(100):
+        await store.command("SET", f"key{n}", "x" * 385)
+    await store.stop()
+    assert embedded.cut_off() == 0
+    [file] = (tmp_path / "appendonlydir").glob("*.incr.aof")
+    whole = file.read_bytes()
+    at = whole.index(b"key50\r\n$385") + 8
+    file.write_bytes(whole[:-10] if where == "end" else whole[:at] + b"999999999" + whole[at + 3 :])
+    damaged = file.stat().st_size
+    said: list[int] = []
+    keep = lambda event: said.append(event["cut"]) if "cut" in event else None  # noqa: E731
+    globalLogPublisher.addObserver(keep)
+    store, embedded = make_store(tmp_path)
+    try:
+        await store.start()
+        kept = await store.command("DBSIZE")
+    finally:
+        globalLogPublisher.removeObserver(keep)
+        await store.stop()
+    assert kept == {"end": 99, "middle": 50}[where]
+    [cut] = said
+    assert 0 < cut < 500 if where == "end" else damaged / 3 < cut < damaged
 
 
 @pytest_twisted.ensureDeferred

@@ -260,13 +260,26 @@ class Server:
     def __init__(self) -> None:
         self.answers = ["running"]
         self.last_words = ""
-        self.asked = 0
+        self.asked = self.cut = 0
+
+    def cut_off(self) -> int:
+        return self.cut
 
     def ensure(self) -> str:
         self.asked += 1
         if self.answers[0] == "broken":
             raise StoreUnavailable("no store server")
         return self.answers[0]
+
+
+def test_what_a_damaged_store_has_lost_is_said_once_the_workers_are_ready(households: list[Household]) -> None:
+    server = Server()
+    server.cut = 400
+    house = Household(waits, 1, server)
+    households.append(house)
+    with logged() as events:
+        house.start()
+    assert "embedded store: its file could not be read to its end: 400 octets are gone (docs/backup.md)" in events
 
 
 def test_the_store_is_looked_after(households: list[Household]) -> None:

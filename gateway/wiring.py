@@ -92,7 +92,7 @@ def make_service(
     """The whole gateway as one service. written: the configuration as its file has it; path: read again on reload.
     embedded: the server of its store, where one was started beforehand. place: of a worker among several."""
     protocol.Factory.noisy = False  # else Twisted tells of every connection to a provider
-    steady(reactor)
+    steady(reactor, place.board.latest if place is not None else 0.0)  # workers share rates, and so a clock
     return Node(config, written, path, reactor, embedded, place)
 
 
@@ -224,15 +224,15 @@ class Node(Service):
             return None
         return Beside(
             self._place, self._reactor, metrics=self.metrics, connections=lambda: self.server.connections,
-            pid=os.getpid(), heard=self._heard, channels=self._channels_here,
+            pid=os.getpid(), heard=self._heard, channels=self._channels_up,
         )  # fmt: skip
 
-    def _channels_here(self) -> Mapping[str, bool]:
-        """Those that other workers only fill the queues of, and whether they are up; nothing before they are known."""
+    def _channels_up(self) -> Mapping[str, bool | None]:
+        """Whether each channel is up, None for one that only other workers have; nothing before they are known."""
         if not self._ready:
             return {}
-        here = self.delivery.channels.items()
-        return {name: bool(one.up) for name, one in here if not isinstance(one, ElsewhereChannel)}
+        channels = self.delivery.channels.items()
+        return {name: None if isinstance(one, ElsewhereChannel) else bool(one.up) for name, one in channels}
 
     def _heard(self, what: str, name: str) -> None:
         """Another worker has put something into a channel's queue, or among an account's receipts."""

@@ -152,6 +152,7 @@ class Node(Service):
         self.delivery.joined = self.joining
         self.reports = Reports(self.store, self.delivery, self.metrics, id_forms, later)
         self.reports.report_parts = self.joining.report_parts
+        self.reports.call_later = reactor.callLater if self._embedded is None else None
         self.operations = Operations(self.store, self.delivery, clock, self._normalize)
         self.intake = Intake(
             store=self.store, ledger=accepted, delivery=self.delivery, parts=self.joining, clock=clock,

@@ -122,6 +122,7 @@ class Node(Service):
         self._dry_run = config.dry_run  # of this process: another word in the file waits for the next start
         self.failed = self._ready = False
         self._exchanges: dict[str, defer.DeferredLock] = {}  # channels that a reload exchanges
+        self._starting: defer.Deferred[None] | None = None  # until the start is over, which has the channels to itself
         self.setName("pombo")
 
     # -- building
@@ -390,6 +391,8 @@ class Node(Service):
         self._reactor.callLater(0, self._reactor.stop)
 
     async def _start(self) -> None:
+        begun: defer.Deferred[None] = defer.Deferred()
+        self._starting = begun
         self._build()
         config = self._config
         for sentence in (*without_effect(config), *without_fallback(config), *guessable(config)):
@@ -426,7 +429,8 @@ class Node(Service):
         if hasattr(signal, "SIGHUP") and self._reactor is _global_reactor():
             signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._reload_by_signal))
         _quieten_gc()
-        self._ready = True
+        self._ready, self._starting = True, None
+        begun.callback(None)
         if self._beside is not None:
             self._beside.tell_parent(READY)
         log.info("ready: node {node}", node=self._node)
@@ -593,7 +597,9 @@ class Node(Service):
 
     async def _exchange(self, name: str) -> None:
         """A channel whose settings changed: the old one hands back what it holds, the new one takes over. One exchange
-        at a time for each name: files may be read faster than channels end."""
+        at a time for each name: files may be read faster than channels end, and before there are any."""
+        if self._starting is not None:
+            await self._starting
         turn = self._exchanges.setdefault(name, defer.DeferredLock())
         await turn.acquire()
         try:

@@ -15,12 +15,14 @@ from twisted.internet.threads import deferToThread
 
 from gateway.smpp import charset
 from gateway.smpp.segments import split
+from gateway.workers.beside import SHOW_S
 from tests.end_to_end.biller import Biller
 from tests.end_to_end.in_reactor import in_reactor
 from tests.end_to_end.ledger import Ledger
 from tests.end_to_end.stage import OPERATOR_PASSWORD, PASSWORD, Stage
 from tests.end_to_end.test_workers import binds, people, spread, two_workers
 from tools.certificate import write_certificate
+from tools.clock import pause
 from tools.ports import free_port
 from tools.smsc_simulator import SmscSettings, SmscSimulator
 from tools.store_group import StoreGroup
@@ -132,6 +134,7 @@ async def test_a_channel_whose_binds_all_went_to_one_worker_is_as_down_as_that_s
         return await bound() == 2
 
     await stage.until(two, "both workers have a bind")
+    await pause(stage.reactor, 2 * SHOW_S)  # they have told each other
     stage.settings["smsc_client"][0]["binds"] = 1
     stage.gateway.configure(stage.settings)
     assert (await stage.ask("POST", "/admin/reload"))[0] == 200

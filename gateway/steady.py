@@ -24,10 +24,13 @@ log = Logger("clock")
 class SteadyClock:
     """Seconds since the epoch that never decrease (but for a rounding). `look` wants to be called every LOOK_S."""
 
-    def __init__(self, day: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic) -> None:
-        """day: the time of day, seconds since the epoch. steady: seconds since any moment, that nobody can set."""
+    def __init__(
+        self, day: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic, least: float = 0.0
+    ) -> None:
+        """day: the time of day, seconds since the epoch. steady: seconds since any moment, that nobody can set. least:
+        it begins no earlier."""
         self._day, self._steady = day, steady
-        self._pace, self._offset = 1.0, day() - steady()
+        self._pace, self._offset = 1.0, max(day(), least) - steady()
         self._told = False
 
     def seconds(self) -> float:
@@ -55,9 +58,9 @@ class SteadyClock:
         self._told = set_back
 
 
-def steady(reactor: Any) -> None:
+def steady(reactor: Any, least: float = 0.0) -> None:
     """Give a reactor such a clock, for as long as the process lives."""
-    clock = SteadyClock()
+    clock = SteadyClock(least=least)
     reactor.seconds = clock.seconds
 
     def look() -> None:

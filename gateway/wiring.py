@@ -92,7 +92,7 @@ def make_service(
     """The whole gateway as one service. written: the configuration as its file has it; path: read again on reload.
     embedded: the server of its store, where one was started beforehand. place: of a worker among several."""
     protocol.Factory.noisy = False  # else Twisted tells of every connection to a provider
-    steady(reactor)
+    steady(reactor, place.board.latest if place is not None else 0.0)  # workers share rates, and so a clock
     return Node(config, written, path, reactor, embedded, place)
 
 
@@ -122,6 +122,7 @@ class Node(Service):
         self._dry_run = config.dry_run  # of this process: another word in the file waits for the next start
         self.failed = self._ready = False
         self._exchanges: dict[str, defer.DeferredLock] = {}  # channels that a reload exchanges
+        self._starting: defer.Deferred[None] | None = None  # until the start is over, which has the channels to itself
         self.setName("pombo")
 
     # -- building
@@ -152,6 +153,7 @@ class Node(Service):
         self.delivery.joined = self.joining
         self.reports = Reports(self.store, self.delivery, self.metrics, id_forms, later)
         self.reports.report_parts = self.joining.report_parts
+        self.reports.call_later = reactor.callLater if self._embedded is None else None
         self.operations = Operations(self.store, self.delivery, clock, self._normalize)
         self.intake = Intake(
             store=self.store, ledger=accepted, delivery=self.delivery, parts=self.joining, clock=clock,
@@ -224,15 +226,15 @@ class Node(Service):
             return None
         return Beside(
             self._place, self._reactor, metrics=self.metrics, connections=lambda: self.server.connections,
-            pid=os.getpid(), heard=self._heard, channels=self._channels_here,
+            pid=os.getpid(), heard=self._heard, channels=self._channels_up,
         )  # fmt: skip
 
-    def _channels_here(self) -> Mapping[str, bool]:
-        """Those that other workers only fill the queues of, and whether they are up; nothing before they are known."""
+    def _channels_up(self) -> Mapping[str, bool | None]:
+        """Whether each channel is up, None for one that only other workers have; nothing before they are known."""
         if not self._ready:
             return {}
-        here = self.delivery.channels.items()
-        return {name: bool(one.up) for name, one in here if not isinstance(one, ElsewhereChannel)}
+        channels = self.delivery.channels.items()
+        return {name: None if isinstance(one, ElsewhereChannel) else bool(one.up) for name, one in channels}
 
     def _heard(self, what: str, name: str) -> None:
         """Another worker has put something into a channel's queue, or among an account's receipts."""
@@ -389,6 +391,8 @@ class Node(Service):
         self._reactor.callLater(0, self._reactor.stop)
 
     async def _start(self) -> None:
+        begun: defer.Deferred[None] = defer.Deferred()
+        self._starting = begun
         self._build()
         config = self._config
         for sentence in (*without_effect(config), *without_fallback(config), *guessable(config)):
@@ -425,7 +429,8 @@ class Node(Service):
         if hasattr(signal, "SIGHUP") and self._reactor is _global_reactor():
             signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._reload_by_signal))
         _quieten_gc()
-        self._ready = True
+        self._ready, self._starting = True, None
+        begun.callback(None)
         if self._beside is not None:
             self._beside.tell_parent(READY)
         log.info("ready: node {node}", node=self._node)
@@ -592,7 +597,9 @@ class Node(Service):
 
     async def _exchange(self, name: str) -> None:
         """A channel whose settings changed: the old one hands back what it holds, the new one takes over. One exchange
-        at a time for each name: files may be read faster than channels end."""
+        at a time for each name: files may be read faster than channels end, and before there are any."""
+        if self._starting is not None:
+            await self._starting
         turn = self._exchanges.setdefault(name, defer.DeferredLock())
         await turn.acquire()
         try:

@@ -62,9 +62,10 @@ class Membership:
     async def join(self) -> None:
         """Be known to the others, before anything is taken into hand."""
         now = self._here_since = self._joined_at = self._reactor.seconds()
+        channels = list(self._delivery.channels)
         answer = await self._ask(self._request([], []), Keep.ALWAYS)
         self.joined = True
-        self._heard(now, [], answer)
+        self._heard(now, channels, [], answer)
 
     def start(self) -> None:
         self._loop.start(LOOK_S, now=False)
@@ -129,9 +130,9 @@ class Membership:
         for account in frees:  # from here on nothing of it is written
             del self._until[account]
         wants += [one for one in self._until if one not in wants]  # until what it has on its way is answered
-        self._asking = True
+        self._asking, channels = True, list(self._delivery.channels)
         asked = self._ask(self._request(wants, frees), Keep.NO)
-        asked.addCallbacks(lambda answer: self._heard(now, wants, answer), lambda _: None)
+        asked.addCallbacks(lambda answer: self._heard(now, channels, wants, answer), lambda _: None)
         asked.addErrback(lambda failure: log.failure("what the other nodes said was not understood", failure=failure))
         asked.addBoth(self._asked)
 
@@ -157,7 +158,8 @@ class Membership:
     def _ask(self, request: list[Any], keep: Keep) -> Any:
         return self._store.call("tend", self._time(), self._node, records.encode(request), keep=keep)
 
-    def _heard(self, asked_at: float, wants: list[str], answer: list[Any]) -> None:
+    def _heard(self, asked_at: float, channels: list[str], wants: list[str], answer: list[Any]) -> None:
+        """channels, wants: what was asked for, in order; some of it may have gone by a reload since."""
         lapsed, ousted, left, orphans, elsewhere, shares, desks, held = answer
         if ousted:
             log.critical(
@@ -174,7 +176,7 @@ class Membership:
         }
         self.held_elsewhere = frozenset(one.decode() for one in held)
         if not self._alone:
-            self._use_shares([float(one) for one in shares])
+            self._use_shares(dict(zip(channels, map(float, shares), strict=True)))
             self._use_leases(asked_at + LEASE_S - SAFETY_S, wants, desks)
         if (left or orphans) and asked_at - self._joined_at > SETTLED_S:
             self._takeover.begin([tuple(_words(one)) for one in left], [tuple(_words(one)) for one in orphans])
@@ -191,8 +193,9 @@ class Membership:
             if not had:
                 self._desk.look(account)
 
-    def _use_shares(self, shares: list[float]) -> None:
-        for (name, channel), share in zip(list(self._delivery.channels.items()), shares, strict=False):
+    def _use_shares(self, shares: dict[str, float]) -> None:
+        for name, share in shares.items():
+            channel = self._delivery.channels.get(name)
             take = getattr(channel, "take_share", None)
             if take is not None and self._rate(channel):
                 self._shares[name] = share

@@ -23,6 +23,7 @@ from gateway.store.valkey import Keep, Store
 OWN_ID = 4  # how find.lua found a message: by the id that we gave it
 SAME_NUMBER_DIGITS = 8  # last digits that source and destination must share when an id is matched by another form
 STRANGERS, STRANGERS_OF_A_NUMBER = 10_000, 10  # numbers, and reports of each, that are looked at once more
+AGAIN_S = 3.0  # until they are looked at once more where other processes have binds of the channel, too
 log = Logger("reports")
 _decode_report = msgspec.msgpack.Decoder(Report).decode
 
@@ -42,6 +43,8 @@ class Reports:
         self._store, self._delivery, self._metrics, self._id_forms = store, delivery, metrics, id_forms
         self._later = later
         self._patient: dict[str, list[Case]] = {}  # channel -> reports whose message has just been settled
+        self.call_later: Callable[[float, Callable[[], object]], Any] | None = None  # with other processes on the store
+        self._later_looks = 0  # reports that wait for that
         self.report_parts: Callable[[Message, Report, Callable[[], None]], None] = delivery.report
         delivery.early_report, delivery.look_again = self.unpark, self.look_again
         delivery.held = self.look_for_stray  # type: ignore[method-assign]
@@ -138,7 +141,7 @@ class Reports:
         )
 
     def _found_or_parked(self, answers: list[Any], channel: str, cases: list[Case]) -> None:
-        unknown = 0
+        unknown, again = 0, []
         for (report, kept), answer in zip(cases, answers, strict=True):
             message = records.unpack(answer[0]) if answer else None
             if message is not None and answer[1] == OWN_ID and channel not in [a.channel for a in message.attempts]:
@@ -146,12 +149,21 @@ class Reports:
             if message is not None:
                 self._apply(message, report, kept)
             else:
-                unknown += 1
+                unknown += not report.parked
                 kept()
                 if report.remote_id and report.dest:
                     self._note_stranger(channel, report)
+                    again += [] if report.parked else [report.remote_id]
         if unknown:
             self._metrics.unknown_receipts(channel, unknown)
+        if again and self.call_later is not None and self._later_looks < STRANGERS:
+            self._later_looks += len(again)
+            self.call_later(AGAIN_S, partial(self._look_later, channel, again))
+
+    def _look_later(self, channel: str, ids: Sequence[str]) -> None:
+        """The answers that name their messages may have been on their way into the store from other processes."""
+        self._later_looks -= len(ids)
+        self.look_again(channel, ids)
 
     def _apply(self, message: Message, report: Report, kept: Callable[[], None]) -> None:
         if message.released:

@@ -37,9 +37,10 @@ class Beside:
 
     def __init__(
         self, place: Place, reactor: Any, *, metrics: Metrics, connections: Callable[[], int], pid: int,
-        heard: Callable[[str, str], None], channels: Callable[[], Mapping[str, bool]],
+        heard: Callable[[str, str], None], channels: Callable[[], Mapping[str, bool | None]],
     ) -> None:  # fmt: skip
-        """connections(): of ESMEs, here. channels(): those that are here, and whether they are up. heard: see Bell."""
+        """connections(): of ESMEs, here. channels(): whether they are up; None for those that only others have. heard:
+        see Bell."""
         self.place, self._reactor, self._pid = place, reactor, pid
         self._connections, self._channels = connections, channels
         self.limits = SharedLimits(place.board, place.number)

@@ -26,9 +26,11 @@ _ACCOUNT = NAME + _BUCKET.size + _COUNTS.size
 _CHANNEL = NAME + MOST_WORKERS
 _ACCOUNTS_AT = MOST_WORKERS * _WORKER.size
 _CHANNELS_AT = _ACCOUNTS_AT + ACCOUNTS * _ACCOUNT
-_SIZE = _CHANNELS_AT + CHANNELS * _CHANNEL
+_LATEST_AT = _CHANNELS_AT + CHANNELS * _CHANNEL
+_LATEST = struct.Struct("=d")  # the latest moment that any worker has shown
+_SIZE = _LATEST_AT + _LATEST.size
 _TABLES = 0  # the octet whose lock guards the giving out of slots; nothing else is locked there
-_DOWN, _UP = 1, 2
+_NONE, _DOWN, _UP = 0, 1, 2
 
 
 class BoardFull(Exception):
@@ -50,6 +52,14 @@ class Board:
     def show(self, worker: int, now: float, connections: int, pid: int) -> None:
         """This worker lives, and has so many connections of ESMEs."""
         _WORKER.pack_into(self.memory, _worker_at(worker), now, connections, pid)
+        if now > self.latest:
+            _LATEST.pack_into(self.memory, _LATEST_AT, now)
+
+    @property
+    def latest(self) -> float:
+        """The latest moment at which any worker has shown itself: whoever is started now is not behind it. 0.0: none
+        has."""
+        return float(_LATEST.unpack_from(self.memory, _LATEST_AT)[0])
 
     def shown(self, worker: int) -> tuple[float, int, int]:
         """When a worker showed itself last (0.0: it does not live), its connections, its process."""
@@ -96,9 +106,9 @@ class Board:
 
     # -- channels
 
-    def say(self, channel: str, worker: int, up: bool) -> None:
-        """A worker that has binds of a channel tells whether they are up."""
-        self.memory[self._channel(channel) + NAME + worker - 1] = _UP if up else _DOWN
+    def say(self, channel: str, worker: int, up: bool | None) -> None:
+        """A worker that has binds of a channel tells whether they are up; None: it has none, or none any more."""
+        self.memory[self._channel(channel) + NAME + worker - 1] = _NONE if up is None else _UP if up else _DOWN
 
     def is_up(self, channel: str) -> bool:
         """Has any worker the channel up? As long as nobody has said anything, it is believed to be."""

@@ -398,3 +398,27 @@ def test_a_change_of_one_channels_senders_leaves_the_other_channel_alone(place: 
     assert {id(one) for one in members} == {
         id(sender.condition) for channel in after.values() for sender in channel.senders.values()
     }, "nobody is closed with a sender that is no more"
+
+
+def test_a_file_that_is_read_while_the_node_starts_waits_with_the_channels_until_it_has_some(place: Path) -> None:
+    def document(*names: str) -> Document:
+        operators = [
+            {"name": name, "connect": "tcp:127.0.0.1:1", "system_id": "pombo", "password": PASSWORDS[0]}
+            for name in names
+        ]
+        return {
+            "smpp_server": {"accounts": []}, "smsc_client": operators,
+            "routes": [{"name": "all", "channels": names[0]}],
+            "store": {"url": "redis://127.0.0.1:1", "directory": str(place)},
+        }  # fmt: skip
+
+    path, clock = place / "pombo.yaml", MemoryReactorClock()
+    path.write_text(yaml.safe_dump(document("one")))
+    node = NodeInMemory(*load_as_written(path, {}), path, clock)
+    node.operators = {}
+    node.startService()  # and the store does not answer
+    path.write_text(yaml.safe_dump(document("one", "two")))
+    assert node.reload() == (["two"], [])
+    clock.advance(0)
+    assert node.background.failures == 0
+    assert node.background.running == ("reload of channel two",)

@@ -87,3 +87,17 @@ def test_the_log_tells_once() -> None:
         machine.set(7200)
         machine.go(5)
     assert len(lines) == 2 and "set back by 30 s" in lines[0] and "went forward by 7200 s" in lines[1]
+
+
+def test_whoever_is_started_after_the_time_of_day_was_set_back_agrees_with_those_who_run() -> None:
+    machine = Machine()
+    machine.go(10)
+    machine.set(-3600)
+    machine.go(10)
+    late = Machine()
+    late.day, late.passed = machine.day, machine.passed
+    late.clock = SteadyClock(lambda: late.day, lambda: late.passed, least=machine.clock.seconds())
+    assert late.clock.seconds() == pytest.approx(machine.clock.seconds())
+    assert never_back(late.go(10))
+    machine.go(10)
+    assert late.clock.seconds() == pytest.approx(machine.clock.seconds(), abs=0.2)

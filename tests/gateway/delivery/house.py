@@ -96,6 +96,7 @@ class House:
         self.delivery.joined = self.joining
         self.reports = Reports(store, self.delivery, self.metrics, id_forms, self.later)
         self.reports.report_parts = self.joining.report_parts
+        self.reports.call_later = self.clock.callLater if shared else None
         self.operations = Operations(store, self.delivery, now, self.normalize)
         self.intake = Intake(
             store=store,

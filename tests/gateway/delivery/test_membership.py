@@ -9,6 +9,7 @@ import pytest_twisted
 from twisted.internet.defer import Deferred, ensureDeferred
 
 from gateway.delivery.membership import LEASE_S, LEAVE_S, LOOK_S, TEND_S
+from gateway.delivery.reports import AGAIN_S
 from gateway.messages.message import Attempted, Mo
 from gateway.messages.outcome import Accepted, Inbound, Report, Status, Unwritten
 from gateway.messages.states import State
@@ -400,6 +401,26 @@ async def test_replies_find_the_node_with_the_bind_too(street: Street) -> None:
     assert [type(one) for one in bind.got] == [Mo]
 
 
+# -- reports
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_report_that_overtakes_the_answer_to_another_node_finds_its_message_in_another_form(
+    street: Street,
+) -> None:
+    writer, other = await street.house("gw1"), await street.house("gw2")
+    await street.steady()
+    (message_id,) = await writer.submit(writer.message())
+    dest = (await writer.read(message_id)).msisdn
+    told = other.operator.report("64206", Status.FAILED, State.UNDELIVERABLE, source="28940", dest=dest)
+    await street.settle()
+    assert told == [True]
+    writer.operator.accept("FACE")
+    await street.passes(AGAIN_S + LOOK_S)
+    assert (await writer.read(message_id)).state is State.UNDELIVERABLE
+    assert other.metric("pombo_unknown_receipts_total", channel="operator") == 1
+
+
 # -- the operator's rate
 
 
@@ -443,6 +464,20 @@ async def test_nodes_with_a_bind_share_the_rate_and_are_never_above_it(street: S
     await observed(3)
     assert await street.store.command("HKEYS", keys.share("operator")) == [b"gw2"]
     assert houses[1].operator.share == 100.0
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_share_is_its_channels_though_a_reload_has_removed_another_meanwhile(street: Street) -> None:
+    house = await street.house("gw1")
+    slow = house.add_channel("slow", "smsc", "0.08")
+    house.operator.throughput, slow.throughput = 100.0, 10.0
+    await street.passes(4)
+    assert (house.operator.share, slow.share) == (100.0, 10.0)
+    for _ in range(round(TEND_S / LOOK_S)):  # until it has asked
+        street.clock.advance(LOOK_S)
+    del house.delivery.channels["operator"], house.delivery.dispatchers["operator"]
+    await street.settle()
+    assert slow.share == 10.0
 
 
 @pytest_twisted.ensureDeferred

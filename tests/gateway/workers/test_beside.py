@@ -32,7 +32,7 @@ class Worker:
         self.answer: tuple[list[str], list[str]] = (["routes"], [])
         self.reloads = self.stopped = 0
         self.connections = number
-        self.up = True
+        self.up: bool | None = True
         self.heard: list[tuple[str, str]] = []
         self.gone: Deferred[None] = Deferred()
         self.beside = Beside(
@@ -157,6 +157,12 @@ async def test_the_board_shows_who_is_freer_and_what_is_up(pair: Pair) -> None:
     pair.one.beside.smpp_listeners()._taken()
     assert pair.board.shown(1)[1:] == (3, 101)
     pair.one.up = pair.other.up = False
+    await pause(reactor, 0.3)
+    assert not pair.board.is_up("operator")
+    pair.one.up = True
+    await pause(reactor, 0.3)
+    assert pair.board.is_up("operator")
+    pair.one.up = None  # a reload has given its binds to the other worker
     await pause(reactor, 0.3)
     assert not pair.board.is_up("operator")
 

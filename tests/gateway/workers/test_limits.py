@@ -186,3 +186,20 @@ def test_a_channel_is_up_where_any_worker_has_it_up_and_is_believed_to_be_before
     board.say("zap", 2, False)
     board.clear(1)  # what a dead worker said last holds until it is back
     assert not board.is_up("zap")
+
+
+def test_a_channel_is_not_up_by_the_word_of_a_worker_that_has_it_no_more() -> None:
+    board = Board()
+    board.say("operator", 1, True)
+    board.say("operator", 2, False)
+    board.say("operator", 1, None)
+    assert not board.is_up("operator")
+
+
+def test_the_latest_moment_outlives_the_worker_that_showed_it() -> None:
+    board = Board()
+    assert board.latest == 0.0
+    board.show(1, NOW, 0, 101)
+    board.show(2, NOW - 3600, 0, 102)
+    board.clear(1)
+    assert board.latest == NOW

@@ -154,6 +154,7 @@ class Delivery:
             entry = f"{message.id} {len(message.attempts)}"
             turn.commands.append(("LPUSH", keys.queue(channel, message.priority), entry))
             if dispatcher is not None:
+                dispatcher.expect(turn)
                 turn.then(lambda _: dispatcher.something_waits())
         self.follow(turn, facts, turn.overtaken)
 
@@ -185,6 +186,7 @@ class Delivery:
             entry = f"{message.id} {len(message.attempts)}"
             turn.commands.append(("LPUSH", keys.queue(channel, message.priority), entry))
             if (dispatcher := self.dispatchers.get(channel)) is not None:
+                dispatcher.expect(turn)
                 turn.then(lambda _: dispatcher.something_waits())
         self.follow(turn, facts, None)
 
@@ -340,6 +342,7 @@ class Delivery:
         turn.due = self.wake_at(message)
         dispatcher = self.dispatchers.get(send.channel)
         if dispatcher is not None:
+            dispatcher.expect(turn)
             turn.then(lambda _: dispatcher.something_waits())
 
     def wake_at(self, message: Message) -> float:

@@ -13,6 +13,7 @@ from gateway.delivery.ports import Channel
 from gateway.messages.message import Message
 from gateway.messages.outcome import AttemptResult, ChannelDown, Unwritten
 from gateway.store import keys, records
+from gateway.store.turn import Turn
 from gateway.store.valkey import Keep, Store
 
 AT_MOST = 256
@@ -40,6 +41,7 @@ class Dispatcher:
         self.waiting = True  # something may wait in the store's queues; a fresh start always looks
         self._leasing = False
         self._refused: set[str] = set()  # must not come out of the lease that is under way
+        self.coming = 0  # messages on their way into the queue: what is younger may not go straight past them
         self._reserved = 0  # segments promised to messages that are on their way through the store
         self._room = -1  # what `reserve` may still promise in this turn; below 0: to be asked
         self.started = self.stopping = False
@@ -53,7 +55,7 @@ class Dispatcher:
 
     def reserve(self, segments: int) -> bool:
         """May a message skip the queue? Then room for it is kept until `deliver` or `release`."""
-        if self.waiting or self.stopping or not self.started:
+        if self.waiting or self.coming or self.stopping or not self.started:
             return False
         if self._room < 0:
             self._room = max(0, self.channel.capacity() - self._reserved)
@@ -76,6 +78,14 @@ class Dispatcher:
         self.send(message)
 
     # -- out of the queues
+
+    def expect(self, turn: Turn) -> None:
+        """This change puts a message into the queue, of which `something_waits` tells once it is kept."""
+        self.coming += 1
+        turn.settled = [*turn.settled, self._came]
+
+    def _came(self) -> None:
+        self.coming -= 1
 
     def something_waits(self) -> None:
         self.waiting = True

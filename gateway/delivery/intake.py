@@ -300,6 +300,7 @@ class Intake:
             message.in_hand = True
             turn.into = dispatcher.hand_key
             return dispatcher
+        dispatcher.expect(turn)
         turn.commands.append(("RPUSH", keys.queue(channel, message.priority), f"{message.id} 1"))
         return None
 

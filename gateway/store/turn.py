@@ -39,6 +39,7 @@ class Turn(Struct, eq=False):
     commands      whatever else the store has to do
     kept          called with the answers once all of it is kept; `sequel(turn, answers)` before them, `done()` after
     lost          called when the store refused it, and nothing of it was kept
+    settled       called last, whatever came of it: it is kept, or refused, or somebody else was faster
     counts        what the ledger counts then: one that lost the race is made again, or never was
     again         called with the message as it is now (None: it is gone) when somebody else was faster
     unless        of a new message: a key and the seconds it lives. While it names another message this one is not kept,
@@ -69,6 +70,7 @@ class Turn(Struct, eq=False):
     sequel: Callable[[Any, Answers], None] | None = None
     done: Callable[[], None] | None = None
     lost: Callable[[], None] | None = None
+    settled: Sequence[Callable[[], object]] = ()
     instead: Callable[[str], None] | None = None
     unless: tuple[str, int] | None = None
 
@@ -121,6 +123,8 @@ class Turn(Struct, eq=False):
 
     def over(self) -> None:
         """Nothing more comes of it. What refers back to it goes, so that it need not wait for the garbage collector."""
+        for one in self.settled:
+            one()
         if self.again is not None or self.kept or self.instead is not None:
             self.again = self.instead = None
             self.kept = ()

@@ -686,3 +686,22 @@ async def test_a_fallback_that_comes_too_late_or_is_refused_by_the_store_gives_i
         house.zap.report("zap-1", Status.FAILED)
     await house.settle()
     assert ids_of(house.operator.taken) == [other] and dispatcher._reserved == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_no_fallback_overtakes_one_on_its_way_into_the_operators_queue(store: Store) -> None:
+    house = await House(store).start()
+    ids = await house.submit(house.message(), house.message(), house.message())
+    house.operator.window = 0
+    house.zap.answer(ids[0], NoAccount("lookup"))
+    house.clock.advance(0)  # on its way into the queue; the next turn begins
+    house.operator.window = 100
+    house.zap.answer(ids[1], NoAccount("lookup"))
+    await house.settle()
+    assert ids_of(house.operator.taken) == ids[:2]
+    house.operator.accept()
+    await house.settle()
+    house.zap.answer(ids[2], NoAccount("lookup"))
+    await house.settle()
+    assert ids_of(house.operator.taken) == ids
+    assert house.delivery.dispatchers["operator"].coming == 0

@@ -17,7 +17,7 @@ from gateway.smpp.constants import CommandStatus
 from gateway.store import keys
 from gateway.store.lookups import writers_of
 from gateway.store.valkey import Store
-from tests.gateway.delivery.house import SMS_ONLY, USUAL, ZAP_ONLY, House
+from tests.gateway.delivery.house import SMS_ONLY, USUAL, ZAP_ONLY, House, ids_of
 from tests.gateway.samples import NUMBER
 
 QUEUE_FULL, NO_DESTINATION = CommandStatus.ESME_RMSGQFUL, CommandStatus.ESME_RINVDSTADR
@@ -70,6 +70,29 @@ async def test_a_younger_message_never_overtakes_the_queue(store: Store) -> None
     for _ in range(5):
         ids += await house.submit(house.message(), house.message())
     assert [message.id for message in house.operator.taken] == ids
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_younger_message_never_overtakes_one_on_its_way_into_the_queue(store: Store) -> None:
+    house = await House(store, SMS_ONLY).start()
+    house.operator.window = 0
+    house.submit_at_once(house.message())
+    house.clock.advance(0)  # on its way into the queue; the next turn begins
+    house.operator.window = 100
+    house.submit_at_once(house.message())
+    await house.settle()
+    assert (taken := ids_of(house.operator.taken)) == sorted(taken) and len(taken) == 2
+    house.operator.window = 4
+    house.submit_at_once(house.message(segments=3), house.message())  # there is room for two
+    await house.settle()
+    assert (taken := ids_of(house.operator.taken)) == sorted(taken)
+    house.operator.window = 100
+    house.operator.accept()
+    await house.settle()
+    assert (taken := ids_of(house.operator.taken)) == sorted(taken) and len(taken) == 4
+    dispatcher = house.delivery.dispatchers["operator"]
+    await house.submit_one()
+    assert dispatcher.coming == 0 and not dispatcher.waiting, "straight again"
 
 
 @pytest_twisted.ensureDeferred

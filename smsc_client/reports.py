@@ -117,7 +117,7 @@ def read(pdu: DeliverSm | DataSm, channel: str, now: float, passes: frozenset[in
     if pdu.esm_class & _OF_RECEIPTS or _RECEIPTED_MESSAGE_ID in tlvs:
         passed: tuple[tuple[int, bytes], ...] = ()
         if passes or _NETWORK_ERROR_CODE in tlvs:
-            passed = tuple(one for one in pdu.tlvs if one[0] in passes or one[0] == _NETWORK_ERROR_CODE)
+            passed = tuple(one for one in pdu.tlvs if one[0] in passes or _is_network_error_code(*one))
         return _report(pdu, tlvs, channel, now, passed)
     return Inbound(
         channel=channel,
@@ -179,6 +179,11 @@ def _err(text: receipt_text.ReceiptText | None, tlvs: dict[int, bytes]) -> str:
         return text.err
     code = tlvs.get(_NETWORK_ERROR_CODE, b"")
     return str(int.from_bytes(code[1:3], "big")) if len(code) == 3 else ""
+
+
+def _is_network_error_code(tag: int, value: bytes) -> bool:
+    """One as SMPP 3.4, 5.3.2.31 has it; what an operator wrote otherwise would be the ESME's trouble."""
+    return tag == _NETWORK_ERROR_CODE and len(value) == 3
 
 
 def _digits(address: str) -> str:

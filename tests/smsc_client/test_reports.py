@@ -234,6 +234,14 @@ def test_the_operators_own_code_always_comes_along_with_a_receipt() -> None:
     assert read(receipt(esm_class=0, tlvs=(code,)), "operator", 5.0).tlvs == ()
 
 
+@pytest.mark.parametrize("value", [b"", b"\x1b", b"\x03\x1b", b"\x03\x00\x00\x1b"])
+def test_a_code_that_is_none_stays_here_unless_it_was_asked_for(value: bytes) -> None:
+    """SMPP 3.4, 5.3.2.31: three octets. An ESME may refuse a receipt for it, over and over."""
+    code = (0x0423, value)
+    assert read(receipt(tlvs=(code,)), "operator", 5.0).tlvs == ()
+    assert read(receipt(tlvs=(code,)), "operator", 5.0, frozenset((0x0423,))).tlvs == (code,)
+
+
 def test_what_places_a_text_always_comes_along() -> None:
     placing = (
         (0x020C, b"\x00\x07"),

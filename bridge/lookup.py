@@ -207,7 +207,12 @@ class Lookup:
     def _tell_some(self) -> None:
         """A few of the answers that came, the others in the next turns: who submits meanwhile does not wait for all."""
         for _ in range(min(AT_A_TIME, len(self._answers))):
-            self._answer(*self._answers.popleft())
+            question, account = self._answers.popleft()
+            try:
+                self._answer(question, account)
+            except Exception:  # those behind it go on
+                self.log.failure("what a lookup told could not be kept")
+                self._answer(question, None)
         if self._answers:
             self._clock.callLater(0, self._tell_some)
 

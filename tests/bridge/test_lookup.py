@@ -354,6 +354,22 @@ def test_the_answers_of_a_call_are_told_a_few_in_a_turn() -> None:
     assert {room.now(one).presence for one in findings} == {Presence.ACTIVE}
 
 
+def test_an_answer_that_cannot_be_kept_holds_up_no_other() -> None:
+    room, numbers = Room(budget=20), people(AT_A_TIME + 2)
+
+    def alias(identity: str, msisdn: str) -> None:
+        if msisdn == numbers[0]:
+            raise ValueError("cannot be kept")
+
+    room.lookup._alias = alias
+    found = [room.find(number) for number in numbers]
+    room.clock.pump([0] * 6)
+    told = [room.now(one).presence for one in found]
+    assert told == [Presence.UNKNOWN] + [Presence.ACTIVE] * (len(numbers) - 1)
+    assert room.lookup._in_calls == 0 and not room.lookup._questions
+    assert room.found(people(AT_A_TIME + 3)[-1]).presence is Presence.ACTIVE
+
+
 def test_who_asks_while_answers_wait_to_be_told_gets_the_same_answer() -> None:
     room = Room()
     room.http.answers[CHECK] = None

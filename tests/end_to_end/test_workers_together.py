@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -253,3 +254,36 @@ async def test_two_workers_on_a_group_with_a_password_and_a_database(stage: Stag
         assert await stage.stop() == 0
     finally:
         await deferToThread(group.stop)
+
+
+@in_reactor
+async def test_a_worker_that_is_killed_between_the_parts_of_a_text_costs_no_part(stage: Stage) -> None:
+    two_workers(stage)
+    await stage.start()
+    billers = await binds(stage, 6)
+    assert await spread(stage, 6)
+    data_coding, octets = charset.choose(LONG)
+    parts = split(octets, data_coding, "udh8", 9)
+    persons = people(12)
+    stage.provider.people.add(persons[0])
+    for person in persons[1::2]:
+        stage.provider.people.add(person)
+    accepted: set[str] = set()
+    for place, part in enumerate(parts):
+        for number, person in enumerate(persons):
+            answer, fields = None, {"esm_class": part.esm_class, "short_message": part.short_message}
+            while answer is None or answer.status is None:
+                at = (number + place) % 6
+                if answer is not None:  # its worker is dead, and the link about to be lost
+                    await stage.until(partial(getattr, billers[at], "closed"), "the link is lost")
+                if billers[at].closed:
+                    billers[at] = await stage.bind()
+                answer = await billers[at].submit(person, data_coding=data_coding, tlvs=part.tlvs, **fields)
+            assert answer.status == 0
+            accepted.add(answer.message_id)
+        if not place:
+            stage.gateway.kill_worker(stage.gateway.worker_pids()[-1])
+    receipts = lambda: {one.message_id for biller in stage.billers for one in biller.receipts}  # noqa: E731
+    await stage.until(lambda: accepted <= receipts(), "every part has its receipt", 25)
+    texts = [sent.person for sent in stage.provider.sends if sent.message_id]
+    assert sorted(texts) == sorted({persons[0], *persons[1::2]}), "each text once"

@@ -173,9 +173,7 @@ def _why(reason: Failure) -> str:
     """What ended a connection, as the log says it: where TLS did, somebody has to look at a certificate."""
     if reason.check(ConnectionClosed) or reason.value is None:
         return "connection lost"
-    words = (
-        reason.value.args[0] if reason.value.args else None
-    )  # of OpenSSL: library, function and reason of each error
+    words = reason.value.args[0] if reason.value.args else None  # of OpenSSL: library, function, reason of each error
     return f"TLS: {words[-1][-1] if words and isinstance(words, list) else type(reason.value).__name__}"
 
 

@@ -52,6 +52,7 @@ from gateway.messages.address import parse_destination
 from gateway.messages.ids import Ids
 from gateway.messages.message import Message, Priority
 from gateway.metrics import Gauge, Metrics
+from gateway.polling import without_context
 from gateway.routing.replies import ReplyRule
 from gateway.routing.routes import Route, When
 from gateway.server.bound import Bound
@@ -93,6 +94,7 @@ def make_service(
     embedded: the server of its store, where one was started beforehand. place: of a worker among several."""
     protocol.Factory.noisy = False  # else Twisted tells of every connection to a provider
     steady(reactor, place.board.latest if place is not None else 0.0)  # workers share rates, and so a clock
+    without_context(reactor)
     return Node(config, written, path, reactor, embedded, place)
 
 

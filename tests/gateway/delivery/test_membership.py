@@ -218,6 +218,16 @@ async def test_the_queue_of_a_removed_channel_goes_on_by_the_next_one(street: St
 
 
 @pytest_twisted.ensureDeferred
+async def test_what_a_removed_channel_had_in_hand_unwritten_goes_on_oldest_first(street: Street) -> None:
+    before = await street.house("gw1", USUAL, shared=False)
+    ids = await before.submit(*(before.message() for _ in range(5)))
+    before.die()
+    after = await street.house("gw1", USUAL, shared=False, channels=("operator",), was_written=lambda _: False)
+    await street.passes(10)
+    assert ids_of(after.operator.taken) == ids
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_channel_that_a_reload_removes_loses_neither_what_waits_nor_what_it_hands_back(street: Street) -> None:
     house = await street.house("gw1", USUAL, shared=False)
     house.zap.window = 2

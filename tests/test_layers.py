@@ -61,11 +61,18 @@ MAY: dict[str, set[str]] = {
     },
     "gateway.background": {"twisted", "gateway.running"},
     "gateway.running": {"twisted"},
+    "gateway.channels": {
+        "twisted", "bridge", "config.schema", "gateway", "smsc_client",
+    },
+    "gateway.configured": {
+        "config.schema", "gateway.messages", "gateway.routing", "gateway.server.dialect", "gateway.store.keys",
+    },
     "gateway.descriptors": set(),
     "gateway.dry_run": {"gateway.delivery.ports", "gateway.messages", "gateway.store"},
     "gateway.listening": {"twisted", "zope", "config.endpoints"},
     "gateway.logs": {"twisted", "zope", "gateway.redaction"},
     "gateway.metrics": {"prometheus_client"},
+    "gateway.polling": {"twisted"},
     "gateway.redaction": set(),
     "gateway.steady": {"twisted.logger"},
     "gateway.workers": {
@@ -76,6 +83,7 @@ MAY: dict[str, set[str]] = {
     "gateway.workers.parent": {"twisted.logger", "gateway.store.embedded", "gateway.workers.board"},
     "gateway.workers.kept": {"msgspec", "gateway.metrics", "gateway.workers.sums"},
     "gateway.workers.sums": {"msgspec", "gateway.metrics"},
+    "gateway.texts": {"gateway.messages", "gateway.smpp"},
     "gateway.wiring": {"*", "twisted"},
     "gateway.writing": {"twisted"},
     "smsc_client": {"twisted", "gateway.smpp", *PLAIN},

@@ -70,7 +70,7 @@ class Takeover:
         for message in written:
             self._go_on(channel, kind, key, message, Uncertain(TAKEN_OVER))
         if channel in self._delivery.facts():
-            back.reverse()  # each goes to the front of the channel's queue; without a channel, behind others at the next
+            back.reverse()  # each goes to the front of its queue; with no channel left, behind others at the next one
         for message in back:
             self._go_on(channel, kind, key, message, Unwritten(TAKEN_OVER))
         if written or back:

@@ -38,7 +38,8 @@ from gateway.store.ledger import Ledger
 from gateway.store.lookups import story_of
 from gateway.store.records import Event
 from gateway.store.valkey import Keep, Store
-from gateway.wiring import Hub, is_text, join_parts, text_of
+from gateway.texts import is_text, join_parts, text_of
+from gateway.wiring import Hub
 from smsc_client.remote_ids import id_forms
 from tests.fakes.channels import MemoryChannel
 from tests.fakes.esmes import MemoryEsmes

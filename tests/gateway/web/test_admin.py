@@ -21,10 +21,10 @@ from gateway.messages.states import State
 from gateway.store import keys
 from gateway.store.unmatched import GATHERED_S, KEPT_S, MOST_GATHERED, MOST_SHAPES, Unmatched
 from gateway.store.valkey import Store
+from gateway.texts import text_of
 from gateway.web.admin import LONGEST_TEXT, NodeAdmin
 from gateway.web.pages import Refusal
 from gateway.web.people import PeopleDesk
-from gateway.wiring import text_of
 from tests.gateway.delivery.house import SMS_ONLY, House
 from tests.gateway.delivery.test_erasing import people_of
 from tests.gateway.samples import NUMBER

@@ -29,7 +29,7 @@ from config.export import exported
 from config.load import ConfigErrors, load_as_written
 from config.running import after_reload
 from config.schema import AccountSettings, BridgeSettings, Config, SmscSettings
-from gateway import descriptors, dry_run
+from gateway import descriptors, dry_run, hangup
 from gateway.background import Background
 from gateway.delivery.clockwork import Clockwork
 from gateway.delivery.deliver import Delivery
@@ -399,6 +399,9 @@ class Node(Service):
             log.warn("{sentence}", sentence=sentence)
         if self._beside is not None:
             self._beside.open(ready=self.why_not_ready, status=self._own_admin.status, reload=self.reload)
+        if hasattr(signal, "SIGHUP") and self._reactor is _global_reactor():
+            signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._reload_by_signal))
+            hangup.release()
         if self._first:
             await self._listen_http()
         directory = Path(config.store.directory)
@@ -426,8 +429,6 @@ class Node(Service):
         await self.server.start(self._reactor)
         if self._first:
             self._outbind.start()
-        if hasattr(signal, "SIGHUP") and self._reactor is _global_reactor():
-            signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._reload_by_signal))
         _quieten_gc()
         self._ready, self._starting = True, None
         begun.callback(None)

@@ -63,6 +63,7 @@ MAY: dict[str, set[str]] = {
     "gateway.running": {"twisted"},
     "gateway.descriptors": set(),
     "gateway.dry_run": {"gateway.delivery.ports", "gateway.messages", "gateway.store"},
+    "gateway.hangup": set(),
     "gateway.listening": {"twisted", "zope", "config.endpoints"},
     "gateway.logs": {"twisted", "zope", "gateway.redaction"},
     "gateway.metrics": {"prometheus_client"},
@@ -73,7 +74,9 @@ MAY: dict[str, set[str]] = {
         "gateway.messages", "gateway.metrics", "config.running", "config.schema",
     },
     "gateway.workers.board": set(),
-    "gateway.workers.parent": {"twisted.logger", "gateway.store.embedded", "gateway.workers.board"},
+    "gateway.workers.parent": {
+        "twisted.logger", "gateway.hangup", "gateway.store.embedded", "gateway.workers.board",
+    },
     "gateway.workers.kept": {"msgspec", "gateway.metrics", "gateway.workers.sums"},
     "gateway.workers.sums": {"msgspec", "gateway.metrics"},
     "gateway.wiring": {"*", "twisted"},
@@ -118,10 +121,15 @@ MAY: dict[str, set[str]] = {
     "tools.model": {"msgspec", "gateway.messages", "gateway.routing", "gateway.store"},
     "tools.soak_audit": {"msgspec", "valkey", "gateway.store", "tools"},
     "tools.run_workers": {
-        "twisted", "config", "gateway.logs", "gateway.store.embedded", "gateway.wiring", "gateway.workers", "tools.run",
+        "twisted", "config", "gateway.hangup", "gateway.logs", "gateway.store.embedded", "gateway.wiring",
+        "gateway.workers", "tools.run",
     },
-    "tools.run": {"twisted", "config.load", "gateway.logs", "gateway.store.embedded", "gateway.wiring"},
-    "twistd": {"twisted", "config.load", "gateway.logs", "gateway.store.embedded", "gateway.wiring"},
+    "tools.run": {
+        "twisted", "config.load", "gateway.hangup", "gateway.logs", "gateway.store.embedded", "gateway.wiring",
+    },
+    "twistd": {
+        "twisted", "config.load", "gateway.hangup", "gateway.logs", "gateway.store.embedded", "gateway.wiring",
+    },
     "tools.fuzz": {"atheris", "tools"},
     "tools.fuzz_targets": {
         "msgspec", "config.schema", "tools", "gateway.smpp", "gateway.messages", "gateway.server", "smsc_client",

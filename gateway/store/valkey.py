@@ -270,7 +270,7 @@ class Store:
 
     def _look_after(self, embedded: EmbeddedServer) -> None:
         how = embedded.ensure()
-        why = embedded.last_words if how == "started" else ""
+        why = embedded.last_words if how in ("started", "unreadable") else ""
         if why:
             self._say(why, "the embedded store gives up, and is tried again: {why}", LogLevel.error)
         elif how not in ("running", "waiting"):

@@ -272,7 +272,7 @@ class Parent:
             self._store_began = now
         elif now - self._store_began > WELL_S:
             self._store_said = self._gave_up = ""
-        if how == "started" and self._store.last_words:
+        if how in ("started", "unreadable") and self._store.last_words:
             self._gave_up = self._store.last_words
             for worker in self._workers:
                 self._tell_of_store(worker)

@@ -61,6 +61,6 @@ def _to_itself(directory: Path) -> Iterator[None]:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError:
-        raise NodeError(f"the store in {directory} runs: it has read its file to the end") from None
+        raise NodeError(f"the store in {directory} runs, or is being tried; its log says which") from None
     finally:
         os.close(held)

@@ -374,14 +374,16 @@ class Store:
         if self._gave_up:
             return f"the embedded store gives up, and is tried again: {self._gave_up}"
         why = _reason(error)
-        if self._embedded is not None or isinstance(error, NoMaster):
+        if self._embedded is not None:
+            return f"the embedded store: {why}"
+        if isinstance(error, NoMaster):
             return why
         host, port = self._master if self._watched else self._place.hosts[0] if self._place.hosts else ("", 0)
         return f"{f'{host}:{port}' if host else self._place.path} {why}"
 
-    def _say(self, why: str, words: str = "the store takes no messages: {why}", level: Any = LogLevel.warn) -> None:
+    def _say(self, why: str, words: str = "the store cannot be used: {why}", level: Any = LogLevel.warn) -> None:
         """Once, however often it is so before the store is well again."""
-        if why not in self._said:
+        if why not in self._said and not self._stopping:
             self._said.add(why)
             log.emit(level, words, why=why)
 

@@ -270,7 +270,7 @@ class Parent:
             return
         if how == "started":
             self._store_began = now
-        elif now - self._store_began > WELL_S:
+        elif how in ("running", "adopted") and now - self._store_began > WELL_S:
             self._store_said = self._gave_up = ""
         if how in ("started", "unreadable") and self._store.last_words:
             self._gave_up = self._store.last_words

@@ -334,7 +334,7 @@ async def test_a_store_that_cannot_be_used_is_named_with_the_reason_at_once_and_
         started.addErrback(lambda _: None)
         started.cancel()
     assert store.why_not_writable == f"{place} {why}"
-    assert lines == [f"the store takes no messages: {place} {why}"]
+    assert lines == [f"the store cannot be used: {place} {why}"]
 
 
 @pytest_twisted.ensureDeferred

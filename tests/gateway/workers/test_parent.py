@@ -327,6 +327,8 @@ def test_the_store_is_looked_after(households: list[Household]) -> None:
         house.now += WELL_S + LOOK_S
         with logged() as events:
             house.parent.step(0)
+            house.now += WELL_S + LOOK_S
+            house.parent.step(0)
         server.answers, server.last_words = ["unreadable"], "Bad file format"
     assert events == ["embedded store: it gives up, and is tried again: Bad file format"]
     house.parent.stop()

@@ -10,8 +10,10 @@ from twisted.internet import reactor
 from twisted.logger import ILogObserver
 
 from config.load import ConfigErrors, load_as_written
+from gateway import hangup
 from gateway.store.embedded import embedded_of
 
+hangup.hold()
 path = os.environ.get("POMBO_CONFIG") or "config/pombo.yaml"
 try:
     config, written = load_as_written(path, os.environ)

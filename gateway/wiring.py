@@ -22,7 +22,7 @@ from config.export import exported
 from config.load import ConfigErrors, load_as_written
 from config.running import after_reload
 from config.schema import AccountSettings, Config
-from gateway import descriptors, dry_run
+from gateway import descriptors, dry_run, hangup
 from gateway.background import Background
 from gateway.channels import Channels, settings_of
 from gateway.configured import (
@@ -339,7 +339,13 @@ class Node(Service):
         for sentence in (*without_effect(config), *without_fallback(config), *guessable(config)):
             log.warn("{sentence}", sentence=sentence)
         if self._beside is not None:
-            self._beside.open(ready=self.why_not_ready, status=self._own_admin.status, reload=self.reload)
+            self._beside.open(
+                ready=self.why_not_ready, status=self._own_admin.status, reload=self.reload,
+                gave_up=self.store.server_gave_up,
+            )  # fmt: skip
+        if hasattr(signal, "SIGHUP") and self._reactor is _global_reactor():
+            signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._reload_by_signal))
+            hangup.release()
         if self._first:
             await self._listen_http()
         directory = Path(config.store.directory)
@@ -365,8 +371,6 @@ class Node(Service):
         await self.server.start(self._reactor)
         if self._first:
             self._outbind.start()
-        if hasattr(signal, "SIGHUP") and self._reactor is _global_reactor():
-            signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._reload_by_signal))
         _quieten_gc()
         self._ready, self._starting = True, None
         begun.callback(None)

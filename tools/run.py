@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from config.load import ConfigErrors, load_as_written
+from gateway import hangup
 
 
 def run_gateway(path: str, environ: Mapping[str, str]) -> int:
     """Runs until SIGTERM or SIGINT; 1 when the configuration is wrong or the gateway could not start."""
+    hangup.hold()
     try:
         config, written = load_as_written(path, environ)
     except ConfigErrors as wrong:

@@ -168,7 +168,7 @@ class Membership:
             self._until.clear()
             self._ousted()
             return
-        if lapsed and self._renewed_at:
+        if lapsed and self._renewed_at and not self._alone:
             log.warn("this node was away for so long that others may have taken over what it held")
         self._renewed_at = asked_at
         self._delivery.elsewhere = {

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from twisted.logger import Logger
 
+from gateway import hangup
 from gateway.store.embedded import EmbeddedServer, StoreUnavailable
 from gateway.workers.board import Board
 
@@ -56,8 +57,8 @@ class Parent:
         self._work, self._board, self._store, self._reloaded, self._clock = work, board, store, reloaded, clock
         self._selector = selectors.DefaultSelector()
         self._ear: socket.socket | None = None  # of signals
-        self._stopping_since = self._looked_at = 0.0
-        self._store_said = ""
+        self._stopping_since = self._looked_at = self._store_began = 0.0
+        self._store_said = self._gave_up = ""
         self._told = False
         self.status = 0
 
@@ -112,6 +113,7 @@ class Parent:
         wakeup = signal.set_wakeup_fd(voice.fileno(), warn_on_full_buffer=False)
         self._ear = ear
         self._selector.register(ear, selectors.EVENT_READ)
+        hangup.release()
         try:
             yield
         finally:
@@ -163,6 +165,7 @@ class Parent:
         worker.pid, worker.link, worker.began_at = pid, ours, self._clock()
         worker.ready, worker.stale, worker.words = False, False, b""
         self._selector.register(ours, selectors.EVENT_READ, worker)
+        self._tell_of_store(worker)
 
     def _be(self, number: int, theirs: socket.socket) -> NoReturn:
         """The rest of a worker's life. What belongs to the parent alone is let go."""
@@ -265,13 +268,26 @@ class Parent:
         except (StoreUnavailable, OSError) as error:
             self._say_of_store(str(error))
             return
-        if how == "started" and self._store.last_words:
-            self._say_of_store(f"it gives up, and is tried again: {self._store.last_words} (docs/backup.md)")
+        if how == "started":
+            self._store_began = now
+        elif how in ("running", "adopted") and now - self._store_began > WELL_S:
+            self._store_said = self._gave_up = ""
+        if how in ("started", "unreadable") and self._store.last_words:
+            self._gave_up = self._store.last_words
+            for worker in self._workers:
+                self._tell_of_store(worker)
+            self._say_of_store(f"it gives up, and is tried again: {self._gave_up}")
         elif how == "started":
             log.warn("embedded store: it had ended, and is started again")
+
+    def _tell_of_store(self, worker: _Worker) -> None:
+        """Why it gives up, for `/readyz`. A worker that has a link to it knows that it does not."""
+        if self._gave_up and worker.link is not None:
+            with contextlib.suppress(OSError):
+                worker.link.send(self._gave_up.encode() + b"\n")
 
     def _say_of_store(self, words: str) -> None:
         """Once, however often it is so."""
         if words != self._store_said:
-            log.error("embedded store: {words}", words=words)
+            log.error("embedded store: {why}", why=words)
         self._store_said = words

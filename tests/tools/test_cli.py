@@ -378,6 +378,17 @@ def test_the_status_says_of_how_many_processes_the_node_is() -> None:
     assert words == ["node gw1, 3 workers, 1 of them silent", "node gw1, 2 workers"]
 
 
+def test_the_status_says_first_why_the_node_is_not_ready() -> None:
+    reasons = {"store": "127.0.0.1:6379 takes no connections", "smpp": "the SMPP listener is not up"}
+    lines = node_commands.status_lines({**STATUS, "not_ready": reasons}, Terminal(io.StringIO(), {}), 1.0)
+    assert lines[:4] == [
+        "node gw1",
+        "not ready: store: 127.0.0.1:6379 takes no connections",
+        "not ready: smpp: the SMPP listener is not up",
+        "",
+    ]
+
+
 def test_status_lines_need_no_terminal() -> None:
     paint: Callable[[], Terminal] = lambda: Terminal(io.StringIO(), {})  # noqa: E731
     lines = node_commands.status_lines(STATUS, paint(), now=1_763_719_200.0)

@@ -139,6 +139,8 @@ def test_readiness_says_why_not() -> None:
     stage.reasons = {"store": "cannot write to disk"}
     answer = stage.browser.get("/readyz")
     assert (answer.status, answer.json["reasons"]) == (503, {"store": "cannot write to disk"})
+    status = stage.browser.get("/admin/status", headers=BEARER)
+    assert (status.status, status.json["not_ready"]) == (200, {"store": "cannot write to disk"})
 
 
 def test_metrics_are_prometheus_text() -> None:

@@ -282,6 +282,27 @@ def test_what_a_damaged_store_has_lost_is_said_once_the_workers_are_ready(househ
     assert "embedded store: its file could not be read to its end: 400 octets are gone (docs/backup.md)" in events
 
 
+def hears(number: int, link: socket.socket) -> int:
+    """A worker that says that it has read again once it was told why the store gives up."""
+    link.sendall(b"ready\n")
+    if link.recv(100) == b"Bad file format\n":
+        link.sendall(b"reloaded\n")
+    signal.pause()
+    return 1
+
+
+def test_workers_are_told_why_the_store_gives_up_also_those_that_come_later(households: list[Household]) -> None:
+    server = Server()
+    server.answers, server.last_words = ["started"], "Bad file format"
+    house = Household(hears, 2, server)
+    households.append(house)
+    house.until(lambda: house.reloads == 2)
+    os.kill(house.parent.pids[2], signal.SIGKILL)
+    house.until(lambda: 2 not in house.parent.pids)
+    house.now += AGAIN_S[0]
+    house.until(lambda: house.reloads == 3)
+
+
 def test_the_store_is_looked_after(households: list[Household]) -> None:
     server = Server()
     house = Household(waits, 1, server)
@@ -298,9 +319,18 @@ def test_the_store_is_looked_after(households: list[Household]) -> None:
     assert server.asked == 1 + 2 * 4
     assert events == [
         *["embedded store: it had ended, and is started again"] * 2,
-        "embedded store: it gives up, and is tried again: Bad file format (docs/backup.md)",
+        "embedded store: it gives up, and is tried again: Bad file format",
         "embedded store: no store server",
     ]
+    server.answers = ["running"]
+    for _ in range(2):  # it is well again, and so it is said again when it is not
+        house.now += WELL_S + LOOK_S
+        with logged() as events:
+            house.parent.step(0)
+            house.now += WELL_S + LOOK_S
+            house.parent.step(0)
+        server.answers, server.last_words = ["unreadable"], "Bad file format"
+    assert events == ["embedded store: it gives up, and is tried again: Bad file format"]
     house.parent.stop()
     asked = server.asked
     house.now += LOOK_S

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 from twisted.internet.defer import Deferred
-from twisted.logger import formatEvent, globalLogPublisher
+from twisted.logger import capturedLogs, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
 from bridge.channel import WhatsAppChannel
@@ -101,7 +101,10 @@ class Room(Stage):
 
     def hook(self, event: str, data: object) -> HttpResponse:
         body = json.dumps({"event": event, "instance": "main", "data": data}).encode()
-        answer = Deferred.fromCoroutine(self.channel.receive_webhook(HttpRequest("POST", "/webhooks/zap", (), body)))
+        return self.receive(HttpRequest("POST", "/webhooks/zap", (), body))
+
+    def receive(self, request: HttpRequest) -> HttpResponse:
+        answer = Deferred.fromCoroutine(self.channel.receive_webhook(request))
         self.turn()
         assert isinstance(answer.result, HttpResponse), answer.result
         return answer.result
@@ -489,6 +492,17 @@ def test_a_logged_out_session_rests_for_the_quarantine_and_comes_back_with_its_s
     room.hook("connection.update", {"state": "open", "statusReason": 200})
     room.turn(1.1)
     assert room.channel.up and not room.channel.quarantined and room.channel.capacity() > 1
+
+
+def test_a_webhook_that_is_no_json_is_in_the_log_without_its_body() -> None:
+    room = Room()
+    with capturedLogs() as events:
+        for body in (b"\x1f\x8b\x08\x00", b'{"text": "ola', b"{}", b""):
+            request = HttpRequest("POST", "/webhooks/zap", (), body)
+            assert room.receive(request) == HttpResponse(200)
+        zipped = HttpRequest("POST", "/webhooks/zap", (("Content-Encoding", "gzip"),), b"\x1f\x8b\x08\x00")
+        assert room.receive(zipped).status == 415, "it was not read, and has to come again"
+    assert [formatEvent(event) for event in events] == ["a webhook of zap is no JSON: nothing of it was read"] * 3
 
 
 def test_the_log_says_why_a_sender_is_down_also_when_that_changes() -> None:

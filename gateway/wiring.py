@@ -233,8 +233,8 @@ class Node(Service):
         """Whether each channel is up, None for one that only other workers have; nothing before they are known."""
         if not self._ready:
             return {}
-        channels = self.delivery.channels.items()
-        return {name: None if isinstance(one, ElsewhereChannel) else bool(one.up) for name, one in channels}
+        facts, channels = self.delivery.facts(), self.delivery.channels.items()
+        return {name: None if isinstance(one, ElsewhereChannel) else bool(facts[name].up) for name, one in channels}
 
     def _heard(self, what: str, name: str) -> None:
         """Another worker has put something into a channel's queue, or among an account's receipts."""
@@ -605,6 +605,7 @@ class Node(Service):
         try:
             await self._exchanged(name)
         finally:
+            self.delivery.changing.discard(name)
             turn.release()
 
     async def _exchanged(self, name: str) -> None:
@@ -615,6 +616,8 @@ class Node(Service):
             return
         if old is not None:
             self.delivery.dispatchers[name].stopping = True
+            if old.up and settings is not None:
+                self.delivery.changing.add(name)
             await old.stop()
         if self.intake.stopping:
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.end_to_end.biller import Biller
@@ -59,6 +60,27 @@ async def test_a_reload_ends_the_binds_of_what_changed_and_no_others(stage: Stag
     assert code == 422 and "did you mean routes?" in "".join(body["errors"])
     assert (await binds["billing"].submit(BIA, "Sua fatura vence hoje")).status == 0
     await stage.until(lambda: len(binds["billing"].receipts) == 2, "it goes on as before")
+
+
+@in_reactor
+async def test_what_is_meant_for_a_whatsapp_channel_that_starts_anew_waits_for_it(stage: Stage) -> None:
+    people = [f"55119888{number:05d}" for number in range(12)]
+    for person in people:
+        stage.provider.people.add(person)
+    slow = msgspec.structs.replace(stage.provider.settings, answer_after_s=0.5)
+    stage.provider.settings = slow  # so the channel is not done with what it has written
+    await stage.start()
+    biller = await stage.bind()
+    for person in people[:6]:
+        await biller.submit(person, "antes")
+    await stage.until(lambda: stage.provider.sends, "the first of them is written")
+    stage.settings["bridge"][0]["price"] = "0.01"
+    stage.gateway.configure(stage.settings)
+    assert (await stage.ask("POST", "/admin/reload"))[0] == 200
+    for person in people[6:]:
+        await biller.submit(person, "durante")
+    await stage.until(lambda: len(biller.receipts) == len(people), "all have their receipts")
+    assert {receipt.channel for receipt in biller.receipts} == {"zap"} and not stage.operator.submits
 
 
 async def lived(stage: Stage, biller: Biller) -> dict[str, Any]:

@@ -31,6 +31,7 @@ class Quota:
     def __init__(self, day: int | None, warm_up: Sequence[int] = ()) -> None:
         self._day, self._warm_up = day, tuple(warm_up)
         self.tally = Tally()
+        self._untold = self._apart = 0  # uses that nobody else knows of, and those of whom no sum has come back yet
         self.limited = day is not None or bool(warm_up)
 
     def left(self, now: float) -> float:
@@ -49,6 +50,20 @@ class Quota:
         today = _ordinal(now)
         used = self.tally.used if self.tally.day == today else 0
         self.tally = Tally(self.tally.first_day or today, today, max(0, used + count))
+        self._untold += count
+
+    def tell(self) -> int:
+        """What was used since the last time: the others are told."""
+        count, self._untold = self._untold, 0
+        self._apart += count
+        return count
+
+    def agree(self, shared: Tally, count: int) -> None:
+        """What all have used of a day, this count of ours among it. A clock that is days off counts for itself."""
+        self._apart -= count
+        if shared.day == self.tally.day:
+            used = max(0, shared.used + self._apart + self._untold)
+            self.tally = Tally(shared.first_day, shared.day, used)
 
     @staticmethod
     def seconds_left(now: float) -> float:

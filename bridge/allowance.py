@@ -32,7 +32,8 @@ class Allowance:
         self._was_of = "" if settings.of_several and first else f":{sender}"
         self._sends = Quota(settings.limits.day, settings.limits.warm_up)
         self.lookups = Quota(settings.lookup.day)
-        self._gaps = Gaps(settings.limits.person or 0.0)
+        self._gaps, self.spaced = Gaps(settings.limits.person or 0.0), bool(settings.limits.person)
+        self._began = clock.seconds()
 
     @property
     def used_up(self) -> bool:
@@ -56,9 +57,11 @@ class Allowance:
             self._sends.take(count, self._clock.seconds())
             self.keep()
 
-    def wait(self, person: str) -> float | TryLater:
-        """Seconds until the next message may go to this person; or that it has to come again then."""
-        seconds = self._gaps.wait(person, self._clock.seconds(), LONGEST_GAP_S)
+    def wait(self, person: str, sent_at: float = 0.0) -> float | TryLater:
+        """Seconds until the next message may go to this person; or that it has to come again then. sent_at: when one
+        was sent, as far as that is kept: it counts where it was before this process began."""
+        last = sent_at if sent_at < self._began else 0.0
+        seconds = self._gaps.wait(person, self._clock.seconds(), LONGEST_GAP_S, last)
         return seconds if seconds <= LONGEST_GAP_S else TryLater(seconds, "pair_rate", counted=False)
 
     def close(self, person: str, seconds: float) -> None:

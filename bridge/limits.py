@@ -80,9 +80,9 @@ class Gaps:
         self._gap = gap
         self._free_at: OrderedDict[str, float] = OrderedDict()  # the person's next moment
 
-    def wait(self, person: str, now: float, most: float) -> float:
+    def wait(self, person: str, now: float, most: float, last: float = 0.0) -> float:
         """How long the next message to this person has to wait, at most so long: then its moment is taken. Longer: it
-        is not, and the message has to come again."""
+        is not, and the message has to come again. last: when an earlier process sent one."""
         if not self._gap and not self._free_at:
             return 0.0
         while self._free_at:
@@ -90,7 +90,7 @@ class Gaps:
             if self._free_at[first] > now:
                 break
             del self._free_at[first]
-        at = max(now, self._free_at.get(person, now))
+        at = max(now, self._free_at.get(person, last + self._gap))
         if at - now <= most:
             self._free(person, at + self._gap)
         return at - now

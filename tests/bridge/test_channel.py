@@ -693,6 +693,20 @@ def test_messages_to_one_person_keep_their_distance() -> None:
     assert isinstance(room.result("m1"), Accepted)
 
 
+@pytest.mark.parametrize(("ago", "gap", "wait"), [(600, "1h", 3000.0), (3700, "1h", 0.0), (2, "6s", 4.0)])
+def test_messages_to_one_person_keep_their_distance_over_a_restart(ago: int, gap: str, wait: float) -> None:
+    store, at = FakeStore(), START - ago
+    store.values[f"zap:{PERSON}"] = pack(Evidence(identity=JID, sent_at=at, delivered_at=at))
+    room = Room(limits={"person": gap}, store=store)
+    room.send(message())
+    if wait > 10.0:
+        assert room.result() == TryLater(wait, "pair_rate", counted=False)
+        return
+    assert bool(room.http.to(SEND)) == (not wait)
+    room.turn(wait)
+    assert isinstance(room.result(), Accepted)
+
+
 def test_a_message_that_keeps_its_distance_goes_back_when_the_sender_goes_down() -> None:
     room = Room(limits={"person": "6s"})
     room.send(message("m0"), message("m1"))

@@ -317,8 +317,10 @@ class WhatsAppChannel:
             to = senders[0].name if heard.named and self.several else ""
             self.memory.learn(same_person(text.msisdn), wrote(_moment(text.at, now), to))
         for news in heard.read.templates:
-            for forms in self._forms.values():
-                forms.template_is(news.name, news.language, news.usable, now)
+            told = [forms.template_is(news.name, news.language, news.usable, now) for forms in self._forms.values()]
+            if any(told):
+                says = "may be sent again" if news.usable else "may not be sent: its texts go another way"
+                self.log.warn("{channel}: template {name} {says}", channel=self.name, name=news.name, says=says)
         for sender in senders:
             sender.hear(heard.read, now, named=heard.named)
 

@@ -175,6 +175,9 @@ class EvidencePort(Protocol):
 
     def write(self, person: str, value: bytes, ttl_s: float) -> object: ...
 
+    def use(self, tally: str, day: int, count: int, ttl_s: float, told: Callable[[bytes], None]) -> object:
+        """Add uses of a day (bridge.limits.Tally) to those of all nodes; told: what they come to, packed."""
+
 
 class PresenceMemory:
     """The evidence of many people about one channel: the last REMEMBERED in memory, all of them in the store.

@@ -239,7 +239,7 @@ class Sender:
             marketing = isinstance(job.form, TemplateText) and job.form.category == "marketing"
             if marketing and known.no_marketing_until > now:
                 return self._end(job, Refused("no_marketing", rejected=False))
-        wait = self.allowance.wait(job.person)
+        wait = self.allowance.wait(job.person, self._sent_at(job) if self.allowance.spaced else 0.0)
         if isinstance(wait, TryLater):
             return self._end(job, wait)
         if wait > 0:
@@ -247,6 +247,11 @@ class Sender:
         else:
             self._make_ready(job)
         return None
+
+    def _sent_at(self, job: Job) -> float:
+        """When this sender last sent to the person; 0: never, as far as anybody knows."""
+        known = self._known(job)
+        return known.sent_at if known.sender in ("", self.name) else 0.0
 
     def _known(self, job: Job) -> Evidence:
         return self._around.memory.recall(job.person) or Evidence()

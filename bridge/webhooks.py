@@ -15,7 +15,8 @@ from bridge.clock import Clock
 from bridge.provider import BadProof, Hidden, Http, HttpRequest, HttpResponse, Provider, WebhookRead
 from gateway.messages.outcome import Inbound, Report
 
-_WELL = HttpResponse(200)
+_WELL, _NOTHING = HttpResponse(200), WebhookRead()
+_COMPRESSED = HttpResponse(415, headers=(("Accept-Encoding", "identity"),))
 WEBHOOK_S = 15.0  # a store that takes longer has not kept it
 Done = Callable[[bool], None]
 
@@ -84,6 +85,11 @@ class Webhooks:
         if isinstance(found, BadProof):
             self.log.warn("webhook of {channel} refused: {reason}", channel=self._channel, reason=found.reason)
             return HttpResponse(401)
+        first = found[0].read
+        if not first.reports and request.body and first == _NOTHING and request.json() is None:
+            self.log.warn("a webhook of {channel} is no JSON: nothing of it was read", channel=self._channel)
+            if request.header("content-encoding"):  # by something in between, which may send it as it was
+                return _COMPRESSED
         if len(found) == 1:
             return await self._take(found[0], now)
         answers = await gatherResults([Deferred.fromCoroutine(self._take(heard, now)) for heard in found])

@@ -83,6 +83,7 @@ class Channels:
         try:
             await self._exchange(name)
         finally:
+            self._delivery.changing.discard(name)
             turn.release()
 
     async def _exchange(self, name: str) -> None:
@@ -94,6 +95,8 @@ class Channels:
             return
         if old is not None:
             delivery.dispatchers[name].stopping = True
+            if old.up and settings is not None:
+                delivery.changing.add(name)
             await old.stop()
         if self._intake.stopping:
             return

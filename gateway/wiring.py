@@ -225,8 +225,8 @@ class Node(Service):
         """Whether each channel is up, None for one that only other workers have; nothing before they are known."""
         if not self._ready:
             return {}
-        channels = self.delivery.channels.items()
-        return {name: None if isinstance(one, ElsewhereChannel) else bool(one.up) for name, one in channels}
+        facts, channels = self.delivery.facts(), self.delivery.channels.items()
+        return {name: None if isinstance(one, ElsewhereChannel) else bool(facts[name].up) for name, one in channels}
 
     def _heard(self, what: str, name: str) -> None:
         """Another worker has put something into a channel's queue, or among an account's receipts."""

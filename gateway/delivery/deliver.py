@@ -94,10 +94,13 @@ class Delivery:
         self.strangers: dict[tuple[str, str], list[str]] = {}  # channel, msisdn -> ids in reports that named nobody
         self._noted: dict[str, list[tuple[float, str, str, str]]] = {}  # steps of messages in a channel's hands
         self.elsewhere: Mapping[str, ChannelFacts] = {}  # channels that only other nodes have
+        self.changing: set[str] = set()  # channels that were up and start anew: what is meant for them waits
 
     def facts(self) -> Mapping[str, ChannelFacts]:
         here = {
-            name: ChannelFacts(one.kind, one.up, getattr(one, "asks", False), getattr(one, "withdraws", False))
+            name: ChannelFacts(
+                one.kind, one.up or name in self.changing, getattr(one, "asks", False), getattr(one, "withdraws", False)
+            )
             for name, one in self.channels.items()
         }
         return {**self.elsewhere, **here} if self.elsewhere else here

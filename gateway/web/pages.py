@@ -31,6 +31,7 @@ ALLOWED = {  # pages and the methods they take, for whoever uses another
     ("admin", "people", "export"): "POST",
     ("admin", "people", "erase"): "POST",
 }
+_FURTHER = {"messages": (0, 1), "webhooks": range(1, 99)}  # how much path may stand behind some of them
 T = TypeVar("T")
 Now: TypeAlias = T | Awaitable[T]  # at once, or, where several processes have to be asked, soon
 log = Logger("http")
@@ -154,7 +155,7 @@ class Pages:
             case ("POST", "admin", "people", "erase"):
                 return _json(200, await self._admin.erase(_object(request, '{"number"}')))
         for known, allowed in ALLOWED.items():
-            if known == (*path,)[: len(known)] and len(path) <= len(known) + (known[-1] == "messages"):
+            if known == (*path,)[: len(known)] and len(path) - len(known) in _FURTHER.get(known[-1], (0,)):
                 raise Refusal(405, f"here only {allowed} is served", (("Allow", allowed),))
         raise Refusal(404, "there is no such page")
 

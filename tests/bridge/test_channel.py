@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 from twisted.internet.defer import Deferred
-from twisted.logger import formatEvent, globalLogPublisher
+from twisted.logger import capturedLogs, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
 from bridge.channel import WhatsAppChannel
@@ -101,7 +101,10 @@ class Room(Stage):
 
     def hook(self, event: str, data: object) -> HttpResponse:
         body = json.dumps({"event": event, "instance": "main", "data": data}).encode()
-        answer = Deferred.fromCoroutine(self.channel.receive_webhook(HttpRequest("POST", "/webhooks/zap", (), body)))
+        return self.receive(HttpRequest("POST", "/webhooks/zap", (), body))
+
+    def receive(self, request: HttpRequest) -> HttpResponse:
+        answer = Deferred.fromCoroutine(self.channel.receive_webhook(request))
         self.turn()
         assert isinstance(answer.result, HttpResponse), answer.result
         return answer.result
@@ -491,6 +494,17 @@ def test_a_logged_out_session_rests_for_the_quarantine_and_comes_back_with_its_s
     assert room.channel.up and not room.channel.quarantined and room.channel.capacity() > 1
 
 
+def test_a_webhook_that_is_no_json_is_in_the_log_without_its_body() -> None:
+    room = Room()
+    with capturedLogs() as events:
+        for body in (b"\x1f\x8b\x08\x00", b'{"text": "ola', b"{}", b""):
+            request = HttpRequest("POST", "/webhooks/zap", (), body)
+            assert room.receive(request) == HttpResponse(200)
+        zipped = HttpRequest("POST", "/webhooks/zap", (("Content-Encoding", "gzip"),), b"\x1f\x8b\x08\x00")
+        assert room.receive(zipped).status == 415, "it was not read, and has to come again"
+    assert [formatEvent(event) for event in events] == ["a webhook of zap is no JSON: nothing of it was read"] * 3
+
+
 def test_the_log_says_why_a_sender_is_down_also_when_that_changes() -> None:
     said: list[str] = []
     keep = lambda event: said.append(formatEvent(event)) if event.get("log_format") == "{sender} is {state}" else None  # noqa: E731
@@ -677,6 +691,20 @@ def test_messages_to_one_person_keep_their_distance() -> None:
     assert "m1" not in room.delivery.results
     room.turn(0.2)
     assert isinstance(room.result("m1"), Accepted)
+
+
+@pytest.mark.parametrize(("ago", "gap", "wait"), [(600, "1h", 3000.0), (3700, "1h", 0.0), (2, "6s", 4.0)])
+def test_messages_to_one_person_keep_their_distance_over_a_restart(ago: int, gap: str, wait: float) -> None:
+    store, at = FakeStore(), START - ago
+    store.values[f"zap:{PERSON}"] = pack(Evidence(identity=JID, sent_at=at, delivered_at=at))
+    room = Room(limits={"person": gap}, store=store)
+    room.send(message())
+    if wait > 10.0:
+        assert room.result() == TryLater(wait, "pair_rate", counted=False)
+        return
+    assert bool(room.http.to(SEND)) == (not wait)
+    room.turn(wait)
+    assert isinstance(room.result(), Accepted)
 
 
 def test_a_message_that_keeps_its_distance_goes_back_when_the_sender_goes_down() -> None:

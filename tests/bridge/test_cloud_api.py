@@ -594,11 +594,18 @@ def test_an_error_of_the_whole_sender_comes_without_a_message() -> None:
 def test_the_fate_of_templates_is_heard() -> None:
     values = [
         {"event": event, "message_template_name": "fatura", "message_template_language": "pt_BR"}
-        for event in ("APPROVED", "PAUSED", "DISABLED", "FLAGGED")
+        for event in ("APPROVED", "PAUSED", "DISABLED", "FLAGGED", "REINSTATED", "DELETED", "ARCHIVED", "UNARCHIVED")
     ]
     changes = [{"field": "message_template_status_update", "value": value} for value in values]
     read = cloud.read_webhook(signed(envelope(*changes, {"field": "account_alerts", "value": {}})), START)
-    assert read == WebhookRead(templates=tuple(TemplateNews("fatura", "pt_BR", ok) for ok in (True, False, False)))
+    usable = (True, False, False, True, False, False, True)
+    assert read == WebhookRead(templates=tuple(TemplateNews("fatura", "pt_BR", ok) for ok in usable))
+
+
+def test_the_language_of_a_templates_fate_is_written_in_two_ways() -> None:
+    value = {"event": "PAUSED", "message_template_name": "fatura", "message_template_language": "pt-BR"}
+    read = cloud.read_webhook(signed(envelope({"field": "message_template_status_update", "value": value})), START)
+    assert read == WebhookRead(templates=(TemplateNews("fatura", "pt_BR", False),))
 
 
 def said(kind: str, **body: Any) -> dict[str, Any]:

@@ -360,6 +360,14 @@ def test_a_webhook_of_no_channel_is_404_and_one_too_large_413() -> None:
     assert stage.webhooks == []
 
 
+@pytest.mark.parametrize("path", ["/webhooks/zap", "/webhooks/zap/messages-update"])
+def test_other_methods_at_a_webhook_are_told_which_are_served(path: str) -> None:
+    for method in ("OPTIONS", "PUT", "DELETE"):
+        answer = Stage().browser.ask(method, path)
+        assert (answer.status, answer.headers["allow"]) == (405, "GET, POST")
+    assert Stage().browser.post("/webhooks").status == 404
+
+
 def test_webhooks_need_no_token_but_their_own_proof() -> None:
     stage = Stage(host="10.0.0.5")
     stage.answer.callback(HttpResponse(401))

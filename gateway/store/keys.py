@@ -47,7 +47,7 @@ NUMBERS = "numbers"
 MEMBERS, HANDS = "members", "hands"
 PARKED_S = 600
 WRITERS_DAYS = 30  # store.writers, unless it says otherwise
-LAST_WRITERS = 50  # that are looked at
+MOST_WRITERS = 10_000  # to a number that are looked at, the last ones
 REMOTE_ID_DAYS_AFTER_EXPIRY = 3
 LEAST_REMOTE_ID_DAYS = 9  # looked through, however short the validity is by now
 

@@ -125,7 +125,7 @@ class NodeAdmin:
         ids: dict[str, None] = {}
         try:
             for form in {msisdn, *ninth_digit_forms(msisdn)}:
-                for writer in await writers_of(self._store, form, self._clock(), days=self._writers_days):
+                for writer in await writers_of(self._store, form, self._clock(), limit, days=self._writers_days):
                     ids[writer.id] = None
         except StoreAway as error:
             raise Refusal(503, f"the store is away: {error}") from None

@@ -15,7 +15,7 @@ from gateway.web.guesses import Guesses
 from gateway.web.listener import Asked
 
 LARGEST_BODY = 4 * 1024 * 1024  # Meta's webhooks have 3 MB at most
-LONGEST_LIST = 500
+LONGEST_LIST = 1000
 ALLOWED = {  # pages and the methods they take, for whoever uses another
     ("healthz",): "GET",
     ("readyz",): "GET",

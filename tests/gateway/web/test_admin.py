@@ -114,6 +114,14 @@ async def test_messages_of_a_number_are_found_under_every_form_newest_first(stor
 
 
 @pytest_twisted.ensureDeferred
+async def test_as_many_messages_of_a_number_are_listed_as_asked_for(store: Store) -> None:
+    house = await House(store).start()
+    ids = await house.submit(*(house.message() for _ in range(120)))
+    listed = await asked(house, admin_of(house).messages(NUMBER, 100))
+    assert [message["id"] for message in listed] == ids[:19:-1]
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_number_nobody_wrote_to_has_no_messages(store: Store) -> None:
     house = await House(store).start()
     assert await asked(house, admin_of(house).messages("nonsense", 5)) == []

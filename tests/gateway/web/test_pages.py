@@ -282,7 +282,7 @@ def test_one_message_is_shown_and_an_unknown_one_is_404() -> None:
     [
         ("number=11987654321", ("11987654321", 50)),
         ("number=%2B55%2011%2098765-4321&limit=7", ("+55 11 98765-4321", 7)),
-        ("number=1&limit=500", ("1", 500)),
+        ("number=1&limit=1000", ("1", 1000)),
     ],
 )
 def test_messages_of_a_number_are_listed(query: str, asked: tuple[str, int]) -> None:
@@ -294,7 +294,7 @@ def test_messages_of_a_number_are_listed(query: str, asked: tuple[str, int]) -> 
 
 @pytest.mark.parametrize(
     "query",
-    ["", "limit=5", "number=", "number=1&limit=0", "number=1&limit=501", "number=1&limit=x", "number=1&limit=-1"],
+    ["", "limit=5", "number=", "number=1&limit=0", "number=1&limit=1001", "number=1&limit=x", "number=1&limit=-1"],
 )
 def test_a_list_that_cannot_be_made_says_what_would_be_right(query: str) -> None:
     answer = Stage().browser.get(f"/admin/messages?{query}", headers=BEARER)

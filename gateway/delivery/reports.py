@@ -1,5 +1,6 @@
 """From a report to its message: exact id first, then the id's other forms, then a message that was written to the same
-number and never answered; what names nobody yet is parked, for a report may overtake the answer that names it."""
+number and never answered, or answered without an id; what names nobody yet is parked, for a report may overtake the
+answer that names it."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 from twisted.logger import Logger
 
 from gateway.delivery.deliver import Delivery
-from gateway.messages.message import Attempted, Message
+from gateway.messages.message import Message
 from gateway.messages.outcome import Report, Status
 from gateway.metrics import Metrics
 from gateway.store import keys, records
@@ -209,11 +210,10 @@ class Reports:
             cursor = cursor if cursor != b"0" else b""
 
     def look_for_stray(self, message: Message, channel: str, turn: Any) -> None:
-        """A message was written and never answered: perhaps its report came before we knew that."""
+        """A message was written and never answered, or answered without an id: perhaps its report came before we knew
+        that."""
         key = keys.stray(channel, self._delivery.source_at(channel, message), message.msisdn)
-
-        if message.attempts[-1].state is Attempted.UNCERTAIN:
-            turn.then(lambda _: self._next_stray(key, channel))
+        turn.then(lambda _: self._next_stray(key, channel))
 
     def _next_stray(self, key: str, channel: str) -> None:
         self._store.command("LPOP", key).addCallbacks(self._stray, lambda _: None, callbackArgs=(key, channel))

@@ -154,8 +154,8 @@ class Session:
         self.out.append(encode(self._without_tlvs(response) if response.tlvs else response))
         if self.pending:
             self.pending -= 1
-        if self._peer_unbind is not None and not self.pending:
-            self._answer_unbind()
+        if self._peer_unbind is not None:
+            self._answer_unbind_if_ready()
 
     def accept_bind(self, request: Bind, system_id: str, now: float, *, newest: int = 0xFF) -> None:
         """SMSC role: the session is bound. PDUs that came behind the bind are read in the next tick, due at once.
@@ -233,6 +233,12 @@ class Session:
             self._close_at = now + UNBIND_TIMEOUT_S
             self._request_own(pdus.Unbind(), now)
 
+    def _answer_unbind_if_ready(self) -> None:
+        """Once all of the peer's requests are answered; an SMSC's also not before it has answered ours: what becomes of
+        a submit_sm that it does not answer any more, nobody would know."""
+        if not self.pending and not (self.role is Role.ESME and self._outstanding):
+            self._answer_unbind()
+
     def _answer_unbind(self) -> None:
         assert self._peer_unbind is not None
         self.out.append(encode(pdus.UnbindResp(sequence_number=self._peer_unbind)))
@@ -269,6 +275,8 @@ class Session:
         if broken is not None and not self._ending:
             self._nack(broken.sequence_number, CommandStatus.ESME_RINVCMDLEN)
             self._ending = "impossible command_length"
+        if self._peer_unbind is not None and not self._ending:
+            self._answer_unbind_if_ready()
         if self._ending:
             events += self._end()
         elif self._unbind_by < math.inf:
@@ -334,12 +342,10 @@ class Session:
             self.out.append(error_response(pdus.Unbind.command_id, sequence_number, int(CommandStatus.ESME_RINVBNDSTS)))
             return
         self._peer_unbind = sequence_number
-        if not self.pending:
-            self._answer_unbind()
-        else:
-            self._enter(SessionState.UNBINDING)
-            self._unbind_by = math.inf
-            self._close_at = min(self._close_at, now + UNBIND_TIMEOUT_S)
+        self._enter(SessionState.UNBINDING)
+        self._unbind_by = math.inf
+        self._close_at = min(self._close_at, now + UNBIND_TIMEOUT_S)
+        self._answer_unbind_if_ready()
 
     def _take_nack(self, nack: Pdu, events: list[Event]) -> None:
         entry = self._outstanding.pop(nack.sequence_number, None)
@@ -466,6 +472,9 @@ class Session:
         if self._ending:
             return events + self._end()
         self._expire(events, now)
+        if self._peer_unbind is not None:
+            self._answer_unbind_if_ready()
+            return events + self._end() if self._ending else events
         if self._inactivity_deadline() <= now:
             self.unbind(now)
         self._unbind_if_ready(now)

@@ -166,6 +166,36 @@ async def test_every_form_of_an_id_is_known_wherever_it_stands_and_whenever_it_c
     assert [(one.message_id, one.state) for one in await got(house)] == [(i, State.DELIVERED) for i in wanted]
 
 
+@pytest.mark.parametrize(
+    ("reported", "reported_after"),
+    [("5001", 0.01), ("5001", 0.3), ("", 0.3)],
+    ids=["before the answer", "after it", "without any id"],
+)
+@pytest_twisted.ensureDeferred
+async def test_an_answer_without_an_id_leaves_the_addresses_to_tell_whose_a_receipt_is(
+    store: Store, reported: str, reported_after: float
+) -> None:
+    stats = ["DELIVRD", "UNDELIV", "DELIVRD"]
+
+    def script(pdu: SubmitSm, now: float) -> Reply:
+        stat = stats[int(pdu.destination_addr[-1])]
+        receipt = receipt_of(pdu, reported and reported + pdu.destination_addr[-1], stat, "034")
+        if not reported:
+            receipt = receipt_of(pdu, "", short_message=receipt.short_message.removeprefix(b"id: "))
+        house.report(reported_after, receipt)
+        return Reply(message_id="", after=0.1)
+
+    house = await started(store, script)
+    wanted = await house.submit(*(house.message(**numbered(n)) for n in range(3)))
+    await house.run(2)
+    ends = {one.message_id: (one.state, one.err) for one in await got(house)}
+    assert [ends.get(one) for one in wanted] == [
+        (State.DELIVERED, 0),
+        (State.UNDELIVERABLE, 34),
+        (State.DELIVERED, 0),
+    ]
+
+
 @pytest_twisted.ensureDeferred
 async def test_a_receipt_that_names_nobody_is_answered_and_counted(store: Store) -> None:
     house = await started(store)

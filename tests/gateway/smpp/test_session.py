@@ -508,6 +508,44 @@ def test_the_peers_unbind_is_answered_after_five_seconds_in_any_case() -> None:
     assert [type(pdu) for pdu in sent(smsc)] == [pdus.UnbindResp]
 
 
+def test_an_smscs_unbind_waits_for_its_answers_to_our_requests() -> None:
+    """They may come behind the unbind in the same read, or a moment later."""
+    _, esme = bound_pair()
+    for context in "abc":
+        esme.request(SUBMIT, START, context)
+    esme.output()
+    behind = numbered(pdus.Unbind(), 51) + numbered(pdus.SubmitSmResp(message_id="1"), 7)
+    answered = esme.receive(behind, START)
+    assert [type(event) for event in answered] == [Answered]
+    assert (esme.state, esme.free, sent(esme)) == (SessionState.UNBINDING, 0, [])
+    assert [type(event) for event in esme.receive(numbered(pdus.SubmitSmResp(message_id="2"), 8), START + 1)] == [
+        Answered
+    ]
+    events = esme.receive(numbered(pdus.SubmitSmResp(message_id="3"), 9), START + 2)
+    assert [type(event) for event in events] == [Answered, Over]
+    assert sent(esme) == [pdus.UnbindResp(sequence_number=51)]
+
+
+def test_an_smsc_that_unbinds_and_answers_nothing_more_is_let_go_after_five_seconds() -> None:
+    _, esme = bound_pair()
+    esme.request(SUBMIT, START, "a")
+    esme.output()
+    assert esme.receive(numbered(pdus.Unbind(), 51), START) == []
+    assert esme.deadline() == START + 5.0
+    assert esme.tick(START + 5.0) == [Unanswered("a"), Over("the peer unbound")]
+    assert sent(esme) == [pdus.UnbindResp(sequence_number=51)]
+
+
+def test_an_smscs_unbind_is_answered_when_our_last_request_is_given_up() -> None:
+    _, esme = bound_pair(settings=SessionSettings(enquire_link=0.0, response_timeout=2.0))
+    esme.request(SUBMIT, START, "a")
+    esme.output()
+    assert esme.receive(numbered(pdus.Unbind(), 51), START + 1.0) == []
+    assert esme.deadline() == START + 2.0
+    assert esme.tick(START + 2.0) == [Unanswered("a"), Over("the peer unbound")]
+    assert sent(esme) == [pdus.UnbindResp(sequence_number=51)]
+
+
 def test_nothing_is_read_after_the_peers_unbind_was_answered() -> None:
     smsc, _ = bound_pair()
     smsc.receive(numbered(SUBMIT, 50) + numbered(pdus.Unbind(), 51), START)

@@ -13,7 +13,7 @@ from bridge.channel import WhatsAppChannel
 from bridge.dry_run import DryEvidence, DryHttp, pretending, rehearsing
 from bridge.faults import Circuits
 from bridge.http import HttpClient
-from bridge.providers import provider_of
+from bridge.providers import key_of, provider_of
 from config.schema import BridgeSettings, Config, SmscSettings
 from gateway import dry_run
 from gateway.background import Background
@@ -111,7 +111,8 @@ class Channels:
 
     def _add(self, settings: Settings) -> Channel:
         if self._place is not None and not self._place.has(settings):
-            channel: Any = ElsewhereChannel(settings, self._place.board.is_up, self._results)
+            names = key_of(settings) if isinstance(settings, BridgeSettings) else None
+            channel: Any = ElsewhereChannel(settings, self._place.board.is_up, self._results, names)
         else:
             channel = (self._make_dry if self._dry else self.make)(settings)
         self._delivery.channels[settings.name] = channel

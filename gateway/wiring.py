@@ -116,6 +116,7 @@ class Node(Service):
         self._embedded = None if place is not None else embedded or embedded_of(config.store)
         self._dry_run = config.dry_run  # of this process: another word in the file waits for the next start
         self.failed = self._ready = False
+        self.of_all = False  # why it failed is so for every process of the node: the store, or the name, is another's
         self._starting: defer.Deferred[None] | None = None  # until the start is over, which has the channels to itself
         self.setName("pombo")
 
@@ -324,7 +325,7 @@ class Node(Service):
         return started
 
     def _could_not_start(self, failure: Any) -> None:
-        self.failed = True
+        self.failed, self.of_all = True, bool(failure.check(formats.NewerStore, dry_run.OtherStore))
         log.critical("the gateway cannot start: {why}", why=failure.getErrorMessage())
         told = ("StoreUnavailable", "NewerStore", "OtherStore", "CannotListenError")
         if not failure.check(OSError) and type(failure.value).__name__ not in told:
@@ -411,7 +412,7 @@ class Node(Service):
         return any(one.name == channel and one.unanswered == "resend" for one in self._config.smsc_client)
 
     def _ousted(self) -> None:
-        self.failed = True
+        self.failed = self.of_all = True
         self._reactor.callLater(0, self._reactor.stop)
 
     def _waiting_for_a_bind(self) -> Mapping[str, int]:

@@ -529,9 +529,12 @@ class Node(Service):
         log.info("stopped")
 
     async def _settled(self) -> None:
-        """Wait until all changes are kept, but not for ever: what is not kept is found again by recovery."""
+        """Wait until all changes are kept and all reports have found their messages, but not for ever: what is not kept
+        is found again by recovery."""
         deadline = self._reactor.seconds() + DRAIN_S
-        while (any(ledger.busy for ledger in self._ledgers) or self.receipts.busy) and self.store.writable:
+        while (
+            any(ledger.busy for ledger in self._ledgers) or self.receipts.busy or self.store.busy
+        ) and self.store.writable:
             if self._reactor.seconds() > deadline:
                 return
             pause: defer.Deferred[None] = defer.Deferred()

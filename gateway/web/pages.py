@@ -123,8 +123,8 @@ class Pages:
                 kind = ("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
                 return HttpResponse(200, await _had(self._metrics()), (kind,))
             case ("GET", "admin", "status"):
-                found = await _had(self._admin.status())
-                return _json(200, {**found, "not_ready": await _had(self._ready())})
+                status = await _had(self._admin.status())
+                return _json(200, {**status, "not_ready": await _had(self._ready())})
             case ("GET", "admin", "unmatched"):
                 limit = _limit(request)
                 return _json(200, {"unmatched": await self._admin.unmatched(limit)})

@@ -29,7 +29,7 @@ from config.export import exported
 from config.load import ConfigErrors, load_as_written
 from config.running import after_reload
 from config.schema import AccountSettings, BridgeSettings, Config, SmscSettings
-from gateway import descriptors, dry_run, hangup
+from gateway import descriptors, dry_run, signals
 from gateway.background import Background
 from gateway.delivery.clockwork import Clockwork
 from gateway.delivery.deliver import Delivery
@@ -404,7 +404,7 @@ class Node(Service):
             )  # fmt: skip
         if hasattr(signal, "SIGHUP") and self._reactor is _global_reactor():
             signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._reload_by_signal))
-            hangup.release()
+            signals.release_hangup()
         if self._first:
             await self._listen_http()
         directory = Path(config.store.directory)
@@ -495,6 +495,7 @@ class Node(Service):
 
     def stopService(self) -> Any:
         super().stopService()
+        log.info("stopping")
         return defer.ensureDeferred(self._stop())
 
     async def _stop(self) -> None:

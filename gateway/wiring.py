@@ -22,7 +22,7 @@ from config.export import exported
 from config.load import ConfigErrors, load_as_written
 from config.running import after_reload
 from config.schema import AccountSettings, Config
-from gateway import descriptors, dry_run, hangup
+from gateway import descriptors, dry_run, signals
 from gateway.background import Background
 from gateway.channels import Channels, settings_of
 from gateway.configured import (
@@ -346,7 +346,7 @@ class Node(Service):
             )  # fmt: skip
         if hasattr(signal, "SIGHUP") and self._reactor is _global_reactor():
             signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self._reload_by_signal))
-            hangup.release()
+            signals.release_hangup()
         if self._first:
             await self._listen_http()
         directory = Path(config.store.directory)
@@ -435,6 +435,7 @@ class Node(Service):
 
     def stopService(self) -> Any:
         super().stopService()
+        log.info("stopping")
         return defer.ensureDeferred(self._stop())
 
     async def _stop(self) -> None:
@@ -470,9 +471,12 @@ class Node(Service):
         log.info("stopped")
 
     async def _settled(self) -> None:
-        """Wait until all changes are kept, but not for ever: what is not kept is found again by recovery."""
+        """Wait until all changes are kept and all reports have found their messages, but not for ever: what is not kept
+        is found again by recovery."""
         deadline = self._reactor.seconds() + DRAIN_S
-        while (any(ledger.busy for ledger in self._ledgers) or self.receipts.busy) and self.store.writable:
+        while (
+            any(ledger.busy for ledger in self._ledgers) or self.receipts.busy or self.store.busy
+        ) and self.store.writable:
             if self._reactor.seconds() > deadline:
                 return
             pause: defer.Deferred[None] = defer.Deferred()

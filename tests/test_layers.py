@@ -70,7 +70,7 @@ MAY: dict[str, set[str]] = {
     },
     "gateway.descriptors": set(),
     "gateway.dry_run": {"gateway.delivery.ports", "gateway.messages", "gateway.store"},
-    "gateway.hangup": set(),
+    "gateway.signals": set(),
     "gateway.listening": {"twisted", "zope", "config.endpoints"},
     "gateway.logs": {"twisted", "zope", "gateway.redaction"},
     "gateway.metrics": {"prometheus_client"},
@@ -83,7 +83,7 @@ MAY: dict[str, set[str]] = {
     },
     "gateway.workers.board": set(),
     "gateway.workers.parent": {
-        "twisted.logger", "gateway.hangup", "gateway.store.embedded", "gateway.workers.board",
+        "twisted.logger", "gateway.signals", "gateway.store.embedded", "gateway.workers.board",
     },
     "gateway.workers.kept": {"msgspec", "gateway.metrics", "gateway.workers.sums"},
     "gateway.workers.sums": {"msgspec", "gateway.metrics"},
@@ -131,14 +131,14 @@ MAY: dict[str, set[str]] = {
     "tools.model": {"msgspec", "gateway.messages", "gateway.routing", "gateway.store"},
     "tools.soak_audit": {"msgspec", "valkey", "gateway.store", "tools"},
     "tools.run_workers": {
-        "twisted", "config", "gateway.hangup", "gateway.logs", "gateway.store.embedded", "gateway.wiring",
+        "twisted", "config", "gateway.signals", "gateway.logs", "gateway.store.embedded", "gateway.wiring",
         "gateway.workers", "tools.run",
     },
     "tools.run": {
-        "twisted", "config.load", "gateway.hangup", "gateway.logs", "gateway.store.embedded", "gateway.wiring",
+        "twisted", "config.load", "gateway.signals", "gateway.logs", "gateway.store.embedded", "gateway.wiring",
     },
     "twistd": {
-        "twisted", "config.load", "gateway.hangup", "gateway.logs", "gateway.store.embedded", "gateway.wiring",
+        "twisted", "config.load", "gateway.signals", "gateway.logs", "gateway.store.embedded", "gateway.wiring",
     },
     "tools.fuzz": {"atheris", "tools"},
     "tools.fuzz_targets": {

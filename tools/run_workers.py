@@ -17,7 +17,7 @@ from urllib.parse import quote
 from config import endpoints
 from config.load import ConfigErrors, load_as_written
 from config.running import Loaded, after_reload, place_of
-from gateway import hangup
+from gateway import signals
 from gateway.logs import LogWriter, start_logging
 from gateway.store.embedded import EmbeddedServer, StoreUnavailable, embedded_of
 from gateway.workers.accepting import Sockets
@@ -45,7 +45,7 @@ def how_many(text: str) -> int:
 
 def run_workers(path: str, environ: Mapping[str, str], workers: int) -> int:
     """Runs until SIGTERM or SIGINT; 1 when the configuration is wrong, or a worker did not end well."""
-    hangup.hold()
+    signals.hold_hangup()
     try:
         running = load_as_written(path, environ)
     except ConfigErrors as wrong:

@@ -196,17 +196,15 @@ class Reports:
         self.reported(report.channel, [report], lambda _: None)
 
     async def recover(self) -> None:
-        """At the start: parked reports whose message is known, which the process before has not applied any more."""
+        """At the start: parked reports whose message is known by now, or known never to be answered, which the process
+        before has not applied any more."""
         cursor = b"0" if await self._store.command("EXISTS", "parked", keep=Keep.OVER_LINKS) else b""
         while cursor:
             scan = ("SCAN", cursor, "MATCH", keys.parked("*", "*"), "COUNT", "1000")
             cursor, names = await self._store.command(*scan, keep=Keep.OVER_LINKS)
             parked = await self._store.command("MGET", *names, keep=Keep.OVER_LINKS) if names else []
             for packed in filter(None, parked):
-                report = _decode_report(packed)
-                (owner,) = await self._store.call("exact", report.channel, *self._days(), report.remote_id)
-                if owner:
-                    self.unpark(packed)
+                self.unpark(packed)
             cursor = cursor if cursor != b"0" else b""
 
     def look_for_stray(self, message: Message, channel: str, turn: Any) -> None:

@@ -250,7 +250,8 @@ class EmbeddedServer:
             link.settimeout(STOP_S)
             link.connect(self.socket)
             link.sendall(b"SHUTDOWN NOSAVE\r\n")
-            link.recv(1)  # it closes the link when all is on disk
+            if self._process is None:  # not ours to wait for, as `stop` does
+                link.recv(1)  # it closes the link when all is on disk
         self.stop()
 
     def stop(self) -> None:

@@ -182,6 +182,11 @@ class Store:
         return self._refusal
 
     @property
+    def busy(self) -> bool:
+        """Is there a call that was not answered yet?"""
+        return bool(self._pending)
+
+    @property
     def writable(self) -> bool:
         if self._link is None or self._refusal:
             return False

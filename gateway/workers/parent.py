@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from twisted.logger import Logger
 
-from gateway import hangup
+from gateway import signals
 from gateway.store.embedded import EmbeddedServer, StoreUnavailable
 from gateway.workers.board import Board
 
@@ -114,7 +114,7 @@ class Parent:
         wakeup = signal.set_wakeup_fd(voice.fileno(), warn_on_full_buffer=False)
         self._ear = ear
         self._selector.register(ear, selectors.EVENT_READ)
-        hangup.release()
+        signals.release_hangup()
         try:
             yield
         finally:

@@ -7,12 +7,12 @@ import sys
 
 PROCESS = """
 import os, signal
-from gateway import hangup
-hangup.hold()
+from gateway import signals
+signals.hold_hangup()
 os.kill(os.getpid(), signal.SIGHUP)
 print("alive", flush=True)
 signal.signal(signal.SIGHUP, lambda *_: print("asked", flush=True))
-hangup.release()
+signals.release_hangup()
 os.kill(os.getpid(), signal.SIGHUP)
 """
 

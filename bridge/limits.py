@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 
 import msgspec
 
+IN_TURN_S = 0.001  # between messages to one person that come again at the same moment: in the order they came
 KEPT_S = 400 * 86_400.0  # how long a sender is not new any more
 
 
@@ -79,10 +80,12 @@ class Gaps:
     def __init__(self, gap: float) -> None:
         self._gap = gap
         self._free_at: OrderedDict[str, float] = OrderedDict()  # the person's next moment
+        self._put_off: dict[str, float] = {}  # when the last one is to come again that was put off
 
     def wait(self, person: str, now: float, most: float, last: float = 0.0) -> float:
         """How long the next message to this person has to wait, at most so long: then its moment is taken. Longer: it
-        is not, and the message has to come again. last: when an earlier process sent one."""
+        is not, and the message has to come again, after those that were put off before it. last: when an earlier
+        process sent one."""
         if not self._gap and not self._free_at:
             return 0.0
         while self._free_at:
@@ -90,9 +93,12 @@ class Gaps:
             if self._free_at[first] > now:
                 break
             del self._free_at[first]
+            self._put_off.pop(first, None)
         at = max(now, self._free_at.get(person, last + self._gap))
         if at - now <= most:
             self._free(person, at + self._gap)
+            return at - now
+        at = self._put_off[person] = max(at, self._put_off.get(person, 0.0) + IN_TURN_S)
         return at - now
 
     def close(self, person: str, until: float) -> None:

@@ -381,6 +381,8 @@ def test_somebody_is_called_where_somebody_can_help() -> None:
     assert not calls & {131026, 131047, 131049, 130429, 131056, 131000, 2, 131057}
     assert "no table" in cloud.alarm(Refused("unknown_code", "999999"))
     assert "payment" in cloud.alarm(ChannelDown("account_blocked", "131042"))
+    off = cloud_errors.result_of(100, "The category value requires Direct Send which isn't enabled")
+    assert "Direct Send is not enabled" in cloud.alarm(off)
     assert cloud.alarm(Accepted("x")) == ""
 
 

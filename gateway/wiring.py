@@ -146,7 +146,7 @@ class Node(Service):
         self.delivery.remote_id_days = remote_id_days_of(config)
         self.joining = Joining(self.store, self.delivery, clock, join_parts, self._spawn)
         self.delivery.joined = self.joining
-        self.reports = Reports(self.store, self.delivery, self.metrics, id_forms, later)
+        self.reports = Reports(self.store, self.delivery, self.metrics, id_forms, later, self._normalize)
         self.reports.report_parts = self.joining.report_parts
         self.reports.call_later = reactor.callLater if self._embedded is None else None
         self.operations = Operations(self.store, self.delivery, clock, self._normalize)

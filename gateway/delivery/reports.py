@@ -37,12 +37,12 @@ class Reports:
 
     def __init__(
         self, store: Store, delivery: Delivery, metrics: Metrics, id_forms: Callable[[str], tuple[str, ...]],
-        later: Callable[[Callable[[], None]], Any],
+        later: Callable[[Callable[[], None]], Any], normalize: Callable[[str], str | None],
     ) -> None:  # fmt: skip
         """id_forms: the other spellings an operator may give an id (decimal, hexadecimal, padded ...). later: the
-        reactor's next turn."""
+        reactor's next turn. normalize: a number in any form -> msisdn, None when it cannot be read."""
         self._store, self._delivery, self._metrics, self._id_forms = store, delivery, metrics, id_forms
-        self._later = later
+        self._later, self._normalize = later, normalize
         self._patient: dict[str, list[Case]] = {}  # channel -> reports whose message has just been settled
         self.call_later: Callable[[float, Callable[[], object]], Any] | None = None  # with other processes on the store
         self._later_looks = 0  # reports that wait for that
@@ -123,7 +123,8 @@ class Reports:
         busy: Callable[[str], bool] = getattr(operator, "is_busy", lambda _: False)
         forms = [report.remote_id, *report.other_ids]
         final = smsc and report.status in (Status.DELIVERED, Status.FAILED)
-        answered = not busy(report.dest)  # else its message is just being answered; the exact id comes
+        numbers = self._numbers(report)
+        answered = not any(map(busy, numbers))  # else its message is just being answered; the exact id comes
         settles = final and answered
         if settles:
             for one in list(forms):
@@ -131,15 +132,21 @@ class Reports:
         return (
             [form for form in forms if form],
             report.dest[-SAME_NUMBER_DIGITS:] if smsc else "",
-            keys.held(channel, report.source, report.dest) if settles else "",
+            [keys.held(channel, report.source, number) for number in numbers] if settles else [],
             keys.parked(channel, report.remote_id) if report.remote_id else "",
-            keys.stray(channel, report.source, report.dest) if final else "",
+            [keys.stray(channel, report.source, number) for number in numbers] if final else [],
             report.remote_id,
             octets(msgspec.msgpack.encode(report)),
             keys.PARKED_S,
             keys.message(report.message_id) if report.message_id else "",
             int(answered),
         )
+
+    def _numbers(self, report: Report) -> tuple[str, ...]:
+        """The message's number as it was sent, and as the operator's way of writing it may be read: in national form,
+        say, or without the ninth digit."""
+        msisdn = self._normalize(report.dest)
+        return (report.dest,) if msisdn is None or msisdn == report.dest else (report.dest, msisdn)
 
     def _found_or_parked(self, answers: list[Any], channel: str, cases: list[Case]) -> None:
         unknown, again = 0, []
@@ -177,11 +184,12 @@ class Reports:
     def _note_stranger(self, channel: str, report: Report) -> None:
         """The answer that names its message may come yet, and give the id another form."""
         strangers = self._delivery.strangers
-        ids = strangers.setdefault((channel, report.dest), [])
-        ids.append(report.remote_id)
-        if len(ids) > STRANGERS_OF_A_NUMBER:
-            del ids[0]
-        if len(strangers) > STRANGERS:
+        for number in self._numbers(report):
+            ids = strangers.setdefault((channel, number), [])
+            ids.append(report.remote_id)
+            if len(ids) > STRANGERS_OF_A_NUMBER:
+                del ids[0]
+        while len(strangers) > STRANGERS:
             del strangers[next(iter(strangers))]
 
     def look_again(self, channel: str, ids: Sequence[str]) -> None:

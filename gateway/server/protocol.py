@@ -26,7 +26,7 @@ from gateway.server.ports import Call, Clock, Transport
 from gateway.server.requests import Requests
 from gateway.smpp.constants import VERSION_3_4, CommandStatus
 from gateway.smpp.errors import LocalProtocolError
-from gateway.smpp.events import Answered, BindRequested, Event, Over, Received, Rejected, Unanswered
+from gateway.smpp.events import Answered, AnsweredLate, BindRequested, Event, Over, Received, Rejected, Unanswered
 from gateway.smpp.pdu import Bind, BindReceiver, BindTransceiver, BindTransmitter, GenericNack, Outbind, Pdu
 from gateway.smpp.session import Role, Session, SessionSettings, SessionState
 
@@ -140,6 +140,10 @@ class SmscProtocol(Protocol):
                 freed = True
                 item, done = cast(tuple[Item, Done], event.context)
                 self._server.bound.unanswered(self, item, done)
+            elif isinstance(event, AnsweredLate):
+                item, done = cast(tuple[Item, Done], event.context)
+                if not event.response.command_status and not isinstance(done, Together):
+                    self._server.bound.answered_late(item, done)
             elif isinstance(event, BindRequested):
                 self._check_bind(event.pdu)
             elif isinstance(event, Rejected):

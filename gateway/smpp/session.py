@@ -14,7 +14,18 @@ from msgspec import Struct, structs
 from . import pdu as pdus
 from .constants import MAX_SEQUENCE_NUMBER, RESPONSE_BIT, VERSION_3_4, CommandStatus, Tag
 from .errors import BadLength, BadPdu, LocalProtocolError, UnknownCommand
-from .events import Answered, BindRefused, BindRequested, Bound, Event, Over, Received, Rejected, Unanswered
+from .events import (
+    Answered,
+    AnsweredLate,
+    BindRefused,
+    BindRequested,
+    Bound,
+    Event,
+    Over,
+    Received,
+    Rejected,
+    Unanswered,
+)
 from .framing import Framer
 from .pdu import Bind, BindResp, Pdu, decode, encode, error_response, tlv
 from .states import BOUND, DATA_REQUESTS, DATA_RESPONSES, STATE_AFTER_BIND, Role, SessionState, legal
@@ -27,6 +38,7 @@ MAX_MALFORMED = 20
 MALFORMED_PERIOD_S = 60.0
 MAX_HELD_OCTETS = 256 * 1024
 MAX_WRONG_TYPES = 2
+MAX_LATE = 1000
 
 _CLASSES = {cls.command_id: cls for cls in pdus.PDU_CLASSES}
 _EMPTY: frozenset[type[Pdu]] = frozenset()
@@ -69,6 +81,9 @@ class Session:
         # Ours, unanswered: sequence_number -> (context, response class, deadline), oldest first.
         self._outstanding: dict[int, tuple[object, type[Pdu], float]] = {}
         self._control: dict[int, tuple[object, type[Pdu], float]] = {}
+        self._late: dict[
+            int, tuple[object, type[Pdu]]
+        ] = {}  # of those given up, the youngest: their answer may come yet
         self._bind: Bind | None = None  # the peer's, waiting for accept_bind or refuse_bind
         self._held: list[bytes] = []  # PDUs behind such a bind
         self._held_octets = 0
@@ -352,6 +367,9 @@ class Session:
         if entry is not None:
             events.append(Answered(entry[0], nack))
             return
+        if self._late.pop(nack.sequence_number, None) is not None:
+            events.append(Rejected(nack.command_id, 0))
+            return
         entry = self._control.pop(nack.sequence_number, None)
         if entry is None:
             self._ending = "generic_nack for none of our requests: the peer has lost the boundaries"
@@ -368,6 +386,11 @@ class Session:
             self._wrong_types += 1
             if self._wrong_types >= MAX_WRONG_TYPES:
                 self._ending = "responses of the wrong type"
+            return
+        late = self._late.get(sequence_number)
+        if late is not None and late[1] is type(response):
+            del self._late[sequence_number]
+            events.append(AnsweredLate(late[0], response))
             return
         entry = self._control.get(sequence_number)
         if entry is None or entry[1] is not type(response):
@@ -500,11 +523,15 @@ class Session:
     def _expire(self, events: list[Event], now: float) -> None:
         """Give up data requests whose time is over; they are in the order of their deadlines."""
         while self._outstanding:
-            sequence_number, (context, _, at) = next(iter(self._outstanding.items()))
+            sequence_number, (context, response, at) = next(iter(self._outstanding.items()))
             if at > now:
                 return
             del self._outstanding[sequence_number]
             events.append(Unanswered(context))
+            if self.role is Role.SMSC:
+                self._late[sequence_number] = context, response
+                if len(self._late) > MAX_LATE:
+                    del self._late[next(iter(self._late))]
 
     def _init_deadline(self) -> float:
         return self._init_by if self.state is SessionState.OPEN and self._bind is None else math.inf
@@ -537,6 +564,7 @@ class Session:
         requests = [*self._outstanding.values(), *self._control.values()]
         self._outstanding.clear()
         self._control.clear()
+        self._late.clear()
         self._held.clear()
         self._bind = None
         self.pending = 0

@@ -95,7 +95,7 @@ class House:
         ids = Ids(now(), incarnation)
         self.joining = Joining(store, self.delivery, now, join_parts, self.spawn)
         self.delivery.joined = self.joining
-        self.reports = Reports(store, self.delivery, self.metrics, id_forms, self.later)
+        self.reports = Reports(store, self.delivery, self.metrics, id_forms, self.later, self.normalize)
         self.reports.report_parts = self.joining.report_parts
         self.reports.call_later = self.clock.callLater if shared else None
         self.operations = Operations(store, self.delivery, now, self.normalize)

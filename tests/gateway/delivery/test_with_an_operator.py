@@ -196,6 +196,23 @@ async def test_an_answer_without_an_id_leaves_the_addresses_to_tell_whose_a_rece
     ]
 
 
+@pytest.mark.parametrize("answered", ["not", "without an id", "with the id in another form, later"])
+@pytest.mark.parametrize("written", ["11987654321", "011987654321", "551187654321", "1187654321", "+5511987654321"])
+@pytest_twisted.ensureDeferred
+async def test_the_number_of_a_receipt_may_be_written_as_people_write_it(
+    store: Store, written: str, answered: str
+) -> None:
+    def script(pdu: SubmitSm, now: float) -> Reply | None:
+        late = answered.startswith("with the id")
+        house.report(0.01 if late else 0.3, receipt_of(pdu, "1001", source_addr=written))
+        return None if answered == "not" else Reply(message_id="3e9" if late else "", after=0.1)
+
+    house = await started(store, script, response_timeout=5.0)
+    (message_id,) = await house.submit(house.message(msisdn="5511987654321"))
+    await house.run(6)
+    assert [(one.message_id, one.state) for one in await got(house)] == [(message_id, State.DELIVERED)]
+
+
 @pytest_twisted.ensureDeferred
 async def test_a_receipt_that_names_nobody_is_answered_and_counted(store: Store) -> None:
     house = await started(store)

@@ -9,6 +9,7 @@ from gateway.smpp import pdu as pdus
 from gateway.smpp.errors import LocalProtocolError
 from gateway.smpp.events import (
     Answered,
+    AnsweredLate,
     BindRefused,
     BindRequested,
     Event,
@@ -387,6 +388,22 @@ def test_a_data_request_without_answer_is_given_up_and_the_link_stays() -> None:
     assert esme.receive(numbered(pdus.SubmitSmResp(message_id="1"), first), START + 30.5) == [Rejected(0x80000004, 0)]
     assert esme.tick(START + 31.0) == [Unanswered("b")]
     assert esme.deadline() == math.inf
+
+
+def test_an_smsc_is_told_of_answers_that_come_after_it_has_given_up() -> None:
+    """One for each request, the youngest thousand of them; a late generic_nack is no lost boundary."""
+    settings = SessionSettings(enquire_link=0.0, response_timeout=30.0, window=1002)
+    smsc, _ = bound_pair(settings=settings)
+    numbers = [smsc.request(DELIVER, START, number) for number in range(1002)]
+    assert smsc.tick(START + 30.0) == [Unanswered(number) for number in range(1002)]
+    (told,) = smsc.receive(numbered(pdus.DeliverSmResp(), numbers[1001]), START + 31.0)
+    assert isinstance(told, AnsweredLate)
+    assert (told.context, told.response.sequence_number) == (1001, numbers[1001])
+    for number in (numbers[1001], numbers[0], numbers[1]):
+        assert smsc.receive(numbered(pdus.DeliverSmResp(), number), START + 31.0) == [Rejected(0x80000005, 0)]
+    nack = numbered(pdus.GenericNack(command_status=3), numbers[2])
+    assert smsc.receive(nack, START + 31.0) == [Rejected(0x80000000, 0)]
+    assert smsc.state is TRX
 
 
 def test_inactivity_counts_messages_and_not_enquire_link() -> None:

@@ -153,9 +153,9 @@ def asked(
     return (
         [remote_id, *forms],
         dest,
-        hold,
+        [hold] if hold else [],
         keys.parked("operator", remote_id) if park else "",
-        stray,
+        [stray] if stray else [],
         remote_id,
         records.octets(b"\x91report " + remote_id.encode()),
         600,

@@ -402,7 +402,7 @@ class Node(Service):
         self.membership = Membership(
             store=self.store, node=self._node, instance=incarnation, reactor=self._reactor,
             delivery=self.delivery, desk=self.receipts, takeover=takeover, accounts=lambda: list(self._accounts()),
-            alone=self._embedded is not None, ousted=self._ousted,
+            alone=self._embedded is not None, ousted=self._ousted, count=self.metrics.count,
         )  # fmt: skip
         if self._embedded is None:
             self.receipts.leases = self.membership
@@ -566,6 +566,8 @@ class Node(Service):
         gauges.append(("pombo_store_writable", (), float(self.store.writable)))
         gauges.append(("pombo_unfinished", (), float(self.intake.unfinished)))
         gauges.append(("pombo_unfinished_limit", (), float(self.intake.max_messages)))
+        if self.membership is not None:
+            gauges.append(("pombo_clock_off_seconds", (), abs(self.membership.ahead_s)))
         binds = self.bound.status()
         now = self._reactor.seconds()
         for account in self._accounts():

@@ -170,6 +170,7 @@ class House:
             alone=alone,
             ousted=ousted,
             time=lambda: f"{self.clock.seconds():.3f}",
+            count=self.metrics.count,
         )
 
     def add_channel(self, name: str, kind: str, price: str) -> MemoryChannel:

@@ -58,7 +58,7 @@ def run_workers(path: str, environ: Mapping[str, str], workers: int) -> int:
             embedded.lock()
             embedded.ensure()
         listeners = open_listeners((*config.smpp_server.listen, *config.http.listen))
-    except (StoreUnavailable, CannotShare) as error:
+    except (StoreUnavailable, CannotShare, OSError) as error:
         print(f"pombo: {error}", file=sys.stderr)
         if embedded is not None:
             embedded.shut_down()

@@ -4,6 +4,7 @@ answer that names it."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -200,7 +201,7 @@ class Reports:
 
     def unpark(self, packed: bytes) -> None:
         """A parked report whose message is known by now."""
-        report = replace(_decode_report(packed), parked=True)
+        report = _parked(packed)
         self.reported(report.channel, [report], lambda _: None)
 
     async def recover(self) -> None:
@@ -211,8 +212,12 @@ class Reports:
             scan = ("SCAN", cursor, "MATCH", keys.parked("*", "*"), "COUNT", "1000")
             cursor, names = await self._store.command(*scan, keep=Keep.OVER_LINKS)
             parked = await self._store.command("MGET", *names, keep=Keep.OVER_LINKS) if names else []
+            of_channels = defaultdict[str, list[Report]](list)
             for packed in filter(None, parked):
-                self.unpark(packed)
+                report = _parked(packed)
+                of_channels[report.channel].append(report)
+            for channel, reports in of_channels.items():
+                self.reported(channel, reports, lambda _: None)
             cursor = cursor if cursor != b"0" else b""
 
     def look_for_stray(self, message: Message, channel: str, turn: Any) -> None:
@@ -234,6 +239,10 @@ class Reports:
             self.unpark(packed)
         else:  # its owner was found since
             self._next_stray(key, channel)
+
+
+def _parked(packed: bytes) -> Report:
+    return replace(_decode_report(packed), parked=True)
 
 
 def _same_number(message: Message, report: Report) -> bool:

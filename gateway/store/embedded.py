@@ -98,7 +98,7 @@ class EmbeddedServer:
     def begin(self) -> None:
         """Let the server come up while the rest of the gateway is still being loaded. What stands in its way is told
         by `lock` and `ensure`, which are called again."""
-        with contextlib.suppress(StoreUnavailable):
+        with contextlib.suppress(StoreUnavailable, OSError):
             self.lock()
             self.ensure()
 
@@ -112,7 +112,8 @@ class EmbeddedServer:
             held = os.open(self.directory / "gateway.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StoreUnavailable(
-                f"store.directory {self.directory} cannot be used: {error.strerror}; it must be writable"
+                f"store.directory {self.directory} cannot be used: {error.strerror}: {error.filename}; "
+                "its files must be the gateway's own"
             ) from None
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -178,7 +179,9 @@ class EmbeddedServer:
             if shutil.disk_usage(self.directory).free < NO_ROOM:
                 return f"no room on the disk of store.directory {self.directory} (docs/alerts.md)"
         warnings = [line.partition(" # ")[2] for line in self._said().splitlines() if " # " in line]
-        why = next((one for one in reversed(warnings) if not one.startswith("WARNING")), "it does not say why")
+        why = next(
+            (one for one in reversed(warnings) if not one.startswith("WARNING")), f"it says nothing in {self._log_path}"
+        )
         return f"{why} (docs/backup.md)"
 
     def _said(self) -> str:

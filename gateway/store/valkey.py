@@ -372,7 +372,7 @@ class Store:
     def _away(self, error: Exception) -> None:
         """There is no link. An embedded server that only just starts is no news, nor is one that gives up twice."""
         self._refusal = self._why_away(error)
-        if not self._gave_up and (self._embedded is None or self._tries > len(BACKOFF_S)):
+        if not self._gave_up and (self._embedded is None or isinstance(error, OSError) or self._tries > len(BACKOFF_S)):
             self._say(self._refusal)
 
     def _why_away(self, error: Exception) -> str:
@@ -502,6 +502,8 @@ def _reason(error: BaseException) -> str:
     text = str(error)
     if isinstance(error, NoMaster):
         return text
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.strerror}: {error.filename}"
     for word, meaning in {**REFUSALS, **UNWELCOME}.items():
         if word in text:
             return meaning

@@ -25,6 +25,7 @@ from gateway.store.embedded import (
 )
 from gateway.store.valkey import Keep, Store
 from tests.gateway.conftest import shut_down
+from tests.gateway.server.house import logged
 from tools import cli
 from tools.clock import pause
 
@@ -190,6 +191,22 @@ async def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     store, _ = make_store(tmp_path / "file" / "store")
     with pytest.raises(StoreUnavailable, match=r"store\.directory .*file/store cannot be used"):
         await store.start()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_file_that_cannot_be_used_is_named_and_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "valkey.lock").mkdir()  # in the way; another user's file is as bad
+    store, embedded = make_store(tmp_path)
+    embedded.begin()
+    with logged() as lines:
+        started = ensureDeferred(store.start())
+        while store._tries < 3:
+            await pause(reactor, 0.02)
+    assert store.why_not_writable == f"the embedded store: Is a directory: {tmp_path}/valkey.lock"
+    assert lines == [f"the store cannot be used: {store.why_not_writable}"]
+    (tmp_path / "valkey.lock").rmdir()
+    await started
+    await store.stop()
 
 
 @pytest_twisted.ensureDeferred

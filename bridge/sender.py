@@ -6,8 +6,8 @@ way). Waiting ones go back when the sender goes down; written ones never do: the
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.defer import CancelledError
@@ -135,7 +135,8 @@ class Sender:
         # Waiting for longer than about two seconds is done in the queue, where priorities count.
         self._most_waiting = int(min(MOST_IN_HAND, max(32.0, 2 * settings.throughput)))
         self._jobs: dict[int, Job] = {}
-        self._ready: deque[Job] = deque()
+        self._ready: list[tuple[int, int, Job]] = []  # a heap: the urgent first, and each as it came
+        self._turn = 0
         self._pumping: Timer | None = None
         self.written = 0
 
@@ -261,7 +262,8 @@ class Sender:
 
     def _make_ready(self, job: Job) -> None:
         if self._holds(job):
-            self._ready.append(job)
+            self._turn += 1
+            heappush(self._ready, (job.message.priority, self._turn, job))
             self._pump()
 
     def _pump(self) -> None:
@@ -270,12 +272,12 @@ class Sender:
             return None
         now = self._clock.seconds()
         while self._ready and self.written < MOST_CALLS:
-            job = self._ready[0]
+            job = self._ready[0][2]
             if not self.condition.on_trial and self.condition.health.room(self.written, now) < 1:
                 return  # an answer, or the verdict, pumps again
             if (wait := self.condition.pace.wait(now)) > 0:
                 return self._pump_at(wait)
-            self._ready.popleft()
+            heappop(self._ready)
             if job.message.final:  # it ended while it waited here
                 self._end(job, Unwritten("over"))
             elif self.allowance.used_up:
@@ -342,7 +344,8 @@ class Sender:
         elif self.condition.resting:
             self._end(job, ChannelDown(self.condition.reason))
         else:
-            self._ready.appendleft(job)
+            self._turn += 1
+            heappush(self._ready, (job.message.priority, -self._turn, job))  # before those that came meanwhile
         return True
 
     def _end(self, job: Job, result: AttemptResult) -> None:

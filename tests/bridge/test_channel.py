@@ -302,6 +302,18 @@ def test_results_leave_together() -> None:
 # ---------------------------------------------------------------------------------------------- how much and how fast
 
 
+def test_what_is_urgent_does_not_wait_behind_what_the_rate_holds_back() -> None:
+    room = Room(throughput="1/s", health={"min_acks": 0})
+    room.burst(9, "bulk")
+    for id, priority in (("late", 2), ("urgent", 0), ("next", 0)):
+        one = message(id, "5511987654321")
+        one.priority = priority
+        room.send(one)
+    for _ in range(12):
+        room.turn(1.1)
+    assert list(room.delivery.results) == ["bulk0", "urgent", "next", *(f"bulk{n}" for n in range(1, 9)), "late"]
+
+
 def test_no_second_holds_more_sends_than_the_throughput() -> None:
     room = Room(throughput="6/s", health={"min_acks": 0})
     sent_at: list[float] = []

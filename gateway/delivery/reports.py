@@ -115,7 +115,7 @@ class Reports:
         if missing:
             items = [self._second_look(channel, report) for report, _ in missing]
             found = self._store.call("find", msgspec.msgpack.encode(items), channel, *self._days())
-            found.addCallback(self._found_or_parked, channel, missing).addErrback(_not_applied)
+            found.addCallback(self._found_or_parked, channel, missing, items).addErrback(_not_applied)
 
     def _second_look(self, channel: str, report: Report) -> tuple[Any, ...]:
         """One item for find.lua."""
@@ -149,16 +149,18 @@ class Reports:
         msisdn = self._normalize(report.dest)
         return (report.dest,) if msisdn is None or msisdn == report.dest else (report.dest, msisdn)
 
-    def _found_or_parked(self, answers: list[Any], channel: str, cases: list[Case]) -> None:
+    def _found_or_parked(
+        self, answers: list[Any], channel: str, cases: list[Case], items: list[tuple[Any, ...]]
+    ) -> None:
         unknown, again = 0, []
-        for (report, kept), answer in zip(cases, answers, strict=True):
+        for (report, kept), answer, item in zip(cases, answers, items, strict=True):
             message = records.unpack(answer[0]) if answer else None
             if message is not None and answer[1] == OWN_ID and channel not in [a.channel for a in message.attempts]:
                 message = None  # it names a message that this channel never had
             if message is not None:
                 self._apply(message, report, kept)
             else:
-                unknown += not report.parked
+                unknown += not report.parked and item[-1]  # of what is just being answered it may be early
                 kept()
                 if report.remote_id and report.dest:
                     self._note_stranger(channel, report)

@@ -39,6 +39,8 @@ MALFORMED_PERIOD_S = 60.0
 MAX_HELD_OCTETS = 256 * 1024
 MAX_WRONG_TYPES = 2
 MAX_LATE = 1000
+SILENT_S = 1.0
+SAID_NOTHING = -1  # in the place of an unbind's sequence_number: the peer has closed its side without one
 
 _CLASSES = {cls.command_id: cls for cls in pdus.PDU_CLASSES}
 _EMPTY: frozenset[type[Pdu]] = frozenset()
@@ -256,9 +258,11 @@ class Session:
 
     def _answer_unbind(self) -> None:
         assert self._peer_unbind is not None
-        self.out.append(encode(pdus.UnbindResp(sequence_number=self._peer_unbind)))
+        self._ending = "connection lost"
+        if self._peer_unbind != SAID_NOTHING:
+            self.out.append(encode(pdus.UnbindResp(sequence_number=self._peer_unbind)))
+            self._ending = "the peer unbound"
         self._peer_unbind = None
-        self._ending = "the peer unbound"
 
     # What we receive
 
@@ -552,6 +556,18 @@ class Session:
         if not self.bound or not self.settings.inactivity_timeout:
             return math.inf
         return self._last_message_at + self.settings.inactivity_timeout
+
+    def silent(self, now: float) -> bool:
+        """The peer says nothing more, but may still read. False: there is nothing that it could wait for; True: what it
+        has asked is answered within a second, and then the session is over."""
+        if not self.pending or self._ending:
+            return False
+        if self._peer_unbind is None:
+            self._peer_unbind = SAID_NOTHING
+            self._enter(SessionState.UNBINDING)
+            self._unbind_by = math.inf
+            self._close_at = min(self._close_at, now + SILENT_S)
+        return True
 
     def lost(self, now: float, why: str = "connection lost") -> list[Event]:
         """The transport is gone; [] when the session was over before."""

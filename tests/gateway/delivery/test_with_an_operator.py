@@ -164,6 +164,7 @@ async def test_every_form_of_an_id_is_known_wherever_it_stands_and_whenever_it_c
         wanted += await house.submit(house.message(**numbered(number)))
         await house.run(0.5)
     assert [(one.message_id, one.state) for one in await got(house)] == [(i, State.DELIVERED) for i in wanted]
+    assert house.metric("pombo_unknown_receipts_total", channel="operator") == 0, "an early one is none"
 
 
 @pytest.mark.parametrize(

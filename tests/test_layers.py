@@ -64,7 +64,7 @@ MAY: dict[str, set[str]] = {
     "gateway.running": {"twisted"},
     "gateway.descriptors": set(),
     "gateway.dry_run": {"gateway.delivery.ports", "gateway.messages", "gateway.store"},
-    "gateway.signals": set(),
+    "gateway.signals": {"twisted.internet.error"},
     "gateway.listening": {"twisted", "zope", "config.endpoints"},
     "gateway.logs": {"twisted", "zope", "gateway.redaction"},
     "gateway.metrics": {"prometheus_client"},

@@ -2,10 +2,10 @@
 is anybody to do so waits in the kernel, as by default it ends the process. SIGTERM and SIGINT ask for the end, once."""
 
 import signal
+from contextlib import suppress
 from typing import Any
 
 _HANGUP = {signal.SIGHUP} if hasattr(signal, "SIGHUP") else set()
-_STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 def hold_hangup() -> None:
@@ -23,11 +23,11 @@ def release_hangup() -> None:
 def stop_once(reactor: Any) -> None:
     """In the place of the reactor's own handlers, once it runs. They take a second signal for an error, and twistd ends
     by the signal, although what is asked to stop and has stopped has ended well."""
+    from twisted.internet.error import ReactorNotRunning  # not before the reactor is there
 
-    def stop(*_: object) -> None:
-        for one in _STOPS:
-            signal.signal(one, signal.SIG_IGN)
-        reactor.callFromThread(reactor.stop)
+    def stop() -> None:
+        with suppress(ReactorNotRunning):  # it is stopping
+            reactor.stop()
 
-    for one in _STOPS:
-        signal.signal(one, stop)
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, lambda *_: reactor.callFromThread(stop))

@@ -71,7 +71,7 @@ MAY: dict[str, set[str]] = {
     },
     "gateway.descriptors": set(),
     "gateway.dry_run": {"gateway.delivery.ports", "gateway.messages", "gateway.store"},
-    "gateway.signals": set(),
+    "gateway.signals": {"twisted.internet.error"},
     "gateway.listening": {"twisted", "zope", "config.endpoints"},
     "gateway.logs": {"twisted", "zope", "gateway.redaction"},
     "gateway.metrics": {"prometheus_client"},
@@ -86,7 +86,7 @@ MAY: dict[str, set[str]] = {
     "gateway.workers.parent": {
         "twisted.logger", "gateway.signals", "gateway.store.embedded", "gateway.workers.board",
     },
-    "gateway.workers.kept": {"msgspec", "gateway.metrics", "gateway.workers.sums"},
+    "gateway.workers.kept": {"msgspec", "twisted.logger", "gateway.metrics", "gateway.workers.sums"},
     "gateway.workers.sums": {"msgspec", "gateway.metrics"},
     "gateway.texts": {"gateway.messages", "gateway.smpp"},
     "gateway.wiring": {"*", "twisted"},

@@ -50,7 +50,7 @@ class Beside:
         self.bell = Bell(reactor, place.socket_path(place.number, "bell"), others, heard)
         self._says: dict[str, Callable[[], Any]] = {"tally": self._kept.keep}
         self._ear = Ear(reactor, place.socket_path(place.number, "ear"), self._says)
-        self._loops = [self._loop(self._show), self._loop(self._keep)]
+        self._loops = [self._loop(self._show), self._loop(self._kept.keep)]
         self._parent: Any = None
         self._ending = self._orphan = False
 
@@ -84,7 +84,7 @@ class Beside:
         for loop in self._loops:
             if loop.running:
                 loop.stop()
-        self._keep()
+        self._kept.keep()
         self.bell.close()
         await self._ear.close()
         if self._orphan:
@@ -129,12 +129,6 @@ class Beside:
         place = self.place
         for name, up in self._channels().items():
             place.board.say(name, place.number, up)
-
-    def _keep(self) -> None:
-        try:
-            self._kept.keep()
-        except OSError as error:
-            log.warn("what was counted is not kept: {why}", why=error.strerror)
 
     # -- what is said for all
 

@@ -7,9 +7,12 @@ import os
 from pathlib import Path
 
 import msgspec
+from twisted.logger import Logger
 
 from gateway.metrics import Metrics
 from gateway.workers.sums import Tally, tally_of
+
+log = Logger("workers")
 
 
 class Kept:
@@ -17,6 +20,7 @@ class Kept:
 
     def __init__(self, path: Path, metrics: Metrics) -> None:
         self._path, self._metrics = path, metrics
+        self._is_kept = True
 
     def go_on(self) -> None:
         """Begin with what the one before has counted, if there was one."""
@@ -25,11 +29,17 @@ class Kept:
             self._metrics.add(before.counted, before.timed)
 
     def keep(self) -> Tally:
-        """Write it down, then tell it: nobody has been told more than a follower will know."""
+        """Write it down, then tell it: nobody has been told more than a follower will know, unless there is no room."""
         tally = tally_of(self._metrics)
         new = self._path.with_suffix(".new")
-        new.write_bytes(msgspec.msgpack.encode(tally))
-        os.replace(new, self._path)
+        try:
+            new.write_bytes(msgspec.msgpack.encode(tally))
+            os.replace(new, self._path)
+            self._is_kept = True
+        except OSError as error:
+            if self._is_kept:
+                log.warn("what was counted is not kept: {why}: {path}", why=error.strerror, path=str(new))
+            self._is_kept = False
         return tally
 
 

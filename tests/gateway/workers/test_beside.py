@@ -17,6 +17,7 @@ from gateway.workers.beside import READY, RELOADED, AdminOfAll, Beside
 from gateway.workers.board import Board
 from gateway.workers.place import Place
 from tests.end_to_end.in_reactor import fixture
+from tests.gateway.server.house import logged
 from tests.gateway.workers.test_sums import part, samples
 from tools.clock import pause
 
@@ -107,6 +108,23 @@ async def test_what_a_dead_worker_had_counted_counts(pair: Pair) -> None:
     follower.metrics.count("pombo_submitted", "billing")
     assert samples(await pair.one.beside.page())["pombo_submitted_total", "billing"] == 5
     await follower.beside.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_page_is_there_also_where_there_is_no_room_to_keep_what_was_counted(pair: Pair) -> None:
+    in_the_way = pair.directory / "1.new"
+    in_the_way.mkdir()
+    with logged() as lines:
+        pair.one.metrics.count("pombo_submitted", "billing", n=3)
+        for _ in range(3):
+            assert samples(await pair.one.beside.page())["pombo_submitted_total", "billing"] == 3
+        in_the_way.rmdir()
+        await pair.one.beside.page()
+        in_the_way.mkdir()
+        await pair.one.beside.page()
+    said = [line for line in lines if "counted" in line]
+    assert said == [f"what was counted is not kept: Is a directory: {in_the_way}"] * 2
+    in_the_way.rmdir()
 
 
 @pytest_twisted.ensureDeferred

@@ -329,7 +329,7 @@ class Node(Service):
             settings, http=self._http, evidence=self._evidence, results=self.hub,
             mark=self._wirelog.marks_of(settings.name), decode=text_of, clock=self._reactor,
             spawn=self.background.spawn, count=self.metrics.count, unmatched=self._unmatched.note,
-            circuits=self._circuits,
+            circuits=self._circuits, shared=self._embedded is None,
         )  # fmt: skip
 
     def _make_dry_channel(self, settings: SmscSettings | BridgeSettings) -> Channel:

@@ -74,9 +74,11 @@ class WhatsAppChannel:
         provider_of: Callable[[BridgeSettings], Provider] = provider_of,
         count: Count = lambda *_: None,
         unmatched: Callable[[str, str], None] = lambda *_: None,
+        shared: bool = False,
     ) -> None:
         """decode: the text of a message, None when it is none. spawn: gateway.background.spawn. circuits: one for all
-        channels. count: of gateway.metrics. unmatched(channel, shape): one more text that no template stands for."""
+        channels. count: of gateway.metrics. unmatched(channel, shape): one more text that no template stands for.
+        shared: other nodes have the channel, too."""
         self.name, self.price, self.settings = settings.name, str(settings.price), settings
         self.http, self.evidence, self.clock, self.spawn = http, evidence, clock, spawn
         self.mark, self.count, self.unmatched = mark, count, unmatched
@@ -89,6 +91,7 @@ class WhatsAppChannel:
             active_for=settings.lookup.active_for,
             inactive_for=settings.lookup.inactive_for,
             channel=settings.name,
+            shared=shared,
         )
         self.aliases = Aliases(settings.name, evidence, settings.lookup.identities_for)
         self._forms: dict[str, Forms] = {}  # by account: what is wrong with a template is so for all its senders
@@ -182,7 +185,7 @@ class WhatsAppChannel:
     def _place(self, job: Job) -> None:
         """Give a message to a sender; where there are several, once it is known who wrote to the person before."""
         known = self.memory.recall(job.person)
-        if known is None and self.several:
+        if self.several and (known is None or not self.memory.is_fresh(job.person)):
             self._placing += 1
             self.spawn(self._place_later(job), "choosing a sender", self.log)
         else:

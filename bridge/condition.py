@@ -3,14 +3,14 @@ state tell comes together here, and so does what happens to those it shares a to
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 
 from bridge.clock import Clock, Spawn
 from bridge.faults import ACCOUNT, PROVIDER, TOKEN, Circuits, strike
-from bridge.health import OPEN, RESTING, TRIAL, Health, Unheard
+from bridge.health import OPEN, RESTING, TRIAL, Health
 from bridge.job import Count
 from bridge.pace import Pace
 from bridge.provider import Http, Official, Provider, WebhookRead
@@ -45,7 +45,6 @@ class Condition:
         settled: Callable[[], None],
         moved: Callable[[], None],
         watched: Callable[[], None],
-        elsewhere: Callable[[Sequence[Unheard]], Awaitable[Iterable[tuple[str, float]]]],
     ) -> None:
         self._label, self._channel, self._clock, self._count = label, settings.name, clock, count
         self._settled, self._moved, self._watched = settled, moved, watched
@@ -64,7 +63,6 @@ class Condition:
             window=health.window,
             timeout=settings.timeout,
             changed=self._looked,
-            elsewhere=elsewhere,
         )
         self._circuits, self._leave = circuits, lambda: None
         self._keys = {TOKEN: settings.api_key.get_secret_value(), PROVIDER: f"{settings.provider} {settings.url}"}
@@ -130,12 +128,12 @@ class Condition:
             self._doubted_at = now
             self._watch.probe()
 
-    def ended(self, result: AttemptResult, person: str) -> None:
-        """A send to this person was answered, or never will be."""
+    def ended(self, result: AttemptResult) -> None:
+        """A send was answered, or never will be."""
         now, counts = self._clock.seconds(), True
         match result:
             case Accepted(held=False, remote_id=remote_id):
-                self.health.sent(remote_id, now, person)
+                self.health.sent(remote_id, now)
                 self.pace.passed(now)
             case Uncertain():
                 self.health.sent("", now)

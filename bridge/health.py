@@ -20,7 +20,6 @@ import msgspec
 ENOUGH = 20  # sends after which a verdict need not wait for the whole window
 FEW = 3  # a window with fewer sends is judged together with those before it, so that one lost status is no verdict
 REMEMBERED = 2_000  # sends, also when the window holds more
-MOST_ASKED = 50  # sends of which others may have heard, at a time
 ERRORS = 5  # 5xx in a row after which a provider counts as unreachable
 FAIR_S = 5.0  # a send younger than this (or a quarter of the window) is not silent yet
 BACKOFF_S = {"unreachable": (1.0, 2.0, 3.0, 5.0)}
@@ -44,15 +43,6 @@ OPEN, RESTING, TRIAL = State
 class _Send(msgspec.Struct):
     sent_at: float
     answered_at: float | None = None
-    person: str = ""
-
-
-class Unheard(msgspec.Struct, frozen=True):
-    """A send of which nothing was heard here. Of several nodes another one may have: webhooks reach one of them."""
-
-    key: str
-    person: str
-    sent_at: float
 
 
 class Health:
@@ -115,22 +105,6 @@ class Health:
         elif self.state is OPEN and self._min_acks > 0:
             self._judge(now)
 
-    def unheard(self, now: float) -> list[Unheard]:
-        """What is to be asked of others before it is judged: the message of a trial, and, where too few of the sends
-        that may be judged were answered, the last of those that are due."""
-        due: list[tuple[str, _Send]] = []
-        if self.state is TRIAL and self._trial_key is not None:
-            due = [(self._trial_key, self._sends[self._trial_key])] if self._trial_key in self._sends else []
-        elif self.state is OPEN and self._min_acks > 0:
-            due = [(key, send) for key, send in self._sends.items() if not self._young(send, now)]
-            judged = [send for _, send in due]
-            begins = (now - self._window, self._since)
-            samples = [judged[-FEW:], *([send for send in judged if send.sent_at >= since] for since in begins)]
-            if not any(sample and self._silent(sample) for sample in samples):
-                return []
-        open_ones = [Unheard(key, send.person, send.sent_at) for key, send in due if send.answered_at is None]
-        return [one for one in open_ones if one.person][-MOST_ASKED:]
-
     # --------------------------------------------------------------------------------------------------- what happens
 
     def trial_taken(self, now: float) -> None:
@@ -143,13 +117,13 @@ class Health:
         if self.state is TRIAL and self._trial_key is None:
             self._trial_at = math.inf
 
-    def sent(self, key: str, now: float, person: str = "") -> None:
-        """The provider took a message to this person; key "" when its answer was lost."""
+    def sent(self, key: str, now: float) -> None:
+        """The provider took a message; key "" when its answer was lost."""
         self._errors = self._refusals = 0
         if not key:
             self._nameless += 1
             key = f"?{self._nameless}"
-        entry = self._sends[key] = _Send(now, person=person)
+        entry = self._sends[key] = _Send(now)
         if self._since == math.inf:
             self._since = now
         if len(self._sends) > REMEMBERED:

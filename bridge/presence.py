@@ -89,11 +89,6 @@ def _within(at: float, now: float, seconds: float) -> bool:
     return at > 0.0 and now - at < seconds
 
 
-def told_at(evidence: Evidence) -> float:
-    """When a status of a message to this person last said something; 0: never."""
-    return max(evidence.delivered_at, evidence.failed_at, evidence.no_at, evidence.missed_at)
-
-
 def found(identity: str, now: float) -> Change:
     """A lookup said yes."""
     return lambda known: msgspec.structs.replace(known, yes_at=now, identity=identity or known.identity)
@@ -241,10 +236,6 @@ class PresenceMemory:
         waiter: Deferred[Evidence] = Deferred()
         self._want(person, waiter)
         return await waiter
-
-    async def kept(self, people: Sequence[str]) -> list[Evidence]:
-        """What the store has of them now: other nodes learn, too."""
-        return [unpack(value) for value in await self._port.read([self._prefix + person for person in people])]
 
     def learn(self, person: str, change: Change) -> None:
         """Add to what is known of a person, reading it first where that is needed."""

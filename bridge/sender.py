@@ -6,7 +6,7 @@ way). Waiting ones go back when the sender goes down; written ones never do: the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,7 +19,6 @@ from bridge.clock import Clock, Spawn, Timer
 from bridge.condition import Condition
 from bridge.faults import Circuits
 from bridge.forms import Forms
-from bridge.health import Unheard
 from bridge.job import Count, Job
 from bridge.lookup import Finding, Lookup
 from bridge.phrasing import Phrasing
@@ -35,7 +34,6 @@ from bridge.presence import (
     failed,
     missed,
     sent,
-    told_at,
     unwanted,
     window_open,
 )
@@ -59,7 +57,6 @@ if TYPE_CHECKING:
 
 MOST_IN_HAND = 256
 MOST_CALLS = 128  # sends under way at once
-SKEW_S = 2.0  # by which the clocks of nodes may differ
 OVERFULL = 2  # times what may wait: of people whose sender this is, when other senders have room
 
 
@@ -134,7 +131,6 @@ class Sender:
             settled=self._settled,
             moved=around.moved,
             watched=self._pump,
-            elsewhere=self._elsewhere,
         )
         # Waiting for longer than about two seconds is done in the queue, where priorities count.
         self._most_waiting = int(min(MOST_IN_HAND, max(32.0, 2 * settings.throughput)))
@@ -327,7 +323,7 @@ class Sender:
             result = self._phrasing.read(job, job.form, result, self._known(job), self._clock.seconds())
         if not self._goes_again(job, result):
             self._teach(job, result)
-            self.condition.ended(result, job.person)
+            self.condition.ended(result)
             self._end(job, result)
         self._pump()
         self._around.moved()
@@ -375,12 +371,6 @@ class Sender:
             learn(person, closed(at, self._thread))
         else:
             learn(person, failed(at))
-
-    async def _elsewhere(self, unheard: Sequence[Unheard]) -> list[tuple[str, float]]:
-        """Of which of these sends another node has heard since, and when: what it learned of the people is kept."""
-        known = await self._around.memory.kept([one.person for one in unheard])
-        heard = [(one, told_at(evidence)) for one, evidence in zip(unheard, known, strict=True)]
-        return [(one.key, max(at, one.sent_at)) for one, at in heard if at > one.sent_at - SKEW_S]
 
     def _learn(self, job: Job, change: Change) -> None:
         self._around.memory.learn(job.person, change)

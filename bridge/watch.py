@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 
 from twisted.logger import Logger
 
 from bridge.clock import Clock, Spawn, Timer
-from bridge.health import OPEN, Health, Unheard
+from bridge.health import OPEN, Health
 from bridge.provider import Http, HttpResponse, Provider, Unanswered
 
 PROBE_TIMEOUT_S = 5.0
@@ -32,15 +31,12 @@ class Watch:
         window: float,
         timeout: float,
         changed: Callable[[], None],
-        elsewhere: Callable[[Sequence[Unheard]], Awaitable[Iterable[tuple[str, float]]]],
     ) -> None:
-        """window, timeout: seconds, of the health settings and of an HTTP call. elsewhere: of which of these another
-        node has heard, and when."""
-        self._elsewhere = elsewhere
+        """window, timeout: seconds, of the health settings and of an HTTP call."""
         self._health, self._provider, self._http = health, provider, http
         self._clock, self._spawn, self._changed = clock, spawn, changed
         self._step, self._timeout = min(STEP_S, window / 4), min(timeout, PROBE_TIMEOUT_S)
-        self._running = self._probing = self._asking = False
+        self._running = self._probing = False
         self._timer: Timer | None = None
 
     def start(self) -> None:
@@ -61,11 +57,7 @@ class Watch:
 
     def _look(self) -> None:
         now = self._clock.seconds()
-        if unheard := self._health.unheard(now):
-            if not self._asking:
-                self._spawn(self._judge(unheard), "asking what other nodes have heard", self.log)
-        else:
-            self._health.tick(now)
+        self._health.tick(now)
         if now >= self._health.probe_at:
             self.probe()
         self._changed()
@@ -73,17 +65,6 @@ class Watch:
             until_probe = self._health.probe_at - now
             step = min(self._step, until_probe) if until_probe > 0 else self._step
             self._timer = self._clock.callLater(max(step, SHORTEST_STEP_S), self._look)
-
-    async def _judge(self, unheard: Sequence[Unheard]) -> None:
-        """With what other nodes have heard; without, where the store cannot tell."""
-        self._asking = True
-        with suppress(Exception):
-            for key, at in await self._elsewhere(unheard):
-                self._health.answered(key, at)
-        self._asking = False
-        if self._running:
-            self._health.tick(self._clock.seconds())
-            self._changed()
 
     async def _ask(self) -> None:
         state: bool | None = None

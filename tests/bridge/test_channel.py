@@ -478,30 +478,6 @@ def test_the_first_acknowledgement_lets_the_waiting_ones_go() -> None:
     assert len(room.http.to(SEND)) == 30 and room.channel.up
 
 
-def test_a_sender_is_not_silent_whose_statuses_another_node_hears() -> None:
-    room = Room()
-    other = Room(store=room.store)
-    for second in range(90):
-        one = message(f"m{second}", people(90)[second])
-        room.send(one)
-        assert isinstance(room.result(one.id), Accepted)
-        other.clock.advance(room.clock.seconds() - other.clock.seconds())
-        other.channel.learn(one.msisdn, Status.DELIVERED, False, 1.0)
-        other.turn(0.5)
-        room.turn(1.1)
-    assert room.channel.up and room.channel.sender_status()[0]["state"] == "up"
-
-
-def test_what_other_nodes_heard_of_earlier_messages_is_no_answer_to_later_ones() -> None:
-    room = Room()
-    for person in people(30):
-        room.store.values[f"zap:{person}"] = pack(Evidence(yes_at=START, delivered_at=START - 60))
-    room.burst(25)
-    for _ in range(7):
-        room.turn(1.1)
-    assert room.channel.quarantined and not room.channel.up
-
-
 def test_after_the_quarantine_one_acknowledged_message_opens_the_channel() -> None:
     """R21."""
     room = Room()

@@ -315,32 +315,3 @@ def test_a_resting_sender_always_has_a_next_probe_and_good_ones_bring_it_back(
             health.sent(f"good{now}", now)
             health.answered(f"good{now}", now)
     assert health.up
-
-
-def test_others_are_asked_of_what_is_due_before_it_is_judged() -> None:
-    health = sender()
-    for index in range(6):
-        health.sent(f"m{index}", float(index), f"person {index}")
-    assert health.unheard(4.9) == [], "nothing is due yet"
-    assert [one.key for one in health.unheard(7.5)] == ["m0", "m1", "m2"]
-    health.answered("m0", 7.5)
-    health.answered("m1", 7.5)
-    assert health.unheard(7.6) == [], "enough of them were answered"
-    assert [(one.key, one.person) for one in health.unheard(60.0)] == [(f"m{n}", f"person {n}") for n in (2, 3, 4, 5)]
-    for key in ("m2", "m3", "m4"):
-        health.answered(key, 9.0)
-    run(health, 60.0, 60.0)
-    assert health.state is State.OPEN
-
-
-def test_others_are_asked_of_the_message_of_a_trial() -> None:
-    health = sender()
-    send(health, 20)
-    now = run(health, 6.0)
-    health.probed(True, now + QUARANTINE)
-    assert health.state is State.TRIAL and health.unheard(now) == []
-    health.trial_taken(now + QUARANTINE)
-    health.sent("trial", now + QUARANTINE, "person")
-    assert [one.key for one in health.unheard(now + QUARANTINE + 0.1)] == ["trial"]
-    health.answered("trial", now + QUARANTINE + 0.1)
-    assert health.state is State.OPEN

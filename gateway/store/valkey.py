@@ -9,6 +9,7 @@ The only file that knows txredisapi, which carries no types.
 
 from __future__ import annotations
 
+import socket
 from collections import deque
 from collections.abc import Callable
 from enum import IntEnum
@@ -31,6 +32,7 @@ SCRIPTS = (
 )  # fmt: skip
 STALL_S = 3.0  # without an answer for so long, the store counts as not writable
 CONNECT_S = 5.0
+GONE_S = 10.0  # a server whose machine has acknowledged nothing for so long is looked for anew
 STOP_S = 1.5  # for the server to close the link
 WATCH_S = 3.0  # how often the sentinels are asked whether the master is still the same
 REPLICATE_MS = 1000  # one WAIT for replicas; it is repeated until enough of them have it
@@ -121,12 +123,20 @@ class _Protocol(txredisapi.RedisProtocol):
         self.factory = self  # in the place of the one that built it
         if hasattr(self.transport, "setTcpNoDelay"):
             self.transport.setTcpNoDelay(True)
+            _notice_its_end(self.transport.socket)
         self.transport = Written(self.transport)  # the server may work while this turn of the reactor goes on
         return super().connectionMade()
 
     def connectionLost(self, why: Failure | None = None) -> None:
         self._lost()  # first: whoever hears that a call failed may ask again at once
         super().connectionLost(why)
+
+
+def _notice_its_end(link: socket.socket) -> None:
+    """A machine that loses its power or its network closes no connection. The kernel's own patience is a quarter of an
+    hour, and when it is back, two minutes until it is tried again. Linux; elsewhere it stays so."""
+    if hasattr(socket, "TCP_USER_TIMEOUT") and link.family in (socket.AF_INET, socket.AF_INET6):
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(GONE_S * 1000))
 
 
 class Store:

@@ -305,15 +305,17 @@ class Node(Service):
             config=lambda: self._config, place=self._place, ring=self._beside.bell.ring if self._beside else None,
             node=self._node, alone=self._embedded is not None, dry=self._dry_run, reactor=self._reactor,
             store=self.store, wirelog=wirelog, delivery=self.delivery, intake=self.intake, results=self.hub,
-            metrics=self.metrics, background=self.background, unmatched=self._unmatched,
+            metrics=self.metrics, background=self.background, unmatched=self._unmatched, answered=self.reports.answered,
         )  # fmt: skip
 
     def _webhook_taker(self, name: str) -> Callable[[HttpRequest], Any] | None:
-        """Who takes the webhooks of a channel. One that is still to be made wants them again: after a 404 a provider
-        tells nobody any more."""
+        """Who takes the webhooks of a channel. One still to be made, or another node's, wants them again: after a 404 a
+        provider tells nobody any more."""
         channel = self.delivery.channels.get(name)
-        if channel is None and any(settings.name == name for settings in self._config.bridge):
-            return _not_yet
+        if channel is None:
+            elsewhere = self.delivery.elsewhere.get(name)
+            known = elsewhere is not None and elsewhere.kind == "whatsapp"
+            return _not_yet if known or any(one.name == name for one in self._config.bridge) else None
         return getattr(channel, "receive_webhook", None)
 
     # -- starting and stopping

@@ -2,7 +2,6 @@
 
 import atexit
 import os
-import signal
 import sys
 
 from twisted.application.service import Application
@@ -10,8 +9,10 @@ from twisted.internet import reactor
 from twisted.logger import ILogObserver
 
 from config.load import ConfigErrors, load_as_written
+from gateway import signals
 from gateway.store.embedded import embedded_of
 
+signals.hold_hangup()
 path = os.environ.get("POMBO_CONFIG") or "config/pombo.yaml"
 try:
     config, written = load_as_written(path, os.environ)
@@ -31,11 +32,5 @@ application.setComponent(ILogObserver, LogWriter(config.log, sys.stdout))
 node = make_service(config, written, path, reactor, embedded)
 node.setServiceParent(application)
 
-
-def stop_politely() -> None:
-    """SIGTERM is how a service is asked to stop: when that is done, it has ended well, and not by a signal."""
-    signal.signal(signal.SIGTERM, lambda *_: reactor.callFromThread(reactor.stop))
-
-
-reactor.callWhenRunning(stop_politely)
+reactor.callWhenRunning(signals.stop_once, reactor)
 atexit.register(lambda: node.failed and os._exit(1))  # twistd itself ends with 0 although nothing could start

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Protocol
 
 import msgspec
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
 from bridge.clock import Clock, Spawn
@@ -278,6 +278,8 @@ class PresenceMemory:
         values: Sequence[bytes | None] | None
         try:
             values = await self._port.read([self._prefix + person for person in people])
+        except CancelledError:  # the gateway ends
+            raise
         except Exception:
             self.log.failure("evidence could not be read")
             values = None

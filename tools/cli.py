@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from tools import file_commands, init_command, node_commands, people_commands
+from tools import file_commands, init_command, mend_command, node_commands, people_commands
 from tools.node import DEFAULT_CONFIG, SYSTEM_CONFIG, NodeError, config_path
 from tools.terminal import Terminal
 from tools.units import seconds
@@ -46,6 +46,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("file", metavar="FILE", nargs="?")
     one.add_argument("--workers", type=workers, default=1, metavar="N",
                      help="so many processes, together one node (1); auto: one for each processor")  # fmt: skip
+    one = add("mend", mend_command.mend, "go on without what cannot be read of a damaged embedded store")
+    one.add_argument("file", metavar="FILE", nargs="?")
+    one.add_argument("--yes", action="store_true", help="cut it off, and keep it in a file of its own")
     one = add("status", node.status, "print binds, channels, queues and pending receipts")
     one.add_argument("--json", action="store_true")
     one.add_argument("--watch", action="store_true", help="again and again, until interrupted")

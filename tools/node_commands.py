@@ -87,6 +87,8 @@ def status_lines(found: dict[str, Any], terminal: Terminal, now: float) -> list[
     lines = [f"node {terminal.paint(str(found['node']), 'bold')}{_workers(found.get('workers', []))}", ""]
     if found.get("dry_run"):
         lines.insert(1, terminal.paint("dry run: everything is accepted and nothing is sent", "yellow", "bold"))
+    for what, why in found.get("not_ready", {}).items():
+        lines.insert(-1, terminal.paint(f"not ready: {what}: {why}", "red", "bold"))
     binds_rows: list[Sequence[str]] = []
     for account in found["accounts"]:
         name, pending = str(account["system_id"]), str(account["receipts_pending"])

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from config.load import ConfigErrors, load_as_written
+from gateway import signals
 
 
 def run_gateway(path: str, environ: Mapping[str, str]) -> int:
     """Runs until SIGTERM or SIGINT; 1 when the configuration is wrong or the gateway could not start."""
+    signals.hold_hangup()
     try:
         config, written = load_as_written(path, environ)
     except ConfigErrors as wrong:
@@ -38,6 +40,7 @@ def serve(service: Any, reactor: Any) -> None:
     from twisted.internet.defer import maybeDeferred  # not before the reactor is there
 
     def begin() -> None:
+        signals.stop_once(reactor)
         service.privilegedStartService()
         service.startService()  # logs why it cannot start, then stops the reactor
 

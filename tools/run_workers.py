@@ -17,11 +17,12 @@ from urllib.parse import quote
 from config import endpoints
 from config.load import ConfigErrors, load_as_written
 from config.running import Loaded, after_reload, place_of
+from gateway import signals
 from gateway.logs import LogWriter, start_logging
 from gateway.store.embedded import EmbeddedServer, StoreUnavailable, embedded_of
 from gateway.workers.accepting import Sockets
 from gateway.workers.board import MOST_WORKERS, Board
-from gateway.workers.parent import NO_USE, Parent
+from gateway.workers.parent import NO_START, NO_USE, Parent
 from gateway.workers.place import Place
 from tools.run import serve as run_service
 
@@ -44,6 +45,7 @@ def how_many(text: str) -> int:
 
 def run_workers(path: str, environ: Mapping[str, str], workers: int) -> int:
     """Runs until SIGTERM or SIGINT; 1 when the configuration is wrong, or a worker did not end well."""
+    signals.hold_hangup()
     try:
         running = load_as_written(path, environ)
     except ConfigErrors as wrong:
@@ -56,7 +58,7 @@ def run_workers(path: str, environ: Mapping[str, str], workers: int) -> int:
             embedded.lock()
             embedded.ensure()
         listeners = open_listeners((*config.smpp_server.listen, *config.http.listen))
-    except (StoreUnavailable, CannotShare) as error:
+    except (StoreUnavailable, CannotShare, OSError) as error:
         print(f"pombo: {error}", file=sys.stderr)
         if embedded is not None:
             embedded.shut_down()
@@ -102,7 +104,7 @@ class _Crew:
 
 
 def serve(running: Loaded, path: str, place: Place, log: LogWriter) -> int:
-    """The gateway as one worker, until SIGTERM. NO_USE when it could not start, or must not go on."""
+    """The gateway as one worker, until SIGTERM. NO_START when it could not start, NO_USE when no worker may go on."""
     from twisted.internet import reactor as default
 
     from gateway.wiring import make_service
@@ -112,7 +114,9 @@ def serve(running: Loaded, path: str, place: Place, log: LogWriter) -> int:
     reactor: Any = default
     service: Any = make_service(config, written, path, reactor, place=place)
     run_service(service, reactor)
-    return NO_USE if service.failed else 0
+    if not service.failed:
+        return 0
+    return NO_USE if service.of_all else NO_START
 
 
 def open_listeners(descriptions: Sequence[str]) -> Sockets:

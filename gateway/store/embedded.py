@@ -18,11 +18,13 @@ import tempfile
 from pathlib import Path
 
 from config.schema import StoreSettings
+from gateway.store import aof
 
 LONGEST_SOCKET_PATH = 107  # octets, without the ending NUL: sizeof(sockaddr_un.sun_path) - 1 on Linux
 
 
 STOP_S = 2.0  # for the server to end, once it was told
+NO_ROOM = 64 * 1024  # octets: a disk that has fewer is full
 CUT = re.compile(r"Truncating the AOF (\S+) at offset (\d+)")  # the server's words
 
 
@@ -90,11 +92,13 @@ class EmbeddedServer:
         self.last_words = ""  # of a server that gave up by itself
         self._found: dict[str, int] = {}  # append-only files as the server found them: name and octets
         self._said_before = 0  # octets of the server's log at its start
+        self._cuts = False  # the next server may cut off an unfinished change
+        self._unreadable: dict[str, tuple[int, int]] = {}  # files as they were when they could not be read
 
     def begin(self) -> None:
         """Let the server come up while the rest of the gateway is still being loaded. What stands in its way is told
         by `lock` and `ensure`, which are called again."""
-        with contextlib.suppress(StoreUnavailable):
+        with contextlib.suppress(StoreUnavailable, OSError):
             self.lock()
             self.ensure()
 
@@ -108,7 +112,8 @@ class EmbeddedServer:
             held = os.open(self.directory / "gateway.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StoreUnavailable(
-                f"store.directory {self.directory} cannot be used: {error.strerror}; it must be writable"
+                f"store.directory {self.directory} cannot be used: {error.strerror}: {error.filename}; "
+                "its files must be the gateway's own"
             ) from None
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -120,13 +125,18 @@ class EmbeddedServer:
         self._lock = held
 
     def ensure(self) -> str:
-        """See to it that a server runs: "running", "adopted", "waiting" or "started". Called again whenever the link is
-        lost. "waiting": one that an earlier gateway started has not opened its socket yet, or has just closed it."""
+        """See to it that a server runs: "running", "adopted", "waiting", "started" or "unreadable". Called again
+        whenever the link is lost. "waiting": one that an earlier gateway started has not opened its socket yet, or has
+        just closed it. "unreadable": none is started until its files are others, for it would end again."""
         if self._process is not None:
             status = self._process.poll()
             if status is None:
                 return "running"
             self.last_words = self._read_last_words() if status > 0 else ""
+            self._process = None
+            self._look_at_files()
+        if self._unreadable and self._unreadable == self._files():
+            return "unreadable"
         if answers(self.socket):
             return "adopted"
         held = os.open(self.directory / "valkey.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -140,28 +150,54 @@ class EmbeddedServer:
         finally:
             os.close(held)
 
+    def _look_at_files(self) -> None:
+        """After its end: could it not read them? A change that a crash has left unfinished is cut off. More than that
+        is left alone until somebody has looked at it: what is cut off was accepted."""
+        self._cuts, self._unreadable = False, {}
+        found = aof.UNREADABLE.search(self.last_words)
+        if found is None:
+            return
+        checked = aof.check(find_server(), self.directory / "appendonlydir" / found[2]) if found[2] else None
+        if checked is not None and found[1].startswith("Unexpected end") and checked.lost <= aof.UNFINISHED:
+            self._cuts, self.last_words = True, ""
+            return
+        self._unreadable = self._files()
+        if checked is not None:
+            self.last_words = (
+                f"{checked.lost} of {checked.size} octets of {found[2]} cannot be read and are left alone; "
+                "`pombo mend` goes on without them (docs/backup.md)"
+            )
+
+    def _files(self) -> dict[str, tuple[int, int]]:
+        found = [(one.name, one.stat()) for one in self.directory.glob("appendonlydir/*")]
+        return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in found}
+
     def _read_last_words(self) -> str:
-        """The last warning in the log of a server that could not read its files, say, or use its disk."""
+        """The last warning in the log of a server that could not read its files, say. One that found no room for what
+        it had to keep found none for its words either."""
+        with contextlib.suppress(OSError):
+            if shutil.disk_usage(self.directory).free < NO_ROOM:
+                return f"no room on the disk of store.directory {self.directory} (docs/alerts.md)"
+        warnings = [line.partition(" # ")[2] for line in self._said().splitlines() if " # " in line]
+        why = next(
+            (one for one in reversed(warnings) if not one.startswith("WARNING")), f"it says nothing in {self._log_path}"
+        )
+        return f"{why} (docs/backup.md)"
+
+    def _said(self) -> str:
+        """What the server has written into its log since it was started here."""
         try:
             with open(self._log_path, "rb") as log:
-                log.seek(max(0, os.fstat(log.fileno()).st_size - 8192))
-                lines = log.read().decode("utf-8", "replace").splitlines()
+                log.seek(self._said_before)
+                return log.read(65_536).decode("utf-8", "replace")
         except OSError:
             return ""
-        warnings = [line.partition(" # ")[2] for line in lines if " # " in line]
-        return warnings[-1] if warnings else ""
 
     def cut_off(self) -> int:
         """How many octets at the end of its file a server that was started here could not read, and has removed: a few
         where a machine lost its power, all behind it where a length in the middle is damaged. Told once a start."""
-        try:
-            with open(self._log_path, "rb") as log:
-                log.seek(self._said_before)
-                said = log.read(65_536).decode("utf-8", "replace")
-        except OSError:
-            return 0
         found, self._found = self._found, {}
-        return sum(max(0, found.get(name, 0) - int(offset)) for name, offset in CUT.findall(said))
+        return sum(max(0, found.get(name, 0) - int(offset)) for name, offset in CUT.findall(self._said()))
 
     @property
     def _log_path(self) -> Path:
@@ -180,6 +216,7 @@ class EmbeddedServer:
             "dir": str(self.directory),
             "appendonly": "yes",
             "appendfsync": self.fsync,
+            "aof-load-truncated": "yes" if self._cuts else "no",
             "save": "",
             "maxmemory-policy": "noeviction",
             "daemonize": "no",
@@ -190,7 +227,7 @@ class EmbeddedServer:
             "auto-aof-rewrite-min-size": "256mb",
             "rdbcompression": "no",
         }
-        self._found = {one.name: one.stat().st_size for one in self.directory.glob("appendonlydir/*.aof")}
+        self._found = {name: size for name, (size, _) in self._files().items()}
         self._said_before = self._log_path.stat().st_size if self._log_path.exists() else 0
         command = [binary]
         for name, value in options.items():
@@ -216,7 +253,8 @@ class EmbeddedServer:
             link.settimeout(STOP_S)
             link.connect(self.socket)
             link.sendall(b"SHUTDOWN NOSAVE\r\n")
-            link.recv(1)  # it closes the link when all is on disk
+            if self._process is None:  # not ours to wait for, as `stop` does
+                link.recv(1)  # it closes the link when all is on disk
         self.stop()
 
     def stop(self) -> None:

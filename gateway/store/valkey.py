@@ -17,7 +17,8 @@ from typing import Any
 
 import txredisapi
 from twisted.internet import defer, endpoints, protocol, ssl, task
-from twisted.logger import Logger
+from twisted.internet import error as errors
+from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
 from config import store_url
@@ -35,12 +36,14 @@ STOP_S = 1.5  # for the server to close the link
 WATCH_S = 3.0  # how often the sentinels are asked whether the master is still the same
 REPLICATE_MS = 1000  # one WAIT for replicas; it is repeated until enough of them have it
 BACKOFF_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
+STEADY_S = 2.0  # a link that has lived for so long is one that lasts
 UNWELCOME = {  # error words with which a server does not let us in
-    "NOAUTH": "wants a password",
-    "WRONGPASS": "refuses the password",
-    "without any password": "has no password, and the url gives one",
-    "DB index is out of range": "has no database of that number",
-    "NOPERM": "does not let this user do what is needed",
+    "NOAUTH": "wants a password: give it in store.url",
+    "WRONGPASS": "refuses the password of store.url",
+    "without any password": "has no password, and store.url gives one",
+    "DB index is out of range": "has no database of the number in store.url",
+    "NOPERM": "does not let the user of store.url do what is needed",
+    "Lost connection": "closes the connection",
 }
 REFUSALS = {  # error words with which a server refuses writes for now
     "MISCONF": "cannot write to disk",
@@ -51,6 +54,12 @@ REFUSALS = {  # error words with which a server refuses writes for now
     "MASTERDOWN": "a replica without its master",
     "NOREPLICAS": "has too few replicas",
 }
+UNREACHABLE = (  # what stands in the way of a link
+    ((errors.TimeoutError, defer.TimeoutError), "does not answer"),
+    (errors.DNSLookupError, "is a name that is not known"),
+    (errors.ConnectError, "takes no connections"),
+    (errors.ConnectionClosed, "closes the connection"),
+)
 # Calls whose answer lets something happen outside: with store.replicas they count once so many replicas have them.
 REPLICATED = frozenset({"commit", "lease", "receive", "tend", "INCR", "INCRBY"})
 log = Logger("store")
@@ -149,6 +158,8 @@ class Store:
         self._pending: deque[_Call] = deque()
         self._stopping = False
         self._tries = 0
+        self._since = 0.0  # when the link came up
+        self._said: set[str] = set()  # reasons that the log was told since the store was well
         self._gave_up = ""  # what the embedded server said last when it ended by itself
         self._refusal = "not connected yet"
         self._beat: task.LoopingCall | None = None
@@ -171,6 +182,11 @@ class Store:
         return self._refusal
 
     @property
+    def busy(self) -> bool:
+        """Is there a call that was not answered yet?"""
+        return bool(self._pending)
+
+    @property
     def writable(self) -> bool:
         if self._link is None or self._refusal:
             return False
@@ -188,9 +204,7 @@ class Store:
             except StoreUnavailable:
                 raise
             except Exception as error:
-                self._refusal = _reason(error)
-                if self._tries in (20, 200):
-                    log.warn("the store cannot be reached yet: {why}", why=self._refusal)
+                self._away(error)
                 await self._pause()
         self._beat = task.LoopingCall(self._heartbeat)
         self._beat.clock = self._reactor
@@ -199,6 +213,10 @@ class Store:
             self._watch = task.LoopingCall(self._look_for_the_master)
             self._watch.clock = self._reactor
             self._watch.start(WATCH_S, now=False)
+
+    def server_gave_up(self, why: str) -> None:
+        """What whoever looks after the embedded server has found, where this process does not."""
+        self._gave_up = why
 
     async def stop(self) -> None:
         """Close the link; an embedded server is shut down with it, its data on disk."""
@@ -227,14 +245,9 @@ class Store:
         await task.deferLater(self._reactor, delay, lambda: None)
 
     async def _connect(self) -> None:
+        """One try for a link that takes writes, or refuses them for now."""
         if self._embedded is not None:
-            how = self._embedded.ensure()
-            why = self._embedded.last_words if how == "started" else ""
-            if why and why != self._gave_up:
-                log.error("the embedded store gives up, and is tried again: {why} (docs/backup.md)", why=why)
-            elif not why and how not in ("running", "waiting"):
-                log.info("embedded store {how}", how=how)
-            self._gave_up = why or self._gave_up
+            self._look_after(self._embedded)
         if self._watched:
             self._master = await find_master(self._place, self._reactor)
         endpoint, password, dbid, username = self._endpoint()
@@ -243,18 +256,14 @@ class Store:
         factory.noisy = False
         await endpoint.connect(factory)
         try:
-            ready = link.whenConnected()
-            ready.addTimeout(CONNECT_S, self._reactor)
-            await ready
-            if self._watched and (await link.execute_command("ROLE"))[0] != b"master":
-                raise NotTheMaster
-            for name, text in self._texts.items():  # a server that still reads its files refuses this, and we try again
-                answer = await link.execute_command("SCRIPT", "LOAD", text)
-                self._shas[name] = answer.decode()
+            introduced = defer.ensureDeferred(self._introduce(link))
+            introduced.addTimeout(CONNECT_S, self._reactor)
+            refusal = await introduced
         except Exception:
-            link.transport.loseConnection()
+            link.transport.abortConnection()
             raise
-        self._link, self._tries, self._refusal, self._too_few = link, 0, "", False
+        self._link, self._refusal, self._too_few = link, refusal, False
+        self._since = self._reactor.seconds()
         if self._embedded is not None and (cut := self._embedded.cut_off()):
             log.error(
                 "the embedded store's file could not be read to its end: {cut} octets are gone (docs/backup.md)",
@@ -263,6 +272,32 @@ class Store:
         waiting, self._pending = self._pending, deque()
         for call in waiting:
             self._write(call)
+
+    def _look_after(self, embedded: EmbeddedServer) -> None:
+        how = embedded.ensure()
+        why = embedded.last_words if how in ("started", "unreadable") else ""
+        if why:
+            self._say(why, "the embedded store gives up, and is tried again: {why}", LogLevel.error)
+        elif how not in ("running", "waiting"):
+            log.info("embedded store {how}", how=how)
+        self._gave_up = why or self._gave_up
+
+    async def _introduce(self, link: _Protocol) -> str:
+        """Load the scripts, and write: a server on a full disk takes everything else, and ends with the first write.
+        Why it refuses writes for now, or ""."""
+        await link.whenConnected()
+        if self._watched and (await link.execute_command("ROLE"))[0] != b"master":
+            raise NotTheMaster
+        for name, text in self._texts.items():  # a server that still reads its files refuses this, and we try again
+            answer = await link.execute_command("SCRIPT", "LOAD", text)
+            self._shas[name] = answer.decode()
+        try:
+            await link.execute_command(*self._alive())
+        except txredisapi.ResponseError as error:
+            if not _refuses_writes(str(error)):
+                raise
+            return _reason(error)
+        return ""
 
     def _endpoint(self) -> tuple[Any, str | None, str | None, str | None]:
         """Where to connect, and with what password, database and user."""
@@ -284,7 +319,7 @@ class Store:
         if self._link is not link or self._stopping:
             return
         self._link, self._refusal = None, "link lost"
-        log.warn("store link lost; reconnecting")
+        self._say("link lost", "store link lost; reconnecting")
         defer.ensureDeferred(self._reconnect()).addErrback(
             lambda failure: log.failure("store reconnect ended", failure=failure)
         )
@@ -294,10 +329,9 @@ class Store:
             try:
                 await self._connect()
             except Exception as error:
-                self._refusal = _reason(error)
+                self._away(error)
                 await self._pause()
         if not self._stopping:
-            log.info("store is back")
             self.on_back()
 
     def _look_for_the_master(self) -> None:
@@ -321,9 +355,42 @@ class Store:
 
     def _heartbeat(self) -> None:
         """One small write a second: a full disk or memory shows before a customer's message meets it."""
-        self.command("SET", f"alive:{self._node}", str(int(self._reactor.seconds())), "EX", "30").addErrback(
-            lambda _: None
-        )
+        self.command(*self._alive()).addErrback(lambda _: None)
+        if self._link is None:
+            return
+        if not self.writable:
+            self._say(self._refusal or "no answer")
+        elif self._reactor.seconds() - self._since >= STEADY_S and self.writable:
+            self._tries, self._gave_up = 0, ""
+            if self._said:
+                self._said.clear()
+                log.info("store is back")
+
+    def _alive(self) -> tuple[str, ...]:
+        return ("SET", f"alive:{self._node}", str(int(self._reactor.seconds())), "EX", "30")
+
+    def _away(self, error: Exception) -> None:
+        """There is no link. An embedded server that only just starts is no news, nor is one that gives up twice."""
+        self._refusal = self._why_away(error)
+        if not self._gave_up and (self._embedded is None or isinstance(error, OSError) or self._tries > len(BACKOFF_S)):
+            self._say(self._refusal)
+
+    def _why_away(self, error: Exception) -> str:
+        if self._gave_up:
+            return f"the embedded store gives up, and is tried again: {self._gave_up}"
+        why = _reason(error)
+        if self._embedded is not None:
+            return f"the embedded store: {why}"
+        if isinstance(error, NoMaster):
+            return why
+        host, port = self._master if self._watched else self._place.hosts[0] if self._place.hosts else ("", 0)
+        return f"{f'{host}:{port}' if host else self._place.path} {why}"
+
+    def _say(self, why: str, words: str = "the store cannot be used: {why}", level: Any = LogLevel.warn) -> None:
+        """Once, however often it is so before the store is well again."""
+        if why not in self._said and not self._stopping:
+            self._said.add(why)
+            log.emit(level, words, why=why)
 
     # -- calls
 
@@ -435,7 +502,9 @@ def _reason(error: BaseException) -> str:
     text = str(error)
     if isinstance(error, NoMaster):
         return text
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.strerror}: {error.filename}"
     for word, meaning in {**REFUSALS, **UNWELCOME}.items():
         if word in text:
             return meaning
-    return type(error).__name__
+    return next((meaning for kind, meaning in UNREACHABLE if isinstance(error, kind)), type(error).__name__)

@@ -39,7 +39,7 @@ class WireLog:
             fresh = os.fstat(fd).st_size != size
             if fresh:
                 os.ftruncate(fd, size)
-                _reserve(fd, size)
+            _reserve(fd, size, path)
             self._map = mmap.mmap(fd, size)
         finally:
             os.close(fd)
@@ -76,10 +76,14 @@ def _tag(channel: str) -> str:
     return f" {fingerprint(channel.encode())[:4]}"
 
 
-def _reserve(fd: int, size: int) -> None:
-    """Take the room on disk now: a page of the map that found none later would kill the process."""
+def _reserve(fd: int, size: int, path: str | os.PathLike[str]) -> None:
+    """Take the room on disk now, all that is not taken yet: a page of the map that found none later would kill the
+    process."""
     if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(fd, 0, size)
+        try:
+            os.posix_fallocate(fd, 0, size)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from None
 
 
 def fingerprint(octets: bytes) -> str:

@@ -61,14 +61,18 @@ class Beside:
 
     # -- life
 
-    def open(self, *, ready: Callable[[], Reasons], status: Callable[[], Any], reload: Callable[[], Reloaded]) -> None:
-        """Begin to listen to the others, and to watch the parent. ready, status, reload: this worker's own."""
+    def open(
+        self, *, ready: Callable[[], Reasons], status: Callable[[], Any], reload: Callable[[], Reloaded],
+        gave_up: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        """Begin to listen to the others, and to watch the parent. ready, status, reload: this worker's own. gave_up:
+        told why the embedded store does."""
         self._ready, self._status, self._reload = ready, status, reload
         self._says |= {"ready": ready, "status": status, "reload": reload}
         self._kept.go_on()
         self.bell.open()
         self._ear.open()
-        self._parent = _Parent(self._orphaned)
+        self._parent = _Parent(self._orphaned, gave_up)
         self.place.parent.setblocking(False)
         fd = self.place.parent.fileno()
         self._reactor.adoptStreamConnection(fd, self.place.parent.family, Factory.forProtocol(lambda: self._parent))
@@ -195,10 +199,13 @@ class Beside:
 
 
 class _Parent(Protocol):
-    """The stream to the parent."""
+    """The stream to the parent, who tells why the embedded store gives up."""
 
-    def __init__(self, gone: Callable[[], None]) -> None:
-        self._gone = gone
+    def __init__(self, gone: Callable[[], None], told: Callable[[str], None]) -> None:
+        self._gone, self._told = gone, told
+
+    def dataReceived(self, data: bytes) -> None:
+        self._told(data.decode("utf-8", "replace").splitlines()[-1])
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._gone()

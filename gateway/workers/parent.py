@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from twisted.logger import Logger
 
+from gateway import signals
 from gateway.store.embedded import EmbeddedServer, StoreUnavailable
 from gateway.workers.board import Board
 
@@ -23,7 +24,8 @@ LOOK_S = 0.5
 STOP_S = 15.0  # for a worker to end; it takes less than 10 by itself
 AGAIN_S = (0.2, 1.0, 2.0, 5.0, 10.0, 30.0)  # after the first, second ... death in a row
 WELL_S = 60.0  # a worker that has lived for so long did not die in a row with the one before
-NO_USE = 3  # exit status of a worker that cannot start, or must not go on: the others end as well
+NO_USE = 3  # exit status of a worker that must not go on, nor any other: all end
+NO_START = 4  # of one that cannot start: all end, unless they have been ready before; then it is tried again
 BROKEN = 70  # of one that an error of ours has ended
 Work = Callable[[int, socket.socket], int]
 """work(number, stream to the parent): what a worker does, in a process of its own; its exit status."""
@@ -56,8 +58,8 @@ class Parent:
         self._work, self._board, self._store, self._reloaded, self._clock = work, board, store, reloaded, clock
         self._selector = selectors.DefaultSelector()
         self._ear: socket.socket | None = None  # of signals
-        self._stopping_since = self._looked_at = 0.0
-        self._store_said = ""
+        self._stopping_since = self._looked_at = self._store_began = 0.0
+        self._store_said = self._gave_up = ""
         self._told = False
         self.status = 0
 
@@ -112,6 +114,7 @@ class Parent:
         wakeup = signal.set_wakeup_fd(voice.fileno(), warn_on_full_buffer=False)
         self._ear = ear
         self._selector.register(ear, selectors.EVENT_READ)
+        signals.release_hangup()
         try:
             yield
         finally:
@@ -163,6 +166,7 @@ class Parent:
         worker.pid, worker.link, worker.began_at = pid, ours, self._clock()
         worker.ready, worker.stale, worker.words = False, False, b""
         self._selector.register(ours, selectors.EVENT_READ, worker)
+        self._tell_of_store(worker)
 
     def _be(self, number: int, theirs: socket.socket) -> NoReturn:
         """The rest of a worker's life. What belongs to the parent alone is let go."""
@@ -232,7 +236,7 @@ class Parent:
             quiet = status == 0 or (status == -signal.SIGTERM and not worker.ready)  # it had not begun yet
             self.status = self.status if quiet else 1
             return
-        if status == NO_USE:
+        if status == NO_USE or (status == NO_START and not self._told):
             log.critical("worker {number} cannot go on; all end", number=worker.number)
             self.status = 1
             self.stop()
@@ -240,10 +244,9 @@ class Parent:
         worker.deaths = 1 if now - worker.began_at > WELL_S else worker.deaths + 1
         wait = AGAIN_S[min(worker.deaths, len(AGAIN_S)) - 1]
         worker.due_at = now + wait
-        how = f"by signal {-status}" if status < 0 else f"with status {status}"
-        log.error(
-            "worker {number} ended {how}; it is started again in {wait:g} s", number=worker.number, how=how, wait=wait
-        )
+        how = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
+        how = "could not start" if status == NO_START else how
+        log.error("worker {number} {how}; it is started again in {wait:g} s", number=worker.number, how=how, wait=wait)
 
     def _tell_when_ready(self) -> None:
         if not self._told and all(worker.ready for worker in self._workers):
@@ -265,13 +268,26 @@ class Parent:
         except (StoreUnavailable, OSError) as error:
             self._say_of_store(str(error))
             return
-        if how == "started" and self._store.last_words:
-            self._say_of_store(f"it gives up, and is tried again: {self._store.last_words} (docs/backup.md)")
+        if how == "started":
+            self._store_began = now
+        elif how in ("running", "adopted") and now - self._store_began > WELL_S:
+            self._store_said = self._gave_up = ""
+        if how in ("started", "unreadable") and self._store.last_words:
+            self._gave_up = self._store.last_words
+            for worker in self._workers:
+                self._tell_of_store(worker)
+            self._say_of_store(f"it gives up, and is tried again: {self._gave_up}")
         elif how == "started":
             log.warn("embedded store: it had ended, and is started again")
+
+    def _tell_of_store(self, worker: _Worker) -> None:
+        """Why it gives up, for `/readyz`. A worker that has a link to it knows that it does not."""
+        if self._gave_up and worker.link is not None:
+            with contextlib.suppress(OSError):
+                worker.link.send(self._gave_up.encode() + b"\n")
 
     def _say_of_store(self, words: str) -> None:
         """Once, however often it is so."""
         if words != self._store_said:
-            log.error("embedded store: {words}", words=words)
+            log.error("embedded store: {why}", why=words)
         self._store_said = words

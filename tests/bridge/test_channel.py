@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 from msgspec import structs
 from twisted.internet.defer import Deferred
-from twisted.logger import capturedLogs, formatEvent, globalLogPublisher
+from twisted.logger import LogEvent, capturedLogs, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
 from bridge.channel import WhatsAppChannel
@@ -18,6 +18,7 @@ from bridge.presence import Evidence, pack, unpack
 from bridge.provider import HttpOutcome, HttpRequest, HttpResponse, NotWritten, Unanswered
 from bridge.sender import MOST_IN_HAND
 from config.schema import BridgeSettings
+from gateway.background import Background
 from gateway.messages.message import Attempt, Message
 from gateway.messages.outcome import (
     Accepted,
@@ -66,7 +67,7 @@ def settings(**over: Any) -> BridgeSettings:
 class Room(Stage):
     """A started channel. Every number has an account, every send is taken."""
 
-    def __init__(self, store: FakeStore | None = None, **over: Any) -> None:
+    def __init__(self, store: FakeStore | None = None, spawn: Any = None, **over: Any) -> None:
         self.clock, self.http, self.store = clock(), FakeHttp(), store or FakeStore()
         self.spawned, self.delivery, self.marks = Spawned(), FakeDelivery(), list[str]()
         self.ids = (f"3EB0{n:04d}" for n in itertools.count())
@@ -82,7 +83,7 @@ class Room(Stage):
             mark=self.marks.append,
             decode=self.decode,
             clock=self.clock,
-            spawn=self.spawned,
+            spawn=spawn or self.spawned,
         )
         Deferred.fromCoroutine(self.channel.start())
         self.turn()
@@ -117,6 +118,27 @@ class Room(Stage):
 
 
 # ------------------------------------------------------------------------------------------------------ one attempt
+
+
+class Silent(FakeStore):
+    """A store that takes questions and answers none."""
+
+    async def read(self, people: Sequence[str]) -> list[bytes | None]:
+        return await Deferred()
+
+
+def test_what_is_cancelled_because_the_gateway_ends_is_no_failure() -> None:
+    background, failures = Background(), list[LogEvent]()
+    room = Room(Silent(), spawn=background.spawn)
+    room.send(message())
+    keep = lambda event: failures.append(event) if "log_failure" in event else None  # noqa: E731
+    globalLogPublisher.addObserver(keep)
+    try:
+        assert background.running
+        background.cancel()
+    finally:
+        globalLogPublisher.removeObserver(keep)
+    assert (background.running, failures, room.delivery.batches) == ((), [], [])
 
 
 def test_an_account_is_looked_up_then_marked_and_sent_to_its_identity() -> None:

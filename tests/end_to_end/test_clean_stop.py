@@ -91,6 +91,24 @@ async def test_a_stop_waits_for_no_answer_that_never_comes(stage: Stage) -> None
     assert {receipt.stat for receipt in biller.receipts} == {"DELIVRD"}
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+@in_reactor
+async def test_whoever_asks_for_a_stop_again_and_again_gets_one(stage: Stage, workers: int) -> None:
+    stage.settings["routes"] = [{"name": "sms", "channels": ["operator"]}]
+    stage.operator.scripts.set("*", OperatorScript(answered=False))
+    stage.gateway.workers = workers
+    await stage.start()
+    biller = await stage.bind()
+    biller.submit(*people(1), text="Ola")
+    await stage.until(lambda: stage.operator.submits, "the operator has it")
+    for _ in range(4):
+        for pid in (stage.gateway.pid, *stage.gateway.worker_pids()):
+            os.kill(pid, signal.SIGTERM)
+        await pause(stage.reactor, 0.3)
+    await stops_in_time(stage)
+    assert "Traceback" not in stage.gateway.log()
+
+
 @pytest.mark.slow
 @in_reactor
 async def test_a_stop_waits_for_no_store_that_hangs_and_keeps_what_was_accepted(stage: Stage) -> None:

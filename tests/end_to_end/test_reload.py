@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from gateway.store.embedded import EmbeddedServer
 from tests.end_to_end.biller import Biller
 from tests.end_to_end.in_reactor import in_reactor
 from tests.end_to_end.stage import PASSWORD, Stage
@@ -60,6 +66,47 @@ async def test_a_reload_ends_the_binds_of_what_changed_and_no_others(stage: Stag
     assert code == 422 and "did you mean routes?" in "".join(body["errors"])
     assert (await binds["billing"].submit(BIA, "Sua fatura vence hoje")).status == 0
     await stage.until(lambda: len(binds["billing"].receipts) == 2, "it goes on as before")
+
+
+def holds_a_hangup(pid: int) -> bool:
+    """Does SIGHUP not end this process? Linux."""
+    said = Path(f"/proc/{pid}/status").read_text()
+    return any(int(octets, 16) >> (signal.SIGHUP - 1) & 1 for octets in re.findall(r"Sig(?:Blk|Cgt):\s+(\w+)", said))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells which signals a process holds")
+@pytest.mark.parametrize("workers", [1, 2])
+@in_reactor
+async def test_a_reload_that_comes_while_the_gateway_starts_is_done(stage: Stage, workers: int) -> None:
+    server = EmbeddedServer(stage.directory / "elsewhere", "everysec")
+    server.lock()
+    stage.settings["store"]["url"] = f"unix://{server.socket}"  # it is away
+    stage.gateway.workers = workers
+    stage.gateway.configure(stage.settings)
+    stage.gateway.start()
+    accounts = stage.settings["smpp_server"]["accounts"]
+    for name in ("crm", "shop"):
+        await stage.until(lambda: holds_a_hangup(stage.gateway.pid), "it has begun to read its file")
+        accounts.append({"system_id": name, "password": PASSWORD})
+        stage.gateway.configure(stage.settings)
+        os.kill(stage.gateway.pid, signal.SIGHUP)
+        await stage.until(is_there(stage), "it listens")
+    server.ensure()
+    try:
+        await stage.until(stage._ready, "it is ready")
+        for name in ("billing", "crm", "shop"):
+            await stage.bind(system_id=name)
+        assert await stage.stop() == 0
+    finally:
+        server.shut_down()
+
+
+def is_there(stage: Stage) -> Callable[[], Any]:
+    async def answers() -> bool:
+        assert stage.gateway.alive, stage.gateway.log()[-2000:]
+        return (await stage.ask("GET", "/healthz"))[0] == 200
+
+    return answers
 
 
 @in_reactor

@@ -62,8 +62,8 @@ async def refuses(stage: Stage, ledger: Ledger, number: str) -> bool:
     return len(ledger.refused) > before
 
 
-async def through_trouble(stage: Stage, ledger: Ledger, begin: object, end: object, each: int = 20) -> None:
-    """Traffic before, while and after the store takes nothing more."""
+async def through_trouble(stage: Stage, ledger: Ledger, begin: object, end: object, why: str) -> None:
+    """Traffic before, while and after the store takes nothing more. why: what is said of it."""
     assert callable(begin) and callable(end)
     biller = stage.billers[-1]
     ledger.submit(biller, people(50))
@@ -72,7 +72,7 @@ async def through_trouble(stage: Stage, ledger: Ledger, begin: object, end: obje
     for _ in range(200):
         if await refuses(stage, ledger, people(1)[0]):
             break
-        ledger.submit(biller, people(each))
+        ledger.submit(biller, people(20))
         await ledger.all_answered()
     else:
         raise AssertionError("the store never refused")
@@ -81,6 +81,11 @@ async def through_trouble(stage: Stage, ledger: Ledger, begin: object, end: obje
         return not await is_ready(stage)
 
     await stage.until(says_no, "readyz says no", NO_S)
+
+    async def says_why() -> bool:
+        return why in str(await stage.ask("GET", "/readyz")) and why in str((await stage.status())["not_ready"])
+
+    await stage.until(says_why, "readyz and status say why", NO_S)
     refused = people(20)
     got: list[Answer] = []
     for number in refused:
@@ -103,8 +108,12 @@ async def through_trouble(stage: Stage, ledger: Ledger, begin: object, end: obje
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
 @in_reactor
-async def test_a_full_disk_refuses_new_messages_and_keeps_the_others(stage: Stage, small_disk: Path) -> None:
+async def test_a_full_disk_refuses_new_messages_and_keeps_the_others(
+    stage: Stage, small_disk: Path, workers: int
+) -> None:
+    stage.gateway.workers = workers
     stage.gateway.store_directory = small_disk / "store"
     stage.settings["store"]["directory"] = str(stage.gateway.store_directory)
     stage.settings["routes"][0]["fallback_after"] = LONG
@@ -118,7 +127,9 @@ async def test_a_full_disk_refuses_new_messages_and_keeps_the_others(stage: Stag
         ballast.write_bytes(bytes(max(0, free - ROOM)))
 
     try:
-        await through_trouble(stage, ledger, fill, ballast.unlink)
+        await through_trouble(stage, ledger, fill, ballast.unlink, "no room on the disk of store.directory")
+        said = [line for line in stage.gateway.log().splitlines() if "[store]" in line or "embedded store:" in line]
+        assert len(said) <= 8 * workers, "\n".join(said)
     finally:
         if stage.gateway.alive:
             await stage.stop()
@@ -134,8 +145,9 @@ async def test_a_store_out_of_memory_refuses_new_messages_and_keeps_the_others(s
     link = valkey.Valkey(unix_socket_path=socket_path(stage.gateway.store_directory))
     try:
         await through_trouble(
-            stage, ledger, lambda: link.config_set("maxmemory", 1), lambda: link.config_set("maxmemory", 0)
-        )
+            stage, ledger, lambda: link.config_set("maxmemory", 1), lambda: link.config_set("maxmemory", 0),
+            "out of memory",
+        )  # fmt: skip
     finally:
         link.close()
 

@@ -195,6 +195,25 @@ async def test_a_report_that_came_before_we_gave_up_waiting_settles_the_message_
     assert await state(house, message_id) is State.DELIVERED
 
 
+@pytest.mark.parametrize("taken", [False, True], ids=["before it looked", "while it looked"])
+@pytest_twisted.ensureDeferred
+async def test_such_a_report_settles_it_also_when_the_process_ends(store: Store, taken: bool) -> None:
+    house = await House(store, SMS_ONLY).start()
+    house.delivery.held = lambda *_: None  # type: ignore[method-assign]  # so far it does not come
+    message_id = await house.submit_one()
+    house.operator.report("77", Status.DELIVERED, **addressed())
+    await house.settle()
+    house.operator.answer(message_id, Uncertain("stopping"))
+    await house.settle()
+    [stray] = await store.command("KEYS", keys.stray("operator", "*", "*"))
+    if taken:
+        assert await store.command("LPOP", stray) == b"77"
+    house.die()
+    after = await House(store, SMS_ONLY, clock=house.clock, incarnation=2).start()
+    await after.settle()
+    assert await state(after, message_id) is State.DELIVERED
+
+
 @pytest.mark.parametrize("other", [{"dest": "5521900000000"}, {"source": "POMBO"}], ids=["dest", "source"])
 @pytest_twisted.ensureDeferred
 async def test_a_report_for_other_addresses_settles_nothing(store: Store, other: dict[str, str]) -> None:

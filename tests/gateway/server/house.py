@@ -11,10 +11,11 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
-from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from twisted.logger import LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
 from config.schema import AccountSettings, SmppServerSettings
+from gateway.logs import message
 from gateway.messages.message import Mo, Receipt
 from gateway.messages.states import State
 from gateway.metrics import Metrics
@@ -46,7 +47,7 @@ def logged() -> Iterator[list[str]]:
     lines: list[str] = []
 
     def keep(event: LogEvent) -> None:
-        lines.append(formatEvent(event))
+        lines.append(message(event, masks=True))
 
     globalLogPublisher.addObserver(keep)
     try:

@@ -562,6 +562,48 @@ def test_unbind_gives_our_unanswered_receipts_back() -> None:
     assert done == [None] and isinstance(esme.only(), UnbindResp) and esme.closing
 
 
+def test_who_closes_their_side_of_the_connection_still_gets_the_answers() -> None:
+    house = House()
+    esme = house.bind()
+    done: list[int | None] = []
+    house.deliver(receipt(), done.append)
+    esme.send(submit(), submit())
+    esme.take()
+    esme.protocol.readConnectionLost()
+    assert not esme.closing
+    assert house.bound.receivers("billing") == 0
+    house.intake.answer()
+    assert [type(pdu) for pdu in esme.take()] == [SubmitSmResp, SubmitSmResp]
+    house.clock.advance(0)
+    assert esme.closing and done == [None]
+
+
+def test_who_closes_their_side_with_an_unbind_gets_its_answer_too() -> None:
+    house = House()
+    esme = house.bind()
+    esme.send(submit(), Unbind())
+    esme.protocol.readConnectionLost()
+    house.clock.advance(2)
+    assert not esme.closing
+    house.intake.answer()
+    assert [type(pdu) for pdu in esme.take()] == [SubmitSmResp, UnbindResp]
+    house.clock.advance(0)
+    assert esme.closing
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_who_closes_their_side_is_let_go_at_once_or_after_a_second(asked: bool) -> None:
+    house = House()
+    esme = house.bind()
+    if asked:
+        esme.send(submit())
+    esme.protocol.readConnectionLost()
+    house.clock.advance(0.9)
+    assert esme.closing is not asked
+    house.clock.advance(0.1)
+    assert esme.closing
+
+
 def test_a_closed_link_that_does_not_go_is_cut() -> None:
     house = House()
     esme = house.bind()

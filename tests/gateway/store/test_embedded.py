@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
+from twisted.internet.defer import ensureDeferred
 from twisted.logger import globalLogPublisher
 
 from gateway.store.embedded import (
@@ -24,6 +25,9 @@ from gateway.store.embedded import (
 )
 from gateway.store.valkey import Keep, Store
 from tests.gateway.conftest import shut_down
+from tests.gateway.server.house import logged
+from tools import cli
+from tools.clock import pause
 
 
 def make_store(directory: Path, fsync: str = "everysec") -> tuple[Store, EmbeddedServer]:
@@ -190,6 +194,22 @@ async def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_file_that_cannot_be_used_is_named_and_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "valkey.lock").mkdir()  # in the way; another user's file is as bad
+    store, embedded = make_store(tmp_path)
+    embedded.begin()
+    with logged() as lines:
+        started = ensureDeferred(store.start())
+        while store._tries < 3:
+            await pause(reactor, 0.02)
+    assert store.why_not_writable == f"the embedded store: Is a directory: {tmp_path}/valkey.lock"
+    assert lines == [f"the store cannot be used: {store.why_not_writable}"]
+    (tmp_path / "valkey.lock").rmdir()
+    await started
+    await store.stop()
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_server_that_dies_is_started_again(tmp_path: Path) -> None:
     store, embedded = make_store(tmp_path)
     await store.start()
@@ -223,10 +243,53 @@ def test_a_server_that_gives_up_on_damaged_files_leaves_its_last_words(tmp_path:
         assert (embedded.ensure(), embedded.last_words) == ("started", "")
         process = embedded._process
         assert process is not None and process.wait(30) > 0
-        assert embedded.ensure() == "started"
-        assert "Bad file format reading the append only file" in embedded.last_words
+        words = "4096 of 4096 octets of appendonly.aof.1.incr.aof cannot be read"
+        for _ in range(2):
+            assert embedded.ensure() == "unreadable", "it would end again"
+            assert embedded.last_words.startswith(words)
+        assert embedded.starts == 1
+        (tmp_path / "appendonlydir/appendonly.aof.1.incr.aof").write_bytes(b"")
+        assert embedded.ensure() == "started", "somebody has mended it"
     finally:
         embedded.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_store_that_would_lose_more_than_an_unfinished_change_is_left_as_it_is_until_somebody_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configuration = tmp_path / "pombo.yaml"
+    configuration.write_text("store: {url: embedded, directory: store}")
+    monkeypatch.setenv("POMBO_CONFIG", str(configuration))
+    monkeypatch.chdir(tmp_path)
+    store, _ = make_store(tmp_path / "store")
+    await store.start()
+    for n in range(200):
+        await store.command("SET", f"key{n}", "x" * 16_384)
+    assert cli.main(["mend"]) == 2
+    assert "runs" in capsys.readouterr().err
+    await store.stop()
+    assert cli.main(["mend"]) == 0
+    [file] = (tmp_path / "store").glob("appendonlydir/*.incr.aof")
+    whole = file.read_bytes()
+    at = whole.index(b"key50\r\n$16384") + 8
+    damaged = whole[:at] + b"999999999" + whole[at + 5 :]
+    file.write_bytes(damaged)
+    store, embedded = make_store(tmp_path / "store")
+    started = ensureDeferred(store.start())
+    while "pombo mend" not in store.why_not_writable:
+        await pause(reactor, 0.02)
+    assert file.read_bytes() == damaged
+    capsys.readouterr()
+    assert (cli.main(["mend"]), file.read_bytes() == damaged) == (1, True)
+    assert cli.main(["mend", "--yes"]) == 0
+    await started
+    kept = len(await store.command("KEYS", "key*"))
+    await store.stop()
+    assert (kept, embedded.starts) == (50, 2)
+    [rest] = (tmp_path / "store").glob("*-cut-off")
+    assert (rest.stat().st_mode & 0o777, rest.read_bytes()) == (0o600, damaged[-rest.stat().st_size :])
+    assert damaged.index(b"*3\r\n$3\r\nSET\r\n$5\r\nkey50") == len(damaged) - rest.stat().st_size
 
 
 @pytest_twisted.ensureDeferred
@@ -249,7 +312,7 @@ async def test_what_a_damaged_file_has_lost_is_said(tmp_path: Path, where: str) 
     store, embedded = make_store(tmp_path)
     try:
         await store.start()
-        kept = await store.command("DBSIZE")
+        kept = len(await store.command("KEYS", "key*"))
     finally:
         globalLogPublisher.removeObserver(keep)
         await store.stop()

@@ -153,9 +153,9 @@ def asked(
     return (
         [remote_id, *forms],
         dest,
-        hold,
+        [hold] if hold else [],
         keys.parked("operator", remote_id) if park else "",
-        stray,
+        [stray] if stray else [],
         remote_id,
         records.octets(b"\x91report " + remote_id.encode()),
         600,
@@ -392,6 +392,30 @@ async def test_the_overview_counts_what_waits_where(store: Store) -> None:
     assert (operator[0], operator[2], operator[4]) == (1, 3, 0)
     assert [records.unpack(one).id for one in operator[1::2] if one] == ["m1", "m2"]
     assert zap == [0, None, 0, None, 0, None]
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_overview_counts_nothing_that_waits_no_more_and_drops_its_entries(store: Store) -> None:
+    gone = waiting("m1"), waiting("m3", state=State.DELETED), waiting("m5", attempts=[*[attempt("zap")] * 2])
+    await queue(store, gone[0], waiting("m2"), gone[1], waiting("m4"), gone[2])
+    await store.command("DEL", keys.message("m1"))
+    key = keys.queue("operator", 1)
+    await store.command("RPUSH", key, "m5 1", "m6 1")
+    _, operator = await store.call("overview", "1", "operator")
+    assert (operator[2], records.unpack(operator[3]).id) == (3, "m2")
+    assert await store.command("LRANGE", key, "0", "-1") == [b"m2 1", b"m4 1", b"m5 2"]
+    await store.command("DEL", *map(keys.message, ("m2", "m4", "m5")))
+    assert (await store.call("overview", "1", "operator"))[1] == [0, None] * 3
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_long_queue_is_looked_through_from_its_front_a_piece_at_a_time(store: Store) -> None:
+    key = keys.queue("operator", 1)
+    await store.command("RPUSH", key, *(f"gone{n} 1" for n in range(9000)))
+    await queue(store, waiting("m1"))
+    told = [(await store.call("overview", "1", "operator"))[1] for _ in range(3)]
+    assert [row[2] for row in told] == [9001 - 4096, 9001 - 8192, 1]
+    assert [row[3] and records.unpack(row[3]).id for row in told] == [None, None, "m1"]
 
 
 @pytest_twisted.ensureDeferred

@@ -11,17 +11,20 @@ from typing import Any
 import pytest
 import pytest_twisted
 import txredisapi
-from twisted.internet import reactor
+from twisted.internet import endpoints, protocol, reactor
 from twisted.internet.defer import Deferred, DeferredList, ensureDeferred
 from twisted.internet.task import deferLater
 
+from gateway.store import valkey
 from gateway.store.embedded import EmbeddedServer
 from gateway.store.ledger import Ledger
 from gateway.store.turn import Answers, Turn
 from gateway.store.valkey import Keep, Store, StoreAway
 from tests.gateway.conftest import connected
 from tests.gateway.samples import accepted
+from tests.gateway.server.house import logged
 from tests.gateway.store.test_ledger import sealed
+from tools.ports import free_port
 from tools.store_group import Server
 
 Seconds: Any = reactor
@@ -281,24 +284,73 @@ async def test_a_server_of_ones_own_is_used_with_its_password_user_and_database(
     assert list(keys) == [f"db{database}"]
 
 
+class Deaf(protocol.Protocol):
+    """Takes calls and never answers."""
+
+
+class Shut(protocol.Protocol):
+    """Takes connections and closes them."""
+
+    def connectionMade(self) -> None:
+        self.transport.loseConnection()  # type: ignore[union-attr]
+
+
+@pytest_twisted.async_yield_fixture
+async def others() -> AsyncIterator[dict[str, int]]:
+    """Ports where there is no store: nobody, somebody deaf, somebody shut."""
+    listen: Any = endpoints.TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
+    ports = {one.__name__.lower(): await listen.listen(protocol.Factory.forProtocol(one)) for one in (Deaf, Shut)}
+    yield {"nobody": free_port(), **{name: port.getHost().port for name, port in ports.items()}}
+    for port in ports.values():
+        await port.stopListening()
+
+
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("redis://127.0.0.1:{port}", "wants a password"),
-        ("redis://:wrong@127.0.0.1:{port}", "refuses the password"),
-        ("redis://:p%40ss@127.0.0.1:{port}/9999", "has no database of that number"),
+        ("redis://127.0.0.1:{guarded}", "wants a password: give it in store.url"),
+        ("redis://:wrong@127.0.0.1:{guarded}", "refuses the password of store.url"),
+        ("redis://:p%40ss@127.0.0.1:{guarded}/9999", "has no database of the number in store.url"),
+        ("redis://127.0.0.1:{nobody}", "takes no connections"),
+        ("redis://:wrong@127.0.0.1:{shut}", "closes the connection"),
+        ("redis://127.0.0.1:{deaf}", "does not answer"),
+        ("redis://:wrong@127.0.0.1:{deaf}", "does not answer"),
     ],
 )
 @pytest_twisted.ensureDeferred
-async def test_a_server_that_does_not_let_us_in_is_named_as_the_reason_at_once(
-    guarded: Server, url: str, why: str
+async def test_a_store_that_cannot_be_used_is_named_with_the_reason_at_once_and_once(
+    guarded: Server, others: dict[str, int], monkeypatch: pytest.MonkeyPatch, url: str, why: str
 ) -> None:
-    store = Store(url.format(port=guarded.port), reactor, embedded=None, node="gw1")
-    started = ensureDeferred(store.start())
-    for _ in range(300):  # three seconds: less than the time given to a connection that says nothing
-        if store.why_not_writable == why:
-            break
-        await turn()
-    assert store.why_not_writable == why
-    started.addErrback(lambda _: None)
-    started.cancel()
+    monkeypatch.setattr(valkey, "CONNECT_S", 0.3)  # what is waited for somebody who says nothing
+    ports = {"guarded": guarded.port, **others}
+    place = url.format(**ports).rpartition("@")[2].removeprefix("redis://").partition("/")[0]
+    store = Store(url.format(**ports), reactor, embedded=None, node="gw1")
+    with logged() as lines:
+        started = ensureDeferred(store.start())
+        for _ in range(300):
+            if store._tries > 2:
+                break
+            await turn()
+        started.addErrback(lambda _: None)
+        started.cancel()
+    assert store.why_not_writable == f"{place} {why}"
+    assert lines == [f"the store cannot be used: {place} {why}"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_server_that_ends_with_the_first_write_has_no_link_and_is_asked_ever_more_seldom(
+    mortal: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one does whose disk is full, with `fsync: always`."""
+    links: list[str] = []
+    monkeypatch.setattr(mortal, "_alive", lambda: ("DEBUG", "SEGFAULT") if links.append("") is None else ())
+    assert mortal._embedded is not None
+    with logged() as lines:
+        os.kill(await pid_of(mortal), signal.SIGKILL)
+        while len(links) < 4:
+            await turn()
+        assert not mortal.writable
+        monkeypatch.undo()
+        assert await mortal.command("SET", "a", "1", keep=Keep.ALWAYS) == b"OK"
+    assert [line for line in lines if "embedded" not in line] == ["store link lost; reconnecting"]
+    assert mortal._tries >= 4

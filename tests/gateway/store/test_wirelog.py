@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from gateway.store.wirelog import HEAD, SLOTS, WIDTH, WireLog, boot_id, fingerprint
 
@@ -94,3 +98,21 @@ def test_fingerprints_tell_contents_apart() -> None:
     assert fingerprint(b"part one") == fingerprint(b"part one")
     assert fingerprint(b"part one") != fingerprint(b"part two")
     assert len(fingerprint(b"")) == 8
+
+
+OPENS = "import sys; from gateway.store.wirelog import WireLog; WireLog(sys.argv[1])"
+
+
+def test_a_disk_without_room_for_it_is_an_error_that_names_it_at_the_second_try_too(tmp_path: Path) -> None:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("may not mount a small file system")
+    try:
+        for _ in range(2):
+            opened = subprocess.run(
+                [sys.executable, "-c", OPENS, str(tmp_path / "wire")], capture_output=True, text=True
+            )
+            assert opened.returncode == 1, "it was killed"
+            assert opened.stderr.endswith(f"No space left on device: '{tmp_path}/wire'\n")
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path)], check=True)

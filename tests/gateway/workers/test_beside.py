@@ -29,6 +29,7 @@ class Worker:
         self.metrics.gauges(lambda: [("pombo_binds", ("server", "billing"), 1.0)])
         self.parents_end, ours = socket.socketpair()
         self.reasons: dict[str, str] = {}
+        self.told: list[str] = []
         self.answer: tuple[list[str], list[str]] = (["routes"], [])
         self.reloads = self.stopped = 0
         self.connections = number
@@ -42,7 +43,9 @@ class Worker:
         )  # fmt: skip
 
     def open(self) -> Worker:
-        self.beside.open(ready=lambda: dict(self.reasons), status=lambda: part(1), reload=self.reload)
+        self.beside.open(
+            ready=lambda: dict(self.reasons), status=lambda: part(1), reload=self.reload, gave_up=self.told.append
+        )  # fmt: skip
         return self
 
     def reload(self) -> tuple[list[str], list[str]]:
@@ -114,6 +117,14 @@ async def test_they_are_ready_when_all_are(pair: Pair) -> None:
     pair.one.reasons = {"store": "link lost"}
     await pair.other.beside.close()
     assert await pair.one.beside.ready() == {"store": "link lost", "worker 2": "it does not answer"}
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_worker_hears_from_its_parent_why_the_store_gives_up(pair: Pair) -> None:
+    pair.one.parents_end.sendall("não há espaço\n".encode())
+    while not pair.one.told:
+        await pause(reactor, 0.01)
+    assert pair.one.told == ["não há espaço"]
 
 
 @pytest_twisted.ensureDeferred

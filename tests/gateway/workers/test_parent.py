@@ -6,14 +6,15 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from gateway.store.embedded import StoreUnavailable
 from gateway.workers.board import Board
-from gateway.workers.parent import AGAIN_S, LOOK_S, NO_USE, STOP_S, WELL_S, Parent
+from gateway.workers.parent import AGAIN_S, LOOK_S, NO_START, NO_USE, STOP_S, WELL_S, Parent
 from tests.gateway.server.house import logged
 
 PATIENCE = 500  # steps of 20 ms
@@ -24,8 +25,13 @@ def waits(number: int, link: socket.socket) -> int:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     signal.signal(signal.SIGHUP, lambda *_: link.sendall(b"reloaded\n"))
     link.sendall(b"ready\n")
+    return lives()
+
+
+def lives() -> NoReturn:
+    """Not by `pause` alone: a signal that comes right before it would be handled with the next one only."""
     while True:
-        signal.pause()
+        time.sleep(0.05)
 
 
 class Household:
@@ -147,8 +153,7 @@ def test_the_worst_end_is_the_parents(households: list[Household]) -> None:
     def ends_badly(number: int, link: socket.socket) -> int:
         signal.signal(signal.SIGTERM, lambda *_: os._exit(number - 1))
         link.sendall(b"ready\n")
-        while True:
-            signal.pause()
+        lives()
 
     house = Household(ends_badly)
     households.append(house)
@@ -162,8 +167,7 @@ def test_a_worker_that_does_not_end_is_killed(households: list[Household]) -> No
     def deaf(number: int, link: socket.socket) -> int:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         link.sendall(b"ready\n")
-        while True:
-            signal.pause()
+        lives()
 
     house = Household(deaf)
     households.append(house)
@@ -182,6 +186,36 @@ def test_a_worker_that_cannot_go_on_ends_them_all(households: list[Household]) -
     households.append(house)
     house.until(lambda: house.parent.over)
     assert house.parent.status == 1
+
+
+def test_a_node_that_cannot_start_ends_but_a_worker_that_is_started_again_is_tried_again(
+    households: list[Household],
+) -> None:
+    can_start = [False]  # the second worker, whenever it is started
+
+    def work(number: int, link: socket.socket) -> int:
+        return waits(number, link) if number == 1 or can_start[0] else NO_START
+
+    house = Household(work)
+    households.append(house)
+    house.until(lambda: house.parent.over)
+    assert house.parent.status == 1
+    can_start[0] = True
+    house = Household(work)
+    households.append(house)
+    house.start()
+    can_start[0] = False  # a certificate is half written, say
+    os.kill(house.parent.pids[2], signal.SIGKILL)
+    house.until(lambda: 2 not in house.parent.pids)
+    with logged() as events:
+        for deaths in (2, 3):
+            house.now += AGAIN_S[-1]
+            house.until(lambda deaths=deaths: house.parent._workers[1].deaths == deaths)
+    assert events == [f"worker 2 could not start; it is started again in {wait:g} s" for wait in AGAIN_S[1:3]]
+    assert list(house.parent.pids) == [1], "the other one goes on"
+    can_start[0] = True
+    house.now += AGAIN_S[-1]
+    house.start()
 
 
 def test_words_of_workers_that_come_in_pieces_are_heard(households: list[Household]) -> None:
@@ -205,8 +239,7 @@ def test_who_was_being_started_while_the_others_reloaded_reads_once_it_is_ready(
         if number == 2:
             os.read(gate, 1)
         link.sendall(b"ready\n")
-        while True:
-            signal.pause()
+        lives()
 
     house = Household(slow)
     households.append(house)
@@ -282,6 +315,26 @@ def test_what_a_damaged_store_has_lost_is_said_once_the_workers_are_ready(househ
     assert "embedded store: its file could not be read to its end: 400 octets are gone (docs/backup.md)" in events
 
 
+def hears(number: int, link: socket.socket) -> int:
+    """A worker that says that it has read again once it was told why the store gives up."""
+    link.sendall(b"ready\n")
+    if link.recv(100) == b"Bad file format\n":
+        link.sendall(b"reloaded\n")
+    lives()
+
+
+def test_workers_are_told_why_the_store_gives_up_also_those_that_come_later(households: list[Household]) -> None:
+    server = Server()
+    server.answers, server.last_words = ["started"], "Bad file format"
+    house = Household(hears, 2, server)
+    households.append(house)
+    house.until(lambda: house.reloads == 2)
+    os.kill(house.parent.pids[2], signal.SIGKILL)
+    house.until(lambda: 2 not in house.parent.pids)
+    house.now += AGAIN_S[0]
+    house.until(lambda: house.reloads == 3)
+
+
 def test_the_store_is_looked_after(households: list[Household]) -> None:
     server = Server()
     house = Household(waits, 1, server)
@@ -298,9 +351,18 @@ def test_the_store_is_looked_after(households: list[Household]) -> None:
     assert server.asked == 1 + 2 * 4
     assert events == [
         *["embedded store: it had ended, and is started again"] * 2,
-        "embedded store: it gives up, and is tried again: Bad file format (docs/backup.md)",
+        "embedded store: it gives up, and is tried again: Bad file format",
         "embedded store: no store server",
     ]
+    server.answers = ["running"]
+    for _ in range(2):  # it is well again, and so it is said again when it is not
+        house.now += WELL_S + LOOK_S
+        with logged() as events:
+            house.parent.step(0)
+            house.now += WELL_S + LOOK_S
+            house.parent.step(0)
+        server.answers, server.last_words = ["unreadable"], "Bad file format"
+    assert events == ["embedded store: it gives up, and is tried again: Bad file format"]
     house.parent.stop()
     asked = server.asked
     house.now += LOOK_S

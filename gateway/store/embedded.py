@@ -158,7 +158,7 @@ class EmbeddedServer:
         if found is None:
             return
         checked = aof.check(find_server(), self.directory / "appendonlydir" / found[2]) if found[2] else None
-        if checked is not None and found[1].startswith("Unexpected end") and checked.lost <= aof.UNFINISHED:
+        if checked is not None and found[1] == "Unexpected end of file" and checked.lost <= aof.UNFINISHED:
             self._cuts, self.last_words = True, ""
             return
         self._unreadable = self._files()
@@ -170,7 +170,7 @@ class EmbeddedServer:
 
     def _files(self) -> dict[str, tuple[int, int]]:
         found = [(one.name, one.stat()) for one in self.directory.glob("appendonlydir/*")]
-        return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in found}
+        return {name: (stat.st_size, stat.st_ctime_ns) for name, stat in found}
 
     def _read_last_words(self) -> str:
         """The last warning in the log of a server that could not read its files, say. One that found no room for what

@@ -254,6 +254,33 @@ def test_a_server_that_gives_up_on_damaged_files_leaves_its_last_words(tmp_path:
         embedded.stop()
 
 
+@pytest.mark.parametrize("damaged", ["manifest", "base.rdb", "incr.aof"])
+@pytest_twisted.ensureDeferred
+async def test_a_server_whose_files_cannot_be_loaded_is_not_started_again_before_they_are_others(
+    tmp_path: Path, damaged: str
+) -> None:
+    store, embedded = make_store(tmp_path)
+    await store.start()
+    await store.command("SET", "kept", "1")
+    await store.stop()
+    [file] = tmp_path.glob(f"appendonlydir/*.{damaged}")
+    whole = file.read_bytes()
+    if damaged == "incr.aof":
+        file.unlink()
+    else:
+        file.write_bytes(b"REDIS0011 nonsense\n")
+    store, embedded = make_store(tmp_path)
+    started = ensureDeferred(store.start())
+    while store._tries < 4:
+        await pause(reactor, 0.02)
+    assert embedded.starts == 1
+    assert "gives up" in store.why_not_writable and "AOF" in store.why_not_writable
+    file.write_bytes(whole)
+    await started
+    assert await store.command("GET", "kept") == b"1"
+    await store.stop()
+
+
 @pytest_twisted.ensureDeferred
 async def test_a_store_that_would_lose_more_than_an_unfinished_change_is_left_as_it_is_until_somebody_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -12,7 +12,10 @@ from typing import NamedTuple
 
 UNFINISHED = 1024 * 1024  # octets: more than the one change that a crash leaves unfinished
 CHECK_S = 60.0
-UNREADABLE = re.compile(r"(Unexpected end of file|Bad file format) reading the append only file(?: (\S+\.aof))?")
+UNREADABLE = re.compile(  # the server's words; the first two are of the file that it writes to
+    r"(Unexpected end of file|Bad file format) reading the append only file(?: (\S+\.aof))?"
+    r"|AOF manifest|obtain the AOF file|RDB base file"
+)
 _CHECKED = re.compile(r"size=(\d+), ok_up_to=(\d+)")
 _BLOCK = 1024 * 1024
 

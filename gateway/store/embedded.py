@@ -24,6 +24,7 @@ LONGEST_SOCKET_PATH = 107  # octets, without the ending NUL: sizeof(sockaddr_un.
 
 
 STOP_S = 2.0  # for the server to end, once it was told
+GAVE_UP = frozenset({"started", "unreadable", "full"})  # what `ensure` says when there may be last words
 NO_ROOM = 64 * 1024  # octets: a disk that has fewer is full
 CUT = re.compile(r"Truncating the AOF (\S+) at offset (\d+)")  # the server's words
 
@@ -92,6 +93,7 @@ class EmbeddedServer:
         self.last_words = ""  # of a server that gave up by itself
         self._found: dict[str, int] = {}  # append-only files as the server found them: name and octets
         self._said_before = 0  # octets of the server's log at its start
+        self._full = False  # the last one found no room
         self._cuts = False  # the next server may cut off an unfinished change
         self._unreadable: dict[str, tuple[int, int]] = {}  # files as they were when they could not be read
 
@@ -125,9 +127,10 @@ class EmbeddedServer:
         self._lock = held
 
     def ensure(self) -> str:
-        """See to it that a server runs: "running", "adopted", "waiting", "started" or "unreadable". Called again
-        whenever the link is lost. "waiting": one that an earlier gateway started has not opened its socket yet, or has
-        just closed it. "unreadable": none is started until its files are others, for it would end again."""
+        """See to it that a server runs: "running", "adopted", "waiting", "started", "unreadable" or "full". Called
+        again whenever the link is lost. "waiting": one that an earlier gateway started has not opened its socket yet,
+        or has just closed it. "unreadable", "full": none is started until its files are others, or there is room, for
+        it would end again."""
         if self._process is not None:
             status = self._process.poll()
             if status is None:
@@ -137,6 +140,8 @@ class EmbeddedServer:
             self._look_at_files()
         if self._unreadable and self._unreadable == self._files():
             return "unreadable"
+        if self._full and self._is_full():
+            return "full"
         if answers(self.socket):
             return "adopted"
         held = os.open(self.directory / "valkey.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -158,7 +163,7 @@ class EmbeddedServer:
         if found is None:
             return
         checked = aof.check(find_server(), self.directory / "appendonlydir" / found[2]) if found[2] else None
-        if checked is not None and found[1].startswith("Unexpected end") and checked.lost <= aof.UNFINISHED:
+        if checked is not None and found[1] == "Unexpected end of file" and checked.lost <= aof.UNFINISHED:
             self._cuts, self.last_words = True, ""
             return
         self._unreadable = self._files()
@@ -170,19 +175,25 @@ class EmbeddedServer:
 
     def _files(self) -> dict[str, tuple[int, int]]:
         found = [(one.name, one.stat()) for one in self.directory.glob("appendonlydir/*")]
-        return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in found}
+        return {name: (stat.st_size, stat.st_ctime_ns) for name, stat in found}
 
     def _read_last_words(self) -> str:
         """The last warning in the log of a server that could not read its files, say. One that found no room for what
         it had to keep found none for its words either."""
-        with contextlib.suppress(OSError):
-            if shutil.disk_usage(self.directory).free < NO_ROOM:
-                return f"no room on the disk of store.directory {self.directory} (docs/alerts.md)"
+        self._full = self._is_full()
+        if self._full:
+            return f"no room on the disk of store.directory {self.directory} (docs/alerts.md)"
         warnings = [line.partition(" # ")[2] for line in self._said().splitlines() if " # " in line]
         why = next(
             (one for one in reversed(warnings) if not one.startswith("WARNING")), f"it says nothing in {self._log_path}"
         )
         return f"{why} (docs/backup.md)"
+
+    def _is_full(self) -> bool:
+        try:
+            return shutil.disk_usage(self.directory).free < NO_ROOM
+        except OSError:
+            return False
 
     def _said(self) -> str:
         """What the server has written into its log since it was started here."""

@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 
 from config import store_url
 from gateway.store.connection import Connection, ResponseError
-from gateway.store.embedded import EmbeddedServer, StoreUnavailable
+from gateway.store.embedded import GAVE_UP, EmbeddedServer, StoreUnavailable
 from gateway.store.reasons import NotTheMaster, reason, refuses_writes
 from gateway.store.sentinel import NoMaster, find_master
 
@@ -197,7 +197,7 @@ class Store:
 
     def _look_after(self, embedded: EmbeddedServer) -> None:
         how = embedded.ensure()
-        why = embedded.last_words if how in ("started", "unreadable") else ""
+        why = embedded.last_words if how in GAVE_UP else ""
         if why:
             self._say(why, "the embedded store gives up, and is tried again: {why}", LogLevel.error)
         elif how not in ("running", "waiting"):

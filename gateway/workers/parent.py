@@ -17,7 +17,7 @@ from typing import NoReturn
 from twisted.logger import Logger
 
 from gateway import signals
-from gateway.store.embedded import EmbeddedServer, StoreUnavailable
+from gateway.store.embedded import GAVE_UP, EmbeddedServer, StoreUnavailable
 from gateway.workers.board import Board
 
 LOOK_S = 0.5
@@ -272,7 +272,7 @@ class Parent:
             self._store_began = now
         elif how in ("running", "adopted") and now - self._store_began > WELL_S:
             self._store_said = self._gave_up = ""
-        if how in ("started", "unreadable") and self._store.last_words:
+        if how in GAVE_UP and self._store.last_words:
             self._gave_up = self._store.last_words
             for worker in self._workers:
                 self._tell_of_store(worker)

@@ -110,8 +110,10 @@ async def test_whoever_asks_for_a_stop_again_and_again_gets_one(stage: Stage, wo
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
 @in_reactor
-async def test_a_stop_waits_for_no_store_that_hangs_and_keeps_what_was_accepted(stage: Stage) -> None:
+async def test_a_stop_waits_for_no_store_that_hangs_and_keeps_what_was_accepted(stage: Stage, workers: int) -> None:
+    stage.gateway.workers = workers
     await stage.start()
     ledger = Ledger(stage)
     biller = await stage.bind()

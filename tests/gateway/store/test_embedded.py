@@ -255,6 +255,54 @@ def test_a_server_that_gives_up_on_damaged_files_leaves_its_last_words(tmp_path:
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_server_that_found_no_room_is_not_started_again_before_there_is_some(tmp_path: Path) -> None:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("may not mount a small file system")
+    store, embedded = make_store(tmp_path, "always")
+    try:
+        await store.start()
+        kept = [store.command("SET", f"key{n}", "x" * 65_536, keep=Keep.ALWAYS) for n in range(40)]
+        while store._tries < 4:
+            await pause(reactor, 0.02)
+        assert embedded.starts == 1
+        assert store.why_not_writable.endswith(f"no room on the disk of store.directory {tmp_path} (docs/alerts.md)")
+        subprocess.run(["mount", "-o", "remount,size=8m", str(tmp_path)], check=True)
+        assert [await one for one in kept] == [b"OK"] * 40
+        assert embedded.starts == 2
+    finally:
+        await store.stop()
+        subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+
+
+@pytest.mark.parametrize("damaged", ["manifest", "base.rdb", "incr.aof"])
+@pytest_twisted.ensureDeferred
+async def test_a_server_whose_files_cannot_be_loaded_is_not_started_again_before_they_are_others(
+    tmp_path: Path, damaged: str
+) -> None:
+    store, embedded = make_store(tmp_path)
+    await store.start()
+    await store.command("SET", "kept", "1")
+    await store.stop()
+    [file] = tmp_path.glob(f"appendonlydir/*.{damaged}")
+    whole = file.read_bytes()
+    if damaged == "incr.aof":
+        file.unlink()
+    else:
+        file.write_bytes(b"REDIS0011 nonsense\n")
+    store, embedded = make_store(tmp_path)
+    started = ensureDeferred(store.start())
+    while store._tries < 4:
+        await pause(reactor, 0.02)
+    assert embedded.starts == 1
+    assert "gives up" in store.why_not_writable and "AOF" in store.why_not_writable
+    file.write_bytes(whole)
+    await started
+    assert await store.command("GET", "kept") == b"1"
+    await store.stop()
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_store_that_would_lose_more_than_an_unfinished_change_is_left_as_it_is_until_somebody_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

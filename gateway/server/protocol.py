@@ -101,6 +101,7 @@ class SmscProtocol(Protocol):
         self._heard_at = now
         self._paused = self._full = self._closing = self._marked = False
         self._deaf = False  # the peer has closed its side
+        self._delayed = False  # what is in the inbox waits for the account's rate: what else comes is read meanwhile
         self._watched = False  # the timer fires before anything that a calm session has to do
         self._timer: Call | None = None
         self._work_later: Call | None = None
@@ -262,6 +263,7 @@ class SmscProtocol(Protocol):
             inbox.popleft()
         if inbox and not self._closing:
             self._work_later = self._clock.callLater(wait, self._work_on)
+            self._delayed = wait > 0.0
             self._steer()
 
     def _work_on(self) -> None:
@@ -350,7 +352,8 @@ class SmscProtocol(Protocol):
             return
         pending = self.session.pending
         self._full = pending > MAX_PENDING or (self._full and pending >= MAX_PENDING // 2)
-        pause = self._full or self._work_later is not None or self._outlet.slow
+        in_turns = self._work_later is not None and not self._delayed
+        pause = self._full or in_turns or self._outlet.slow
         if pause != self._paused:
             self._paused = pause
             if pause:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
@@ -32,6 +33,7 @@ class Allowance:
         self._sends = Quota(settings.limits.day, settings.limits.warm_up)
         self.lookups = Quota(settings.lookup.day)
         self._gaps = Gaps(settings.limits.person or 0.0)
+        self._telling: set[str] = set()
 
     @property
     def used_up(self) -> bool:
@@ -69,9 +71,20 @@ class Allowance:
         return {key: quota for key, quota in every.items() if quota.limited}
 
     def keep(self) -> None:
-        """Write down what was used."""
+        """Write down what was used, and hear what other processes have."""
         for key, quota in self._tallies(self._of).items():
-            self._evidence.write(key, limits.pack(quota.tally), limits.KEPT_S)
+            self._tell(key, quota)
+
+    def _tell(self, key: str, quota: Quota) -> None:
+        if key not in self._telling:  # else it goes with the next
+            self._telling.add(key)
+            self._evidence.use(key, limits.pack(quota.tell()), limits.KEPT_S, partial(self._told, key, quota))
+
+    def _told(self, key: str, quota: Quota, value: bytes) -> None:
+        self._telling.discard(key)
+        quota.heard(limits.unpack(value))
+        if quota.untold:
+            self._tell(key, quota)
 
     async def recall(self) -> None:
         """Read what was used before this process began."""
@@ -83,6 +96,8 @@ class Allowance:
         except Exception:
             self.log.failure("what {channel} used today is not known", channel=self._channel)
             return
+        own = len(self._tallies(self._of))
+        kept = {id(quota): limits.unpack(value) for (_, quota), value in zip(known[:own], values[:own], strict=True)}
         for (_, quota), value in zip(known, values, strict=True):
-            tally = limits.unpack(value)
-            quota.tally = max(quota.tally, tally, key=lambda one: (one.day, one.used))
+            most = max(quota.tally, limits.unpack(value), key=lambda one: (one.day, one.used))
+            quota.began(most, kept[id(quota)])

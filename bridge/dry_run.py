@@ -6,7 +6,7 @@ provider only where the configuration says so; without, only what is known alrea
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from bridge.presence import EvidencePort
 from bridge.provider import (
@@ -58,7 +58,10 @@ class DryEvidence:
         return await self._evidence.read(people)
 
     def write(self, person: str, value: bytes, ttl_s: float) -> object:
-        return None if ":#sends" in person else self._evidence.write(person, value, ttl_s)
+        return self._evidence.write(person, value, ttl_s)
+
+    def use(self, key: str, more: bytes, ttl_s: float, told: Callable[[bytes], object]) -> object:
+        return None if ":#sends" in key else self._evidence.use(key, more, ttl_s, told)
 
 
 class DryProvider:

@@ -30,7 +30,8 @@ class Quota:
 
     def __init__(self, day: int | None, warm_up: Sequence[int] = ()) -> None:
         self._day, self._warm_up = day, tuple(warm_up)
-        self.tally = Tally()
+        self.tally = Tally()  # as far as is known here, of all processes
+        self._untold = 0
         self.limited = day is not None or bool(warm_up)
 
     def left(self, now: float) -> float:
@@ -49,6 +50,28 @@ class Quota:
         today = _ordinal(now)
         used = self.tally.used if self.tally.day == today else 0
         self.tally = Tally(self.tally.first_day or today, today, max(0, used + count))
+        self._untold += count
+
+    def began(self, tally: Tally, kept: Tally) -> None:
+        """What is known at the start; kept: how much of it stands where the others look."""
+        self.tally = tally
+        self._untold = tally.used - (kept.used if kept.day == tally.day else 0)
+
+    @property
+    def untold(self) -> int:
+        """Uses that the others have not been told of."""
+        return self._untold
+
+    def tell(self) -> Tally:
+        """What was used since the last time: the others are told now."""
+        more = Tally(self.tally.first_day, self.tally.day, self._untold)
+        self._untold = 0
+        return more
+
+    def heard(self, tally: Tally) -> None:
+        """What all have used, as far as they were told."""
+        if tally.day >= self.tally.day:
+            self.tally = Tally(tally.first_day, tally.day, max(0, tally.used + self._untold))
 
     @staticmethod
     def seconds_left(now: float) -> float:

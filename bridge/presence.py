@@ -175,6 +175,9 @@ class EvidencePort(Protocol):
 
     def write(self, person: str, value: bytes, ttl_s: float) -> object: ...
 
+    def use(self, key: str, more: bytes, ttl_s: float, told: Callable[[bytes], object]) -> object:
+        """Add to what is used of a day by all processes (a packed `limits.Tally`); told: what it is then, packed."""
+
 
 class PresenceMemory:
     """The evidence of many people about one channel: the last REMEMBERED in memory, all of them in the store.

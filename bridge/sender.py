@@ -131,7 +131,7 @@ class Sender:
             count=around.count,
             settled=self._settled,
             moved=around.moved,
-            watched=self._pump,
+            watched=self._watched,
             answered=around.answered,
         )
         # Waiting for longer than about two seconds is done in the queue, where priorities count.
@@ -204,6 +204,12 @@ class Sender:
         if self.condition.resting and self.inflight > self.written:
             self.hand_back(ChannelDown(self.condition.reason))
         self._around.changed()
+
+    def _watched(self) -> None:
+        """Once a second, or when the provider told its state."""
+        if self._around.answered is not None:  # other nodes use up its day, too
+            self.allowance.keep()
+        self._pump()
 
     # ---------------------------------------------------------------------------------------------------- one attempt
 

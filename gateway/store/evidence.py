@@ -32,10 +32,21 @@ class Evidence:
             self._later(self._flush)
         self._waiting[person] = (value, max(1, int(ttl_s)))
 
+    def use(self, key: str, more: bytes, ttl_s: float, told: Callable[[bytes], object]) -> None:
+        """See bridge.presence.EvidencePort. Over a link that is lost it may count twice, never less."""
+        used: Deferred[Any] = self._store.call(
+            "used", keys.person(key), str(max(1, int(ttl_s))), more, keep=Keep.ALWAYS
+        )  # fmt: skip
+        used.addCallback(told).addErrback(lambda failure: log.error("a use was not counted: {why}", why=_why(failure)))
+
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, {}
         args: list[str | bytes] = []
         for person, (value, ttl) in waiting.items():
             args += (keys.person(person), str(ttl), value)
         kept: Deferred[Any] = self._store.call("keep", *args, keep=Keep.ALWAYS)
-        kept.addErrback(lambda failure: log.error("evidence was not kept: {why}", why=failure.getErrorMessage()[:80]))
+        kept.addErrback(lambda failure: log.error("evidence was not kept: {why}", why=_why(failure)))
+
+
+def _why(failure: Any) -> str:
+    return str(failure.getErrorMessage())[:80]

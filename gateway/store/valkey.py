@@ -28,7 +28,7 @@ from gateway.writing import Written
 
 SCRIPTS = (
     "commit", "lease", "due", "exact", "find", "answered", "receive", "keep", "revoke", "overview", "shapes", "tend",
-    "stranded", "leave", "writers", "story", "people", "naming", "rewrite",
+    "stranded", "leave", "writers", "story", "people", "naming", "rewrite", "used",
 )  # fmt: skip
 STALL_S = 3.0  # without an answer for so long, the store counts as not writable
 CONNECT_S = 5.0

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from bridge.channel import WhatsAppChannel
+from bridge.limits import Tally, pack, unpack
 from bridge.provider import HttpOutcome, HttpRequest, HttpResponse
 from gateway.messages.message import Message
 from gateway.messages.outcome import AttemptResult, Inbound, Lookup, Report
@@ -54,6 +55,13 @@ class FakeStore:
     def write(self, person: str, value: bytes, ttl_s: float) -> None:
         self.writes.append((person, ttl_s))
         self.values[person] = value
+
+    def use(self, key: str, more: bytes, ttl_s: float, told: Callable[[bytes], object]) -> None:
+        """As used.lua does."""
+        was, added = unpack(self.values.get(key)), unpack(more)
+        used = added.used + (was.used if was.day >= added.day else 0)
+        self.write(key, pack(Tally(was.first_day or added.first_day, max(was.day, added.day), max(0, used))), ttl_s)
+        told(self.values[key])
 
 
 Answer = HttpOutcome | Callable[[HttpRequest], HttpOutcome] | None

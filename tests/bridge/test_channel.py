@@ -442,6 +442,27 @@ def test_the_first_acknowledgement_lets_the_waiting_ones_go() -> None:
     assert len(room.http.to(SEND)) == 30 and room.channel.up
 
 
+def test_a_day_has_its_number_of_sends_and_lookups_over_all_nodes() -> None:
+    """R22."""
+
+    async def answered(ids: Sequence[str]) -> list[str]:
+        return list(ids)
+
+    store, day = FakeStore(), {"limits": {"day": 10}, "lookup": {"day": 14}}
+    first, other = (Room(store=store, answered=answered, **day) for _ in range(2))
+    first.burst(6)
+    first.turn(2.0)
+    other.turn(2.0)
+    other.send(*(message(f"o{n}", number) for n, number in enumerate(people(20)[10:])))
+    other.turn(2.0)
+    first.turn(2.0)  # it looks once a second
+    first.burst(6, "again")
+    first.turn(2.0)
+    assert (len(first.http.to(SEND)), len(other.http.to(SEND))) == (6, 4)
+    asked = [n for room in (first, other) for body in room.http.bodies(CHECK) for n in body["numbers"]]
+    assert len(asked) <= 14
+
+
 def test_statuses_that_came_to_another_node_count_before_a_sender_is_put_aside() -> None:
     asked: list[list[str]] = []
     told: list[list[str] | None] = [None, [f"3EB0{n:04d}" for n in range(10)], []]  # the store is away at first

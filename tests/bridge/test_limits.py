@@ -63,6 +63,27 @@ def test_a_tally_outlives_the_process() -> None:
     assert unpack(None) == unpack(b"\xc1") == unpack(b"rubbish") == Tally()
 
 
+def test_what_others_used_counts_with_what_was_not_told_yet() -> None:
+    quota, today = Quota(10), datetime.fromtimestamp(NOON).toordinal()
+    quota.take(2, NOON)
+    assert quota.tell() == Tally(today, today, 2) and not quota.untold
+    quota.take(1, NOON)
+    quota.heard(Tally(today - 3, today, 6))  # others have used 4
+    assert (quota.left(NOON), quota.untold) == (3.0, 1)
+    assert quota.tell() == Tally(today - 3, today, 1)
+    quota.take(1, NOON + DAY)
+    quota.heard(Tally(today - 3, today, 10))  # of the day before
+    assert quota.left(NOON + DAY) == 9.0
+
+
+def test_what_was_kept_under_another_name_is_told() -> None:
+    today = datetime.fromtimestamp(NOON).toordinal()
+    for kept, untold in ((Tally(), 7), (Tally(today, today, 3), 4), (Tally(today, today - 1, 3), 7)):
+        quota = Quota(10)
+        quota.began(Tally(today - 30, today, 7), kept)
+        assert (quota.untold, quota.left(NOON)) == (untold, 3.0)
+
+
 def test_messages_to_one_person_are_apart_and_others_do_not_wait() -> None:
     gaps = Gaps(6.0)
     assert [gaps.wait("a", NOON, 10.0) for _ in range(3)] == [0.0, 6.0, 12.0]

@@ -11,6 +11,7 @@ from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import Clock
 
 from bridge.dry_run import DryEvidence, DryHttp, pretending, rehearsing
+from bridge.limits import Tally, pack
 from bridge.provider import HttpOutcome, HttpRequest, HttpResponse, NotWritten, Official
 from bridge.providers import provider_of
 from config.schema import BridgeSettings, SmscSettings
@@ -104,8 +105,9 @@ def test_an_official_service_keeps_its_rules() -> None:
 def test_sends_that_were_not_made_use_up_nothing_and_what_was_learned_stays() -> None:
     store = FakeStore()
     evidence = DryEvidence(store)
-    for person in ("zap:5511987654321", "zap:#sends", "zap:#lookups"):
-        evidence.write(person, b"", 1.0)
+    evidence.write("zap:5511987654321", b"", 1.0)
+    for key in ("zap:#sends", "zap:#lookups"):
+        evidence.use(key, pack(Tally(1, 1, 1)), 1.0, lambda _: None)
     assert list(store.values) == ["zap:5511987654321", "zap:#lookups"]
 
 

@@ -393,6 +393,25 @@ async def test_the_overview_counts_what_waits_where(store: Store) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_what_a_sender_used_of_its_day_is_added_up_over_all_processes(store: Store) -> None:
+    async def use(*more: int) -> list[int]:
+        packed = await store.call("used", "p:zap:#sends", "60", msgspec.msgpack.encode(more))
+        return list(msgspec.msgpack.decode(packed))
+
+    assert await use(0, 0, 0) == [0, 0, 0]
+    assert await store.command("EXISTS", "p:zap:#sends") == 0
+    assert await use(100, 100, 3) == [100, 100, 3]
+    assert await use(98, 100, 2) == [98, 100, 5], "it was used before"
+    assert await use(100, 100, -1) == [98, 100, 4]
+    assert await use(101, 101, 1) == [98, 101, 1]
+    assert await use(100, 100, 1) == [98, 101, 2], "by a clock that is behind"
+    assert await use(100, 101, 0) == [98, 101, 2]
+    assert await store.command("TTL", "p:zap:#sends") == 60
+    await store.command("SET", "p:zap:#sends", "rubbish")
+    assert await use(100, 100, 3) == [100, 100, 3]
+
+
+@pytest_twisted.ensureDeferred
 async def test_values_are_kept_for_as_long_as_they_are_told_to(store: Store) -> None:
     await store.call("keep", "p:1", "60", b"\xffone", "p:2", "90", "two")
     assert await store.command("MGET", "p:1", "p:2") == [b"\xffone", b"two"]

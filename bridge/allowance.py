@@ -83,6 +83,9 @@ class Allowance:
         except Exception:
             self.log.failure("what {channel} used today is not known", channel=self._channel)
             return
+        if values is None:
+            self.log.warn("what {channel} used today is not known: the store is away", channel=self._channel)
+            return
         for (_, quota), value in zip(known, values, strict=True):
             tally = limits.unpack(value)
             quota.tally = max(quota.tally, tally, key=lambda one: (one.day, one.used))

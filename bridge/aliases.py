@@ -38,13 +38,15 @@ class Aliases:
             return ""
         if identity not in self._known:
             try:
-                [found] = await self._port.read([self._key(identity)])
+                found = await self._port.read([self._key(identity)])
             except Exception:
                 self.log.failure("an identity could not be looked up")
                 return None
-            if not found:
+            if found is None:
+                return None
+            if not found[0]:
                 return ""
-            self._remember(identity, found.decode("ascii", "replace"))
+            self._remember(identity, found[0].decode("ascii", "replace"))
         return self._known[identity]
 
     def forget(self, forms: Sequence[str]) -> None:

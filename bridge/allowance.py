@@ -93,6 +93,9 @@ class Allowance:
         except Exception:
             self.log.failure("what {channel} used today is not known", channel=self._channel)
             return
+        if values is None:
+            self.log.warn("what {channel} used today is not known: the store is away", channel=self._channel)
+            return
         found = [limits.unpack(value) for value in values]
         for (key, quota), tally, was in zip(own.items(), found, found[len(own) :], strict=False):
             quota.tally = max(quota.tally, tally, was, key=lambda one: (one.day, one.used))

@@ -54,7 +54,7 @@ class DryEvidence:
     def __init__(self, evidence: EvidencePort) -> None:
         self._evidence = evidence
 
-    async def read(self, people: Sequence[str]) -> Sequence[bytes | None]:
+    async def read(self, people: Sequence[str]) -> Sequence[bytes | None] | None:
         return await self._evidence.read(people)
 
     def write(self, person: str, value: bytes, ttl_s: float) -> object:

@@ -172,7 +172,8 @@ def window_open(evidence: Evidence, now: float, sender: str = "") -> bool:
 class EvidencePort(Protocol):
     """Where evidence outlives the process. People are `same_person()` keys behind the name of a channel."""
 
-    async def read(self, people: Sequence[str]) -> Sequence[bytes | None]: ...
+    async def read(self, people: Sequence[str]) -> Sequence[bytes | None] | None:
+        """None while nothing can be read."""
 
     def write(self, person: str, value: bytes, ttl_s: float) -> object: ...
 

@@ -63,6 +63,9 @@ class _Accepting(Turn, eq=False, kw_only=True):
         if fresh is not None:
             self.intake._kept_elsewhere(self)
 
+    def is_wanted(self) -> bool:
+        return not self.gone
+
     def not_kept(self) -> bool:
         self.intake._not_kept(self)
         return True
@@ -349,7 +352,9 @@ class Intake:
     def _not_kept(self, turn: _Accepting) -> None:
         if turn.taker is not None:
             turn.taker.release(turn.message.segments)
-        if not turn.gone:
+        if turn.gone:  # over a link that was lost it may have been
+            self._revoke(turn.message.id, turn.key, turn.into)
+        else:
             self._refuse(turn)
 
     def _refuse(self, turn: _Accepting) -> None:

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from gateway.store import keys
-from gateway.store.valkey import Keep, Store
+from gateway.store.valkey import Keep, Store, StoreAway
 
 log = Logger("evidence")
 
@@ -25,9 +25,12 @@ class Evidence:
         self._waiting: dict[str, tuple[bytes, int]] = {}
         self._uses: dict[tuple[str, int], tuple[int, int, list[Told]]] = {}
 
-    async def read(self, people: Sequence[str]) -> list[bytes | None]:
-        """The record of each person, None where there is none. StoreAway while the store is."""
-        found: list[bytes | None] = await self._store.command("MGET", *[keys.person(p) for p in people])
+    async def read(self, people: Sequence[str]) -> list[bytes | None] | None:
+        """The record of each person, None where there is none; None in all while the store is away."""
+        try:
+            found: list[bytes | None] = await self._store.command("MGET", *[keys.person(p) for p in people])
+        except StoreAway:
+            return None
         return [self._waiting[p][0] if p in self._waiting else f for p, f in zip(people, found, strict=True)]
 
     def write(self, person: str, value: bytes, ttl_s: float) -> None:

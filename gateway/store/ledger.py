@@ -85,8 +85,9 @@ class Ledger:
             self._mean_events += (len(feed) - self._mean_events) * 0.05
         entries = max(16, int(self._feed_length / max(1.0, self._mean_events)))
         kept = self._store.call(
-            "commit", items, read, area, records.encode(feed) if feed else b"", str(entries), keep=self._keep
-        )
+            "commit", items, read, area, records.encode(feed) if feed else b"", str(entries), keep=self._keep,
+            wanted=lambda: any(turn.is_wanted() for turn in batch),
+        )  # fmt: skip
         kept.addCallbacks(self._answered, self._failed, callbackArgs=(batch,), errbackArgs=(batch,))
         kept.addErrback(lambda failure: log.failure("a batch was kept but its sequel failed", failure=failure))
 

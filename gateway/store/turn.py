@@ -111,6 +111,10 @@ class Turn(Struct, eq=False):
         if self.done is not None:
             self.done()
 
+    def is_wanted(self) -> bool:
+        """Is it still to be kept, should the link to the store have been lost meanwhile?"""
+        return True
+
     def not_kept(self) -> bool:
         """The store refused it and nothing was kept. False: nobody is told, so the ledger has to say it."""
         if self.lost is not None:

@@ -52,10 +52,12 @@ class Keep(IntEnum):
 
 
 class _Call:
-    __slots__ = ("args", "deferred", "keep", "replicated", "sent_at")
+    __slots__ = ("args", "deferred", "keep", "replicated", "sent_at", "wanted")
 
-    def __init__(self, args: tuple[Any, ...], keep: Keep, replicated: bool = False) -> None:
-        self.args, self.keep, self.replicated = args, keep, replicated
+    def __init__(
+        self, args: tuple[Any, ...], keep: Keep, replicated: bool = False, wanted: Callable[[], bool] | None = None
+    ) -> None:
+        self.args, self.keep, self.replicated, self.wanted = args, keep, replicated, wanted
         self.deferred: defer.Deferred[Any] = defer.Deferred()
         self.sent_at = 0.0
 
@@ -193,7 +195,10 @@ class Store:
             )
         waiting, self._pending = self._pending, deque()
         for call in waiting:
-            self._write(call)
+            if call.wanted is None or call.wanted():
+                self._write(call)
+            else:
+                call.deferred.errback(StoreAway("nobody waits for it any more"))
 
     def _look_after(self, embedded: EmbeddedServer) -> None:
         how = embedded.ensure()
@@ -316,9 +321,12 @@ class Store:
 
     # -- calls
 
-    def call(self, script: str, *args: str | bytes, keep: Keep = Keep.ALWAYS) -> defer.Deferred[Any]:
-        """Run a script of SCRIPTS."""
-        return self._submit(_Call(("EVALSHA", script, "0", *args), keep, self._replicas > 0 and script in REPLICATED))
+    def call(
+        self, script: str, *args: str | bytes, keep: Keep = Keep.ALWAYS, wanted: Callable[[], bool] | None = None
+    ) -> defer.Deferred[Any]:
+        """Run a script of SCRIPTS. wanted(): asked before it goes again over another link; False: it fails instead."""
+        replicated = self._replicas > 0 and script in REPLICATED
+        return self._submit(_Call(("EVALSHA", script, "0", *args), keep, replicated, wanted))
 
     def command(self, *args: str | bytes, keep: Keep = Keep.NO) -> defer.Deferred[Any]:
         """One plain command, for what is rare."""

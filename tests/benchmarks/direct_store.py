@@ -38,7 +38,7 @@ class DirectStore:
 
     # -- as a Store
 
-    def call(self, script: str, *args: str | bytes, keep: Keep = Keep.ALWAYS) -> Deferred[Any]:
+    def call(self, script: str, *args: str | bytes, keep: Keep = Keep.ALWAYS, wanted: Any = None) -> Deferred[Any]:
         return self.command("EVALSHA", self._shas[script], "0", *args)
 
     def command(self, *words: str | bytes, keep: Keep = Keep.NO) -> Deferred[Any]:

@@ -44,10 +44,12 @@ class FakeStore:
         self.values: dict[str, bytes] = {}
         self.reads: list[list[str]] = []
         self.writes: list[tuple[str, float]] = []
-        self.broken = False
+        self.broken = self.away = False
 
-    async def read(self, people: Sequence[str]) -> list[bytes | None]:
+    async def read(self, people: Sequence[str]) -> list[bytes | None] | None:
         self.reads.append(list(people))
+        if self.away:
+            return None
         if self.broken:
             raise ConnectionError("the store is away")
         return [self.values.get(person) for person in people]

@@ -124,7 +124,7 @@ class Room(Stage):
 class Silent(FakeStore):
     """A store that takes questions and answers none."""
 
-    async def read(self, people: Sequence[str]) -> list[bytes | None]:
+    async def read(self, people: Sequence[str]) -> list[bytes | None] | None:
         return await Deferred()
 
 

@@ -222,15 +222,16 @@ def test_evidence_lives_as_long_as_the_window_at_least() -> None:
     assert store.writes == [(PERSON, DAY)]
 
 
-def test_a_store_that_cannot_be_read_means_nothing_known_and_nothing_overwritten() -> None:
+@pytest.mark.parametrize("trouble", ["broken", "away"])
+def test_a_store_that_cannot_be_read_means_nothing_known_and_nothing_overwritten(trouble: str) -> None:
     store, time, spawned = FakeStore(), clock(), Spawned()
-    store.broken = True
+    setattr(store, trouble, True)
     mind = memory(store, time, spawned)
     loaded = Deferred.fromCoroutine(mind.load(PERSON))
     mind.learn(PERSON, presence.absent(NOW))
     time.advance(0)
     assert loaded.result == Evidence() and store.writes == [] and mind.recall(PERSON) is None
-    store.broken = False
+    setattr(store, trouble, False)
     assert Deferred.fromCoroutine(mind.load(PERSON)).called is False
     time.advance(0)
     assert mind.recall(PERSON) == Evidence()

@@ -224,6 +224,18 @@ async def test_a_server_that_is_not_ready_is_asked_again_without_leaving_links_b
 
 
 @pytest_twisted.ensureDeferred
+async def test_what_nobody_waits_for_any_more_does_not_go_again_over_the_next_link(mortal: Store) -> None:
+    pid = await pid_of(mortal)
+    os.kill(pid, signal.SIGSTOP)
+    keep = ("keep", "p:1", "60", "one"), ("keep", "p:2", "60", "two")
+    calls = [mortal.call(*words, keep=Keep.OVER_LINKS, wanted=lambda one=one: one) for one, words in enumerate(keep)]
+    os.kill(pid, signal.SIGKILL)
+    answers = [await outcome(call) for call in calls]
+    assert type(answers[0]) is StoreAway and not isinstance(answers[1], Exception)
+    assert await mortal.command("MGET", "p:1", "p:2") == [None, b"two"]
+
+
+@pytest_twisted.ensureDeferred
 async def test_before_the_first_link_nothing_is_writable_and_says_so(tmp_path: Path) -> None:
     store = Store(f"unix://{tmp_path}/nobody.sock", reactor, embedded=None, node="gw1")
     assert store.why_not_writable == "not connected yet"

@@ -30,6 +30,7 @@ from bridge.presence import (
 from bridge.provider import Http, HttpRequest, HttpResponse, Keyed, Provider
 from bridge.providers import provider_of
 from bridge.sender import Sender
+from bridge.watch import Answered
 from bridge.webhooks import Heard, Webhooks
 from gateway.messages import outcome
 from gateway.messages.address import same_person
@@ -74,13 +75,15 @@ class WhatsAppChannel:
         provider_of: Callable[[BridgeSettings], Provider] = provider_of,
         count: Count = lambda *_: None,
         unmatched: Callable[[str, str], None] = lambda *_: None,
+        answered: Answered | None = None,
     ) -> None:
         """decode: the text of a message, None when it is none. spawn: gateway.background.spawn. circuits: one for all
-        channels. count: of gateway.metrics. unmatched(channel, shape): one more text that no template stands for."""
+        channels. count: of gateway.metrics. unmatched(channel, shape): one more text that no template stands for.
+        answered: see Watch."""
         self.name, self.price, self.settings = settings.name, str(settings.price), settings
         self.http, self.evidence, self.clock, self.spawn = http, evidence, clock, spawn
         self.mark, self.count, self.unmatched = mark, count, unmatched
-        self.circuits = circuits or Circuits()
+        self.circuits, self.answered = circuits or Circuits(), answered
         self._results, self._decode = results, decode
         self.memory = PresenceMemory(
             evidence,

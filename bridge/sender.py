@@ -39,6 +39,7 @@ from bridge.presence import (
 )
 from bridge.provider import Http, HttpResponse, NotWritten, Official, Provider, Unanswered, WebhookRead
 from bridge.templates import NO_MARKETING_S, PAIR_RATE, PAIR_S, WINDOW_CLOSED, FreeText, TemplateText
+from bridge.watch import Answered
 from gateway.messages import outcome
 from gateway.messages.message import Message
 from gateway.messages.outcome import (
@@ -74,6 +75,7 @@ class Around(Protocol):
     count: Count
     mark: Callable[[str], None]
     unmatched: Callable[[str, str], None]
+    answered: Answered | None
 
     def ended(self, sender: Sender, job: Job, result: AttemptResult) -> None:
         """A message left the sender's hands."""
@@ -131,6 +133,7 @@ class Sender:
             settled=self._settled,
             moved=around.moved,
             watched=self._pump,
+            answered=around.answered,
         )
         # Waiting for longer than about two seconds is done in the queue, where priorities count.
         self._most_waiting = int(min(MOST_IN_HAND, max(32.0, 2 * settings.throughput)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from twisted.internet import defer
@@ -34,6 +35,7 @@ from smsc_client.dry_run import DrySmscChannel
 
 Settings = SmscSettings | BridgeSettings
 Ring = Callable[[str, str], None]
+Heard = Callable[[str, Sequence[str]], Awaitable[Sequence[str] | None]]
 log = Logger("node")
 
 
@@ -49,14 +51,15 @@ class Channels:
     def __init__(
         self, *, config: Callable[[], Config], place: Place | None, ring: Ring | None, node: str, alone: bool,
         dry: bool | str, reactor: Any, store: Store, wirelog: WireLog, delivery: Delivery, intake: Intake,
-        results: Any, metrics: Metrics, background: Background, unmatched: Unmatched,
+        results: Any, metrics: Metrics, background: Background, unmatched: Unmatched, answered: Heard,
     ) -> None:  # fmt: skip
         """config(): the one in use. ring(what, name): tells the other workers, where there are some. alone: no other
-        node can be on the store. dry: `dry_run` of the process. results: ports.Results."""
+        node can be on the store. dry: `dry_run` of the process. results: ports.Results.
+        answered(channel, ids): of which of a channel's ids any node has heard."""
         self._config, self._place, self._ring, self._node, self._alone = config, place, ring, node, alone
         self._dry, self._reactor, self._store, self._wirelog = dry, reactor, store, wirelog
         self._delivery, self._intake, self._results = delivery, intake, results
-        self._metrics, self._background, self._unmatched = metrics, background, unmatched
+        self._metrics, self._background, self._unmatched, self._answered = metrics, background, unmatched, answered
         self._http, self._circuits = HttpClient(reactor), Circuits()
         self._evidence = Evidence(store, self._later)
         self._exchanges: dict[str, defer.DeferredLock] = {}
@@ -146,6 +149,7 @@ class Channels:
             settings, http=self._http, evidence=self._evidence, results=self._results, mark=mark, decode=text_of,
             clock=self._reactor, spawn=self._background.spawn, count=self._metrics.count,
             unmatched=self._unmatched.note, circuits=self._circuits,
+            answered=None if self._alone else partial(self._answered, settings.name),
         )  # fmt: skip
 
     def _make_dry(self, settings: Settings) -> Channel:

@@ -305,7 +305,7 @@ class Node(Service):
             config=lambda: self._config, place=self._place, ring=self._beside.bell.ring if self._beside else None,
             node=self._node, alone=self._embedded is not None, dry=self._dry_run, reactor=self._reactor,
             store=self.store, wirelog=wirelog, delivery=self.delivery, intake=self.intake, results=self.hub,
-            metrics=self.metrics, background=self.background, unmatched=self._unmatched,
+            metrics=self.metrics, background=self.background, unmatched=self._unmatched, answered=self.reports.answered,
         )  # fmt: skip
 
     def _webhook_taker(self, name: str) -> Callable[[HttpRequest], Any] | None:

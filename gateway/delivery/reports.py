@@ -14,13 +14,13 @@ from msgspec.structs import replace
 from twisted.logger import Logger
 
 from gateway.delivery.deliver import Delivery
-from gateway.messages.message import Message
+from gateway.messages.message import Attempted, Message
 from gateway.messages.outcome import Report, Status
 from gateway.metrics import Metrics
 from gateway.store import keys, records
 from gateway.store.keys import DAY_S
 from gateway.store.records import octets
-from gateway.store.valkey import Keep, Store
+from gateway.store.valkey import Keep, Store, StoreAway
 
 OWN_ID = 4  # how find.lua found a message: by the id that we gave it
 SAME_NUMBER_DIGITS = 8  # last digits that source and destination must share when an id is matched by another form
@@ -182,6 +182,14 @@ class Reports:
         else:
             self._delivery.report(message, report, kept)
 
+    async def answered(self, channel: str, ids: Sequence[str]) -> list[str] | None:
+        """Of which of a channel's ids a report has come, to whichever process; None while the store is away."""
+        try:
+            found = await self._store.call("exact", channel, *self._days(), *ids, keep=Keep.NO)
+        except StoreAway:
+            return None
+        return [one for one, record in zip(ids, found, strict=True) if record and _has_report(record, channel, one)]
+
     # -- parked reports
 
     def _note_stranger(self, channel: str, report: Report) -> None:
@@ -245,6 +253,12 @@ class Reports:
 
 def _parked(packed: bytes) -> Report:
     return replace(_decode_report(packed), parked=True)
+
+
+def _has_report(record: bytes, channel: str, remote_id: str) -> bool:
+    attempts = records.unpack(record).attempts
+    named = [one for one in attempts if one.channel == channel and one.remote_id == remote_id]
+    return any(one.acked or one.state is Attempted.FAILED for one in named)
 
 
 def _same_number(message: Message, report: Report) -> bool:

@@ -67,7 +67,9 @@ def settings(**over: Any) -> BridgeSettings:
 class Room(Stage):
     """A started channel. Every number has an account, every send is taken."""
 
-    def __init__(self, store: FakeStore | None = None, spawn: Any = None, **over: Any) -> None:
+    def __init__(
+        self, store: FakeStore | None = None, spawn: Any = None, answered: Any = None, **over: Any
+    ) -> None:
         self.clock, self.http, self.store = clock(), FakeHttp(), store or FakeStore()
         self.spawned, self.delivery, self.marks = Spawned(), FakeDelivery(), list[str]()
         self.ids = (f"3EB0{n:04d}" for n in itertools.count())
@@ -84,6 +86,7 @@ class Room(Stage):
             decode=self.decode,
             clock=self.clock,
             spawn=spawn or self.spawned,
+            answered=answered,
         )
         Deferred.fromCoroutine(self.channel.start())
         self.turn()
@@ -476,6 +479,24 @@ def test_the_first_acknowledgement_lets_the_waiting_ones_go() -> None:
     for _ in range(10):
         room.clock.advance(0.02)
     assert len(room.http.to(SEND)) == 30 and room.channel.up
+
+
+def test_statuses_that_came_to_another_node_count_before_a_sender_is_put_aside() -> None:
+    asked: list[list[str]] = []
+    told: list[list[str] | None] = [None, [f"3EB0{n:04d}" for n in range(10)], []]  # the store is away at first
+
+    async def answered(ids: Sequence[str]) -> list[str] | None:
+        asked.append(sorted(ids))
+        return told[min(len(asked), len(told)) - 1]
+
+    room = Room(answered=answered)
+    room.burst(20)
+    room.turn(8.0)
+    ids = [f"3EB0{n:04d}" for n in range(20)]
+    assert asked == [ids, ids] and room.channel.up
+    room.burst(40, "c")
+    room.turn(10.0)
+    assert room.channel.quarantined, "nobody has heard of these"
 
 
 def test_after_the_quarantine_one_acknowledged_message_opens_the_channel() -> None:

@@ -67,9 +67,7 @@ def settings(**over: Any) -> BridgeSettings:
 class Room(Stage):
     """A started channel. Every number has an account, every send is taken."""
 
-    def __init__(
-        self, store: FakeStore | None = None, spawn: Any = None, answered: Any = None, **over: Any
-    ) -> None:
+    def __init__(self, store: FakeStore | None = None, spawn: Any = None, answered: Any = None, **over: Any) -> None:
         self.clock, self.http, self.store = clock(), FakeHttp(), store or FakeStore()
         self.spawned, self.delivery, self.marks = Spawned(), FakeDelivery(), list[str]()
         self.ids = (f"3EB0{n:04d}" for n in itertools.count())

@@ -11,6 +11,7 @@ count on one, taken from before it asked.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -33,6 +34,7 @@ LEAVE_S = 2.0  # for the store to hear that this node leaves
 FORGOTTEN_S = 3600.0  # a node that was away for so long is known to nobody any more; see tend.lua
 LOST_S = 1.5 * TEND_S  # the store has lost more than one word of ours
 APART_S = 2.0  # clocks that differ by so much are told of
+ELSEWHERE_S = 3.0  # an account whose receivers here answer nothing is not asked for
 SOON_S = 0.05  # a receiver has come: until its account's lease is asked for
 log = Logger("membership")
 
@@ -52,6 +54,7 @@ class Membership:
         self._delivery, self._desk, self._takeover, self._accounts = delivery, desk, takeover, accounts
         self._alone, self._ousted, self._time = alone, ousted, time
         self._until: dict[str, float] = {}  # accounts whose receipts are ours to write, and until when
+        self._left: dict[str, float] = {}  # accounts that others may have, until when; inf: something is on its way
         self._shares: dict[str, float] = {}  # channel -> segments per second that it may write
         self.held_elsewhere: frozenset[str] = frozenset()  # accounts whose receipts another living node writes
         self._asking = self._soon = self.joined = False
@@ -107,6 +110,11 @@ class Membership:
             self._soon = True
             self._reactor.callLater(SOON_S, self._tend_soon)
 
+    def leave_to_others(self, account: str) -> None:
+        """Nothing more of it is written; once nothing is on its way to its binds, whoever has a receiver may."""
+        if not self._alone and self._until.pop(account, 0.0):
+            self._left[account] = math.inf
+
     def _tend_soon(self) -> None:
         self._soon = False
         if self._loop.running:
@@ -132,10 +140,17 @@ class Membership:
         if self._asking or not self._store.writable:
             return
         receiving = self._desk.esmes.receiving
-        wants = [] if self._alone else [one for one in self._accounts() if receiving(one)]
+        self._left = {one: until for one, until in self._left.items() if until > now}
+        wants = [] if self._alone else [one for one in self._accounts() if receiving(one) and one not in self._left]
         frees = [one for one in self._until if not receiving(one) and self._desk.at_rest(one)]
+        for account in [one for one, until in self._left.items() if until == math.inf]:
+            if self._desk.at_rest(account):
+                frees.append(account)
+                self._left[account] = now + ELSEWHERE_S
+            else:
+                wants.append(account)
         for account in frees:  # from here on nothing of it is written
-            del self._until[account]
+            self._until.pop(account, None)
         wants += [one for one in self._until if one not in wants]  # until what it has on its way is answered
         self._asking, channels = True, list(self._delivery.channels)
         asked = self._ask(self._request(wants, frees), Keep.NO)
@@ -216,6 +231,8 @@ class Membership:
 
     def _use_leases(self, until: float, wants: list[str], desks: list[int]) -> None:
         for account, whose in zip(wants, desks, strict=True):
+            if account in self._left:
+                continue
             if whose == 0:
                 self._until.pop(account, None)
                 continue

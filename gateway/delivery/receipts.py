@@ -48,6 +48,9 @@ class Leases(Protocol):
     def want(self) -> None:
         """Ask soon for the accounts that have a receiver here."""
 
+    def leave_to_others(self, account: str) -> None:
+        """Its receivers here answer nothing: another node's may."""
+
 
 class Pump:
     """The stream of one account."""
@@ -61,6 +64,7 @@ class Pump:
         self._reading = self._missed = False  # missed: something was written while the stream was being read
         self._out = 0
         self.closed = False  # another node has written these receipts since: nothing more comes of this one
+        self._heard_at = self._silent_at = 0.0  # its last answer; since when nothing has been answered at all
         self._tries: dict[bytes, int] = {}
         self._given_up: set[bytes] = set()  # unanswered in time and not finished since: the answer may come yet
         self._settled: set[bytes] = set()  # finished by such an answer while another copy was on its way
@@ -143,6 +147,8 @@ class Pump:
         self._desk.later(1.0, self.pump)
 
     def _answered(self, entry: bytes, item: Receipt | Mo, at: float, status: int | None) -> None:
+        if self._desk.leases is not None:
+            self._listen(self._desk.leases, at, status is not None)
         if status == LATE:
             self._answered_late(entry, item, at)
             return
@@ -182,6 +188,17 @@ class Pump:
                 waiting.remove((entry, item))
                 return
         self._settled.add(entry)
+
+    def _listen(self, leases: Leases, at: float, answered: bool) -> None:
+        """at: when it was sent. What nobody answers goes to another bind here first; is that in vain, too, the account
+        is left to the other nodes."""
+        now = self._desk.clock()
+        if answered:
+            self._heard_at, self._silent_at = now, 0.0
+        elif self._heard_at <= at and self._desk.esmes.receiving(self.account):
+            if self._silent_at and at >= self._silent_at:
+                leases.leave_to_others(self.account)
+            self._silent_at = self._silent_at or now
 
     def _again(self, entry: bytes, item: Receipt | Mo) -> None:
         self._resting -= 1

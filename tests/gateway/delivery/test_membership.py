@@ -8,7 +8,7 @@ import pytest
 import pytest_twisted
 from twisted.internet.defer import Deferred, ensureDeferred
 
-from gateway.delivery.membership import LEASE_S, LEAVE_S, LOOK_S, TEND_S
+from gateway.delivery.membership import ELSEWHERE_S, LEASE_S, LEAVE_S, LOOK_S, TEND_S
 from gateway.delivery.reports import AGAIN_S
 from gateway.messages.message import Attempted, Mo
 from gateway.messages.outcome import Accepted, Inbound, Report, Status, Unwritten
@@ -337,6 +337,44 @@ async def test_a_holder_without_a_receiver_hands_on_at_once_what_nobody_has_answ
     first.esmes.lose(here)
     await street.passes(3)
     assert there.ids == [one for one in ids if one != ids[0]]
+
+
+@pytest_twisted.ensureDeferred
+async def test_receipts_that_nobody_answers_here_go_to_a_bind_at_another_node(street: Street) -> None:
+    first, other = await street.house("gw1"), await street.house("gw2")
+    silent = first.esmes.bind(automatic=False)
+    await street.passes(2.0)
+    answering = other.esmes.bind()
+    await street.steady()
+    ids = await ended(first, 5)
+    await street.passes(1.0)
+    assert silent.ids == ids and not answering.got
+    for _ in range(2):  # nobody else is bound here, so it gets them once more
+        await street.passes(30.0)
+        silent.answer(None)
+        await street.settle()
+    assert silent.ids == ids * 2
+    await street.passes(2 * TEND_S)
+    assert answering.ids == ids and await first.receipts() == []
+    other.esmes.lose(answering)
+    more = await ended(other, 2)
+    await street.passes(2 * ELSEWHERE_S)
+    assert silent.ids == ids * 2 + more, "it is the only one again"
+
+
+@pytest_twisted.ensureDeferred
+async def test_one_silent_bind_of_two_at_a_node_keeps_the_receipts_there(street: Street) -> None:
+    first, other = await street.house("gw1"), await street.house("gw2")
+    silent, answering = first.esmes.bind(automatic=False, window=2), first.esmes.bind(window=2)
+    await street.passes(2.0)
+    elsewhere = other.esmes.bind()
+    await street.steady()
+    for _ in range(3):
+        await ended(first, 4)
+        await street.passes(30.0)
+        silent.answer(None)
+        await street.settle()
+    assert answering.got and not elsewhere.got
 
 
 @pytest_twisted.ensureDeferred

@@ -309,11 +309,13 @@ class Node(Service):
         )  # fmt: skip
 
     def _webhook_taker(self, name: str) -> Callable[[HttpRequest], Any] | None:
-        """Who takes the webhooks of a channel. One that is still to be made wants them again: after a 404 a provider
-        tells nobody any more."""
+        """Who takes the webhooks of a channel. One still to be made, or another node's, wants them again: after a 404 a
+        provider tells nobody any more."""
         channel = self.delivery.channels.get(name)
-        if channel is None and any(settings.name == name for settings in self._config.bridge):
-            return _not_yet
+        if channel is None:
+            elsewhere = self.delivery.elsewhere.get(name)
+            known = elsewhere is not None and elsewhere.kind == "whatsapp"
+            return _not_yet if known or any(one.name == name for one in self._config.bridge) else None
         return getattr(channel, "receive_webhook", None)
 
     # -- starting and stopping

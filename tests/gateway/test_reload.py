@@ -23,6 +23,7 @@ from config.export import exported
 from config.load import load, load_as_written
 from config.running import Loaded
 from gateway.channels import Channels
+from gateway.routing.decide import ChannelFacts
 from gateway.wiring import Node
 from smsc_client.channel import STOP_S, SmscChannel
 from tests.fakes.graph import values_of
@@ -382,6 +383,9 @@ def test_webhooks_are_wanted_again_until_their_channel_is_there(tmp_path: Path) 
         taker(request).send(None)
     assert answered.value.value.status == 503
     assert node._webhook_taker("zap2") is None
+    node.delivery.elsewhere = {"zap2": ChannelFacts("whatsapp"), "operator": ChannelFacts("smsc")}
+    assert node._webhook_taker("zap2") == taker, "another node has it"
+    assert node._webhook_taker("operator") is None
     node._furnish(1)
     assert node._webhook_taker("zap") == node.delivery.channels["zap"].receive_webhook  # type: ignore[attr-defined]
 

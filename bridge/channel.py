@@ -92,6 +92,7 @@ class WhatsAppChannel:
             active_for=settings.lookup.active_for,
             inactive_for=settings.lookup.inactive_for,
             channel=settings.name,
+            shared=answered is not None,
         )
         self.aliases = Aliases(settings.name, evidence, settings.lookup.identities_for)
         self._forms: dict[str, Forms] = {}  # by account: what is wrong with a template is so for all its senders
@@ -185,7 +186,7 @@ class WhatsAppChannel:
     def _place(self, job: Job) -> None:
         """Give a message to a sender; where there are several, once it is known who wrote to the person before."""
         known = self.memory.recall(job.person)
-        if known is None and self.several:
+        if self.several and (known is None or self.answered is not None):
             self._placing += 1
             self.spawn(self._place_later(job), "choosing a sender", self.log)
         else:

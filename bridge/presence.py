@@ -198,8 +198,11 @@ class PresenceMemory:
         inactive_for: float,
         channel: str = "",
         remembered: int = REMEMBERED,
+        shared: bool = False,
     ) -> None:
-        """channel: whose evidence it is: what one channel knows of a person another cannot use."""
+        """channel: whose evidence it is: what one channel knows of a person another cannot use. shared: other processes
+        learn of the same people, so what is in memory is read again before it is relied on or written over."""
+        self._shared = shared
         self._prefix = f"{channel}:" if channel else ""
         self._port, self._clock, self._spawn = port, clock, spawn
         self.active_for, self.inactive_for = active_for, inactive_for
@@ -222,7 +225,7 @@ class PresenceMemory:
     async def load(self, person: str) -> Evidence:
         """From memory or the store; empty when nobody knows, or when the store is out of reach."""
         known = self.recall(person)
-        if known is not None:
+        if known is not None and not self._shared:
             return known
         waiter: Deferred[Evidence] = Deferred()
         self._want(person, waiter)
@@ -231,9 +234,11 @@ class PresenceMemory:
     def learn(self, person: str, change: Change) -> None:
         """Add to what is known of a person, reading it first where that is needed."""
         known = self.recall(person)
-        if known is not None:
+        if known is not None and not self._shared:
             self._keep(person, known, change(known))
             return
+        if known is not None:
+            self._known[person] = change(known)
         self._changes.setdefault(person, []).append(change)
         self._want(person, None)
 
@@ -266,9 +271,13 @@ class PresenceMemory:
             values = None
         for index, person in enumerate(people):
             changes = self._changes.pop(person, [])
-            evidence = Evidence()
+            known = self._known.get(person) if self._shared else None
+            evidence = known or Evidence()
             if values is not None:
-                before = evidence = unpack(values[index])
+                before = unpack(values[index])
+                if known is not None and known.sent_at > before.sent_at:  # which is not always written
+                    before = msgspec.structs.replace(before, sent_at=known.sent_at)
+                evidence = before
                 for change in changes:
                     evidence = change(evidence)
                 self._keep(person, before, evidence)

@@ -60,6 +60,8 @@ class Channels:
         self._dry, self._reactor, self._store, self._wirelog = dry, reactor, store, wirelog
         self._delivery, self._intake, self._results = delivery, intake, results
         self._metrics, self._background, self._unmatched, self._answered = metrics, background, unmatched, answered
+        # Of the workers on an embedded store only the first has WhatsApp.
+        self._others_send = not alone and not (place is not None and place.store_url)
         self._http, self._circuits = HttpClient(reactor), Circuits()
         self._evidence = Evidence(store, self._later)
         self._exchanges: dict[str, defer.DeferredLock] = {}
@@ -149,7 +151,7 @@ class Channels:
             settings, http=self._http, evidence=self._evidence, results=self._results, mark=mark, decode=text_of,
             clock=self._reactor, spawn=self._background.spawn, count=self._metrics.count,
             unmatched=self._unmatched.note, circuits=self._circuits,
-            answered=None if self._alone else partial(self._answered, settings.name),
+            answered=partial(self._answered, settings.name) if self._others_send else None,
         )  # fmt: skip
 
     def _make_dry(self, settings: Settings) -> Channel:

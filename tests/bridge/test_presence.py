@@ -165,6 +165,34 @@ def test_what_is_learned_survives_in_the_store_and_is_added_to_what_it_holds() -
     spawned.check()
 
 
+def test_what_two_nodes_learn_of_a_person_both_know_and_neither_writes_over() -> None:
+    store, time, spawned = FakeStore(), clock(), Spawned()
+    one, other = (
+        PresenceMemory(store, clock=time, spawn=spawned, active_for=ACTIVE_FOR, inactive_for=INACTIVE_FOR, shared=True)
+        for _ in range(2)
+    )
+    one.learn(PERSON, presence.absent(ago(0.1)))
+    one.learn(PERSON, presence.sent("", NOW))
+    time.advance(0)
+    other.learn(PERSON, presence.wrote(NOW))
+    time.advance(0)
+    loaded = Deferred.fromCoroutine(one.load(PERSON))
+    time.advance(0)
+    assert loaded.result == Evidence(no_at=ago(0.1), inbound_at=NOW, sent_at=NOW)
+    assert one.presence(loaded.result) is Presence.ACTIVE
+    one.learn(PERSON, presence.found("a@c.us", NOW))
+    known = one.recall(PERSON)
+    assert known is not None and known.identity == "a@c.us", "at once, here"
+    other.learn(PERSON, presence.delivered(NOW))
+    time.advance(0)
+    expected = Evidence(identity="a@c.us", no_at=ago(0.1), inbound_at=NOW, yes_at=NOW, delivered_at=NOW)
+    assert msgspec.structs.replace(unpack(store.values[PERSON]), sent_at=0.0) == expected
+    store.broken = True
+    loaded = Deferred.fromCoroutine(one.load(PERSON))
+    time.advance(0)
+    assert loaded.result == one.recall(PERSON), "as far as it was known"
+
+
 def test_two_channels_do_not_share_what_they_know_of_a_person() -> None:
     store, time, spawned = FakeStore(), clock(), Spawned()
     for name, change in (("zap", presence.wrote(NOW)), ("official", presence.missed(NOW))):

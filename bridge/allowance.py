@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
@@ -31,7 +32,8 @@ class Allowance:
         self._was_of = "" if settings.of_several and first else f":{sender}"
         self._sends = Quota(settings.limits.day, settings.limits.warm_up)
         self.lookups = Quota(settings.lookup.day)
-        self._gaps = Gaps(settings.limits.person or 0.0)
+        self._gaps, self.spaced = Gaps(settings.limits.person or 0.0), bool(settings.limits.person)
+        self._began = clock.seconds()
 
     @property
     def used_up(self) -> bool:
@@ -55,9 +57,11 @@ class Allowance:
             self._sends.take(count, self._clock.seconds())
             self.keep()
 
-    def wait(self, person: str) -> float | TryLater:
-        """Seconds until the next message may go to this person; or that it has to come again then."""
-        seconds = self._gaps.wait(person, self._clock.seconds(), LONGEST_GAP_S)
+    def wait(self, person: str, sent_at: float = 0.0) -> float | TryLater:
+        """Seconds until the next message may go to this person; or that it has to come again then. sent_at: when one
+        was sent, as far as that is kept: it counts where it was before this process began."""
+        last = sent_at if sent_at < self._began else 0.0
+        seconds = self._gaps.wait(person, self._clock.seconds(), LONGEST_GAP_S, last)
         return seconds if seconds <= LONGEST_GAP_S else TryLater(seconds, "pair_rate", counted=False)
 
     def close(self, person: str, seconds: float) -> None:
@@ -69,23 +73,31 @@ class Allowance:
         return {key: quota for key, quota in every.items() if quota.limited}
 
     def keep(self) -> None:
-        """Write down what was used."""
+        """Write down what was used, and hear what other nodes have."""
         for key, quota in self._tallies(self._of).items():
-            self._evidence.write(key, limits.pack(quota.tally), limits.KEPT_S)
+            if count := quota.tell():
+                told = partial(self._told, quota, count)
+                self._evidence.use(key, quota.tally.day, count, limits.KEPT_S, told)
+
+    @staticmethod
+    def _told(quota: Quota, count: int, packed: bytes) -> None:
+        quota.agree(limits.unpack(packed), count)
 
     async def recall(self) -> None:
         """Read what was used before this process began."""
-        known = [*self._tallies(self._of).items(), *self._tallies(self._was_of).items()]
-        if not known:
+        own, before = self._tallies(self._of), self._tallies(self._was_of)
+        if not own:
             return
         try:
-            values = await self._evidence.read([key for key, _ in known])
+            values = await self._evidence.read([*own, *before])
         except Exception:
             self.log.failure("what {channel} used today is not known", channel=self._channel)
             return
         if values is None:
             self.log.warn("what {channel} used today is not known: the store is away", channel=self._channel)
             return
-        for (_, quota), value in zip(known, values, strict=True):
-            tally = limits.unpack(value)
-            quota.tally = max(quota.tally, tally, key=lambda one: (one.day, one.used))
+        found = [limits.unpack(value) for value in values]
+        for (key, quota), tally, was in zip(own.items(), found, found[len(own) :], strict=False):
+            quota.tally = max(quota.tally, tally, was, key=lambda one: (one.day, one.used))
+            if quota.tally is was:  # under the name that it had before
+                self._evidence.write(key, limits.pack(was), limits.KEPT_S)

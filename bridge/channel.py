@@ -30,6 +30,7 @@ from bridge.presence import (
 from bridge.provider import Http, HttpRequest, HttpResponse, Keyed, Provider
 from bridge.providers import provider_of
 from bridge.sender import Sender
+from bridge.watch import Answered
 from bridge.webhooks import Heard, Webhooks
 from gateway.messages import outcome
 from gateway.messages.address import same_person
@@ -74,13 +75,16 @@ class WhatsAppChannel:
         provider_of: Callable[[BridgeSettings], Provider] = provider_of,
         count: Count = lambda *_: None,
         unmatched: Callable[[str, str], None] = lambda *_: None,
+        shared: bool = False,
+        answered: Answered | None = None,
     ) -> None:
         """decode: the text of a message, None when it is none. spawn: gateway.background.spawn. circuits: one for all
-        channels. count: of gateway.metrics. unmatched(channel, shape): one more text that no template stands for."""
+        channels. count: of gateway.metrics. unmatched(channel, shape): one more text that no template stands for.
+        shared: other nodes have the channel, too. answered: see Watch."""
         self.name, self.price, self.settings = settings.name, str(settings.price), settings
         self.http, self.evidence, self.clock, self.spawn = http, evidence, clock, spawn
         self.mark, self.count, self.unmatched = mark, count, unmatched
-        self.circuits = circuits or Circuits()
+        self.circuits, self.answered = circuits or Circuits(), answered
         self._results, self._decode = results, decode
         self.memory = PresenceMemory(
             evidence,
@@ -89,6 +93,7 @@ class WhatsAppChannel:
             active_for=settings.lookup.active_for,
             inactive_for=settings.lookup.inactive_for,
             channel=settings.name,
+            shared=shared,
         )
         self.aliases = Aliases(settings.name, evidence, settings.lookup.identities_for)
         self._forms: dict[str, Forms] = {}  # by account: what is wrong with a template is so for all its senders
@@ -182,7 +187,7 @@ class WhatsAppChannel:
     def _place(self, job: Job) -> None:
         """Give a message to a sender; where there are several, once it is known who wrote to the person before."""
         known = self.memory.recall(job.person)
-        if known is None and self.several:
+        if self.several and (known is None or not self.memory.is_fresh(job.person)):
             self._placing += 1
             self.spawn(self._place_later(job), "choosing a sender", self.log)
         else:
@@ -317,8 +322,10 @@ class WhatsAppChannel:
             to = senders[0].name if heard.named and self.several else ""
             self.memory.learn(same_person(text.msisdn), wrote(_moment(text.at, now), to))
         for news in heard.read.templates:
-            for forms in self._forms.values():
-                forms.template_is(news.name, news.language, news.usable, now)
+            told = [forms.template_is(news.name, news.language, news.usable, now) for forms in self._forms.values()]
+            if any(told):
+                says = "may be sent again" if news.usable else "may not be sent: its texts go another way"
+                self.log.warn("{channel}: template {name} {says}", channel=self.name, name=news.name, says=says)
         for sender in senders:
             sender.hear(heard.read, now, named=heard.named)
 

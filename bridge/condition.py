@@ -14,7 +14,7 @@ from bridge.health import OPEN, RESTING, TRIAL, Health
 from bridge.job import Count
 from bridge.pace import Pace
 from bridge.provider import Http, Official, Provider, WebhookRead
-from bridge.watch import Watch
+from bridge.watch import Answered, Watch
 from gateway.messages.outcome import Accepted, AttemptResult, ChannelDown, Refused, Status, TryLater, Uncertain
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Condition:
         settled: Callable[[], None],
         moved: Callable[[], None],
         watched: Callable[[], None],
+        answered: Answered | None = None,
     ) -> None:
         self._label, self._channel, self._clock, self._count = label, settings.name, clock, count
         self._settled, self._moved, self._watched = settled, moved, watched
@@ -52,7 +53,10 @@ class Condition:
         self._alarms: set[str] = set()
         health = settings.health
         self._quarantine = health.quarantine
-        self.health = Health(min_acks=float(health.min_acks), window=health.window, quarantine=health.quarantine)
+        self.health = Health(
+            min_acks=float(health.min_acks), window=health.window, quarantine=health.quarantine,
+            hears_all=answered is None,
+        )  # fmt: skip
         self.pace = Pace(settings.throughput, clock.seconds())
         self._watch = Watch(
             self.health,
@@ -63,6 +67,7 @@ class Condition:
             window=health.window,
             timeout=settings.timeout,
             changed=self._looked,
+            answered=answered,
         )
         self._circuits, self._leave = circuits, lambda: None
         self._keys = {TOKEN: settings.api_key.get_secret_value(), PROVIDER: f"{settings.provider} {settings.url}"}

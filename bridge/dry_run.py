@@ -6,7 +6,7 @@ provider only where the configuration says so; without, only what is known alrea
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from bridge.presence import EvidencePort
 from bridge.provider import (
@@ -59,6 +59,9 @@ class DryEvidence:
 
     def write(self, person: str, value: bytes, ttl_s: float) -> object:
         return None if ":#sends" in person else self._evidence.write(person, value, ttl_s)
+
+    def use(self, tally: str, day: int, count: int, ttl_s: float, told: Callable[[bytes], None]) -> object:
+        return None if ":#sends" in tally else self._evidence.use(tally, day, count, ttl_s, told)
 
 
 class DryProvider:

@@ -67,10 +67,13 @@ class Forms:
             case TemplateText(name=name, language=language), Accepted():
                 self._faults.pop((name, language), None)
 
-    def template_is(self, name: str, language: str, usable: bool, now: float) -> None:
-        """The service told by itself that a template may be used, or may not."""
+    def template_is(self, name: str, language: str, usable: bool, now: float) -> bool:
+        """The service told by itself that a template may be used, or may not. Does that change one of ours?"""
         self._faults.pop((name, language), None)
+        ours = any((one.name, one.language) == (name, language) for one in self._templates)
+        was_usable = self._aside.get((name, language), 0.0) <= now
         if usable:
             self._aside.pop((name, language), None)
         else:
             self._aside[name, language] = now + ASIDE_S
+        return ours and usable != was_usable

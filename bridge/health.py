@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from enum import Enum
 
 import msgspec
@@ -51,8 +52,12 @@ class Health:
     A send without an id (its answer was lost) is made good by any answer whose id is not known here.
     """
 
-    def __init__(self, *, min_acks: float, window: float, quarantine: float) -> None:
+    def __init__(self, *, min_acks: float, window: float, quarantine: float, hears_all: bool = True) -> None:
+        """hears_all: False where answers may come to other processes, too. Then it is put aside for its silence only
+        by a `tick` before which somebody has looked for answers to the `doubted`."""
         self._min_acks, self._window, self._quarantine = min_acks, window, quarantine
+        self._hears_all = self._sure = hears_all
+        self.doubted: Sequence[str] = ()  # sends that would be silent, if nobody else has heard of them
         self._fair = min(FAIR_S, window / 4)
         self._typical = 0.0  # seconds from a send to its first answer
         self._sends: OrderedDict[str, _Send] = OrderedDict()
@@ -98,10 +103,12 @@ class Health:
             return math.inf
         return max(0, ENOUGH - len(self._sends) - under_way)
 
-    def tick(self, now: float) -> None:
-        """Let time pass: judge. To be called about four times per window, and at least every second."""
+    def tick(self, now: float, asked: bool = False) -> None:
+        """Let time pass: judge. To be called about four times per window, and at least every second. asked: what others
+        have heard of the doubted was told."""
+        self._sure, self.doubted = asked or self._hears_all, ()
         if self.state is TRIAL and now - self._trial_at >= self._patience:
-            self._rest("silent", now, pause=self._quarantine)
+            self._found_silent(now)
         elif self.state is OPEN and self._min_acks > 0:
             self._judge(now)
 
@@ -150,6 +157,16 @@ class Health:
                 self._open()
             else:
                 self._reconsider()
+
+    def heard_elsewhere(self, keys: Iterable[str], now: float) -> None:
+        """Others were told of these: when, nobody knows, so it says nothing of how long answers take."""
+        for key in keys:
+            entry = self._sends.get(key)
+            if entry is not None and entry.answered_at is None:
+                entry.answered_at = now
+                self._answers += 1
+                if self.state is TRIAL and key == self._trial_key:
+                    self._open()
 
     def logged_out(self, now: float) -> None:
         """The session is gone (the provider says so, or the key is refused): `quarantine` is the first pause."""
@@ -222,18 +239,25 @@ class Health:
         if in_window >= ENOUGH:
             sample = [send for send in due if send.sent_at > begins]
             if len(sample) >= ENOUGH and self._silent(sample):
-                return self._rest("silent", now, pause=self._quarantine)
+                return self._found_silent(now)
         if now - self._since >= self._window:
             since = self._since
             sample = [send for send in due if send.sent_at >= since]
             if len(sample) < FEW:
                 sample = due[-FEW:]
             if sample and self._silent(sample):
-                return self._rest("silent", now, pause=self._quarantine)
+                return self._found_silent(now)
             self._since = min(
                 (send.sent_at for send in self._sends.values() if self._young(send, now)), default=math.inf
             )
         return None
+
+    def _found_silent(self, now: float) -> None:
+        if not self._sure:
+            silent = ((key, send) for key, send in self._sends.items() if send.answered_at is None)
+            self.doubted = [key for key, send in silent if not key.startswith("?") and not self._young(send, now)]
+        if not self.doubted:
+            self._rest("silent", now, pause=self._quarantine)
 
     def _young(self, send: _Send, now: float) -> bool:
         """Not answered, and not due yet."""

@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 
 import msgspec
 
+IN_TURN_S = 0.001  # between messages to one person that come again at the same moment: in the order they came
 KEPT_S = 400 * 86_400.0  # how long a sender is not new any more
 
 
@@ -31,6 +32,7 @@ class Quota:
     def __init__(self, day: int | None, warm_up: Sequence[int] = ()) -> None:
         self._day, self._warm_up = day, tuple(warm_up)
         self.tally = Tally()
+        self._untold = self._apart = 0  # uses that nobody else knows of, and those of whom no sum has come back yet
         self.limited = day is not None or bool(warm_up)
 
     def left(self, now: float) -> float:
@@ -49,6 +51,20 @@ class Quota:
         today = _ordinal(now)
         used = self.tally.used if self.tally.day == today else 0
         self.tally = Tally(self.tally.first_day or today, today, max(0, used + count))
+        self._untold += count
+
+    def tell(self) -> int:
+        """What was used since the last time: the others are told."""
+        count, self._untold = self._untold, 0
+        self._apart += count
+        return count
+
+    def agree(self, shared: Tally, count: int) -> None:
+        """What all have used of a day, this count of ours among it. A clock that is days off counts for itself."""
+        self._apart -= count
+        if shared.day == self.tally.day:
+            used = max(0, shared.used + self._apart + self._untold)
+            self.tally = Tally(shared.first_day, shared.day, used)
 
     @staticmethod
     def seconds_left(now: float) -> float:
@@ -64,10 +80,12 @@ class Gaps:
     def __init__(self, gap: float) -> None:
         self._gap = gap
         self._free_at: OrderedDict[str, float] = OrderedDict()  # the person's next moment
+        self._put_off: dict[str, float] = {}  # when the last one is to come again that was put off
 
-    def wait(self, person: str, now: float, most: float) -> float:
+    def wait(self, person: str, now: float, most: float, last: float = 0.0) -> float:
         """How long the next message to this person has to wait, at most so long: then its moment is taken. Longer: it
-        is not, and the message has to come again."""
+        is not, and the message has to come again, after those that were put off before it. last: when an earlier
+        process sent one."""
         if not self._gap and not self._free_at:
             return 0.0
         while self._free_at:
@@ -75,9 +93,12 @@ class Gaps:
             if self._free_at[first] > now:
                 break
             del self._free_at[first]
-        at = max(now, self._free_at.get(person, now))
+            self._put_off.pop(first, None)
+        at = max(now, self._free_at.get(person, last + self._gap))
         if at - now <= most:
             self._free(person, at + self._gap)
+            return at - now
+        at = self._put_off[person] = max(at, self._put_off.get(person, 0.0) + IN_TURN_S)
         return at - now
 
     def close(self, person: str, until: float) -> None:

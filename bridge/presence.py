@@ -20,6 +20,7 @@ from bridge.templates import EARLY_S, NO_MARKETING_S, WINDOW_S
 
 RECORD_VERSION = 1
 REMEMBERED = 20_000  # people in memory; the others are read from the store again
+SHARED_S = 2.0  # how long what is in memory counts where other nodes learn, too
 
 
 class Presence(Enum):
@@ -176,6 +177,9 @@ class EvidencePort(Protocol):
 
     def write(self, person: str, value: bytes, ttl_s: float) -> object: ...
 
+    def use(self, tally: str, day: int, count: int, ttl_s: float, told: Callable[[bytes], None]) -> object:
+        """Add uses of a day (bridge.limits.Tally) to those of all nodes; told: what they come to, packed."""
+
 
 class PresenceMemory:
     """The evidence of many people about one channel: the last REMEMBERED in memory, all of them in the store.
@@ -196,8 +200,12 @@ class PresenceMemory:
         inactive_for: float,
         channel: str = "",
         remembered: int = REMEMBERED,
+        shared: bool = False,
     ) -> None:
-        """channel: whose evidence it is: what one channel knows of a person another cannot use."""
+        """channel: whose evidence it is: what one channel knows of a person another cannot use. shared: other nodes
+        have the channel, too."""
+        self._shared = shared
+        self._read_at: dict[str, float] = {}  # where it is shared: when the store was last asked of a person
         self._prefix = f"{channel}:" if channel else ""
         self._port, self._clock, self._spawn = port, clock, spawn
         self.active_for, self.inactive_for = active_for, inactive_for
@@ -217,10 +225,14 @@ class PresenceMemory:
             self._known.move_to_end(person)
         return known
 
+    def is_fresh(self, person: str) -> bool:
+        """Is what is in memory as young as what other nodes may have learned?"""
+        return not self._shared or self._clock.seconds() - self._read_at.get(person, 0.0) < SHARED_S
+
     async def load(self, person: str) -> Evidence:
         """From memory or the store; empty when nobody knows, or when the store is out of reach."""
         known = self.recall(person)
-        if known is not None:
+        if known is not None and (not self._shared or self.is_fresh(person)):
             return known
         waiter: Deferred[Evidence] = Deferred()
         self._want(person, waiter)
@@ -229,7 +241,7 @@ class PresenceMemory:
     def learn(self, person: str, change: Change) -> None:
         """Add to what is known of a person, reading it first where that is needed."""
         known = self.recall(person)
-        if known is not None:
+        if known is not None and (not self._shared or self.is_fresh(person)):
             self._keep(person, known, change(known))
             return
         self._changes.setdefault(person, []).append(change)
@@ -238,6 +250,7 @@ class PresenceMemory:
     def forget(self, person: str) -> None:
         """Nothing is known of this person any more, as far as this memory goes."""
         self._known.pop(person, None)
+        self._read_at.pop(person, None)
 
     def _want(self, person: str, waiter: Deferred[Evidence] | None) -> None:
         waiters = self._wanted.get(person)
@@ -264,9 +277,14 @@ class PresenceMemory:
             values = None
         for index, person in enumerate(people):
             changes = self._changes.pop(person, [])
-            evidence = Evidence()
+            known = self._known.get(person) if self._shared else None
+            evidence = known or Evidence()
             if values is not None:
                 before = evidence = unpack(values[index])
+                if self._shared:
+                    self._read_at[person] = self._clock.seconds()
+                    if known is not None:  # which is not written for itself
+                        evidence = msgspec.structs.replace(evidence, sent_at=max(evidence.sent_at, known.sent_at))
                 for change in changes:
                     evidence = change(evidence)
                 self._keep(person, before, evidence)
@@ -277,7 +295,8 @@ class PresenceMemory:
         self._known[person] = after
         self._known.move_to_end(person)
         if len(self._known) > self._remembered:
-            self._known.popitem(last=False)
+            gone, _ = self._known.popitem(last=False)
+            self._read_at.pop(gone, None)
         # That the provider took one more message is not worth a write of its own.
         if after.sent_at != before.sent_at:
             before = msgspec.structs.replace(before, sent_at=after.sent_at)

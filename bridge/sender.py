@@ -6,8 +6,8 @@ way). Waiting ones go back when the sender goes down; written ones never do: the
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.defer import CancelledError
@@ -39,6 +39,7 @@ from bridge.presence import (
 )
 from bridge.provider import Http, HttpResponse, NotWritten, Official, Provider, Unanswered, WebhookRead
 from bridge.templates import NO_MARKETING_S, PAIR_RATE, PAIR_S, WINDOW_CLOSED, FreeText, TemplateText
+from bridge.watch import Answered
 from gateway.messages import outcome
 from gateway.messages.message import Message
 from gateway.messages.outcome import (
@@ -74,6 +75,7 @@ class Around(Protocol):
     count: Count
     mark: Callable[[str], None]
     unmatched: Callable[[str, str], None]
+    answered: Answered | None
 
     def ended(self, sender: Sender, job: Job, result: AttemptResult) -> None:
         """A message left the sender's hands."""
@@ -131,11 +133,13 @@ class Sender:
             settled=self._settled,
             moved=around.moved,
             watched=self._pump,
+            answered=around.answered,
         )
         # Waiting for longer than about two seconds is done in the queue, where priorities count.
         self._most_waiting = int(min(MOST_IN_HAND, max(32.0, 2 * settings.throughput)))
         self._jobs: dict[int, Job] = {}
-        self._ready: deque[Job] = deque()
+        self._ready: list[tuple[int, int, Job]] = []  # a heap: the urgent first, and each as it came
+        self._turn = 0
         self._pumping: Timer | None = None
         self.written = 0
 
@@ -242,7 +246,7 @@ class Sender:
             marketing = isinstance(job.form, TemplateText) and job.form.category == "marketing"
             if marketing and known.no_marketing_until > now:
                 return self._end(job, Refused("no_marketing", rejected=False))
-        wait = self.allowance.wait(job.person)
+        wait = self.allowance.wait(job.person, self._sent_at(job) if self.allowance.spaced else 0.0)
         if isinstance(wait, TryLater):
             return self._end(job, wait)
         if wait > 0:
@@ -251,12 +255,18 @@ class Sender:
             self._make_ready(job)
         return None
 
+    def _sent_at(self, job: Job) -> float:
+        """When this sender last sent to the person; 0: never, as far as anybody knows."""
+        known = self._known(job)
+        return known.sent_at if known.sender in ("", self.name) else 0.0
+
     def _known(self, job: Job) -> Evidence:
         return self._around.memory.recall(job.person) or Evidence()
 
     def _make_ready(self, job: Job) -> None:
         if self._holds(job):
-            self._ready.append(job)
+            self._turn += 1
+            heappush(self._ready, (job.message.priority, self._turn, job))
             self._pump()
 
     def _pump(self) -> None:
@@ -265,12 +275,12 @@ class Sender:
             return None
         now = self._clock.seconds()
         while self._ready and self.written < MOST_CALLS:
-            job = self._ready[0]
+            job = self._ready[0][2]
             if not self.condition.on_trial and self.condition.health.room(self.written, now) < 1:
                 return  # an answer, or the verdict, pumps again
             if (wait := self.condition.pace.wait(now)) > 0:
                 return self._pump_at(wait)
-            self._ready.popleft()
+            heappop(self._ready)
             if job.message.final:  # it ended while it waited here
                 self._end(job, Unwritten("over"))
             elif self.allowance.used_up:
@@ -337,7 +347,8 @@ class Sender:
         elif self.condition.resting:
             self._end(job, ChannelDown(self.condition.reason))
         else:
-            self._ready.appendleft(job)
+            self._turn += 1
+            heappush(self._ready, (job.message.priority, -self._turn, job))  # before those that came meanwhile
         return True
 
     def _end(self, job: Job, result: AttemptResult) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from twisted.logger import Logger
 
@@ -13,6 +13,10 @@ from bridge.provider import Http, HttpResponse, Provider, Unanswered
 PROBE_TIMEOUT_S = 5.0
 STEP_S = 1.0  # between looks, at the longest
 SHORTEST_STEP_S = 0.02
+
+
+Answered = Callable[[Sequence[str]], Awaitable[Collection[str] | None]]
+"""Of which of these sends has any process of ours heard? None when that cannot be told now."""
 
 
 class Watch:
@@ -31,12 +35,15 @@ class Watch:
         window: float,
         timeout: float,
         changed: Callable[[], None],
+        answered: Answered | None = None,
     ) -> None:
-        """window, timeout: seconds, of the health settings and of an HTTP call."""
+        """window, timeout: seconds, of the health settings and of an HTTP call. answered: where other processes take
+        webhooks, too."""
         self._health, self._provider, self._http = health, provider, http
         self._clock, self._spawn, self._changed = clock, spawn, changed
         self._step, self._timeout = min(STEP_S, window / 4), min(timeout, PROBE_TIMEOUT_S)
-        self._running = self._probing = False
+        self._answered = answered
+        self._running = self._probing = self._looking_around = False
         self._timer: Timer | None = None
 
     def start(self) -> None:
@@ -58,6 +65,9 @@ class Watch:
     def _look(self) -> None:
         now = self._clock.seconds()
         self._health.tick(now)
+        if self._health.doubted and self._answered is not None and not self._looking_around:
+            self._looking_around = True
+            self._spawn(self._look_around(self._answered, self._health.doubted), "looking for answers", self.log)
         if now >= self._health.probe_at:
             self.probe()
         self._changed()
@@ -65,6 +75,17 @@ class Watch:
             until_probe = self._health.probe_at - now
             step = min(self._step, until_probe) if until_probe > 0 else self._step
             self._timer = self._clock.callLater(max(step, SHORTEST_STEP_S), self._look)
+
+    async def _look_around(self, answered: Answered, doubted: Sequence[str]) -> None:
+        try:
+            heard = await answered(doubted)
+        finally:
+            self._looking_around = False
+        if heard is not None and self._running:
+            now = self._clock.seconds()
+            self._health.heard_elsewhere(heard, now)
+            self._health.tick(now, asked=True)
+            self._changed()
 
     async def _ask(self) -> None:
         state: bool | None = None

@@ -15,7 +15,9 @@ from bridge.clock import Clock
 from bridge.provider import BadProof, Hidden, Http, HttpRequest, HttpResponse, Provider, WebhookRead
 from gateway.messages.outcome import Inbound, Report
 
-_WELL = HttpResponse(200)
+_WELL, _NOTHING = HttpResponse(200), WebhookRead()
+_COMPRESSED = HttpResponse(415, headers=(("Accept-Encoding", "identity"),))
+WARN_EVERY_S = 60.0
 WEBHOOK_S = 15.0  # a store that takes longer has not kept it
 Done = Callable[[bool], None]
 
@@ -76,18 +78,34 @@ class Webhooks:
         self._clock, self._timeout, self._heard = clock, timeout, heard
         self._reports: list[Report] = []  # of this turn
         self._waiters: list[Deferred[bool]] = []
+        self._told: dict[str, tuple[float, int]] = {}  # why webhooks came to nothing: when it was said, how often since
 
     async def take(self, request: HttpRequest) -> HttpResponse:
         """200 once everything in it is kept, 503 when it must come again, 401 for a bad proof."""
         now = self._clock.seconds()
         found = read_all(request, now, self._providers)
         if isinstance(found, BadProof):
-            self.log.warn("webhook of {channel} refused: {reason}", channel=self._channel, reason=found.reason)
+            self._warn(f"refused: {found.reason}", now)
             return HttpResponse(401)
+        first = found[0].read
+        if not first.reports and request.body and first == _NOTHING and request.json() is None:
+            self._warn("is no JSON: nothing of it was read", now)
+            if request.header("content-encoding"):  # by something in between, which may send it as it was
+                return _COMPRESSED
         if len(found) == 1:
             return await self._take(found[0], now)
         answers = await gatherResults([Deferred.fromCoroutine(self._take(heard, now)) for heard in found])
         return max(answers, key=lambda answer: answer.status)
+
+    def _warn(self, why: str, now: float) -> None:
+        """Say why webhooks come to nothing, once a minute: whoever is outside may send as many as they like."""
+        told_at, unsaid = self._told.get(why, (-WARN_EVERY_S, 0))
+        if now - told_at < WARN_EVERY_S:
+            self._told[why] = told_at, unsaid + 1
+            return
+        self._told[why] = now, 0
+        more = f" ({unsaid} more since the last line)" if unsaid else ""
+        self.log.warn("webhook of {channel} {why}{more}", channel=self._channel, why=why, more=more)
 
     async def _take(self, heard: Heard, now: float) -> HttpResponse:
         read = heard.read

@@ -64,7 +64,10 @@ conclusao realizado realizada realizamos realizar processado processada processa
 aprovar recusado recusada negado negada analise sucesso erro tente tentar tentativa novamente evolua aproveite garanta
 confira conferir assista conheca aguarde aguardamos aguardando esperamos contamos continue continuar permanece
 permanecer mantenha manter sentimos precisamos queremos gostariamos pedimos podemos fazemos oferecemos atenciosamente
-att abraco abracos cordialmente grato grata reais real brl rs r c/ s/ ltda sa eireli http https www br
+venceu venceram falta faltam inadimplencia inadimplente restabelecida restabelecido restabelecer qualquer quaisquer
+conosco regiao residencia caminho solicitado solicitada chega chegam bem-vindo bem-vinda consta constam localizamos
+efetuado efetuada efetuar efetue possui att abraco abracos cordialmente grato grata reais real brl rs r c/ s/ ltda sa
+eireli http https www br
 """
 # Texts from software that speaks no Portuguese.
 ENGLISH = """

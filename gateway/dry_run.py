@@ -12,7 +12,7 @@ from typing import Any
 from gateway.delivery.ports import Results
 from gateway.messages.message import Message
 from gateway.messages.outcome import Accepted, AttemptResult, Report, Status
-from gateway.store import keys
+from gateway.store import keys, records
 from gateway.store.valkey import Keep, Store
 
 AGAIN_S = 1.0  # a report that could not be kept
@@ -56,8 +56,8 @@ async def claim(store: Store, dry_run: bool) -> None:
     found = await _purpose(store)
     if (found or "live") == other:
         open_messages = int(await store.command("ZCARD", keys.DUE, keep=Keep.ALWAYS))
-        nodes = int(await store.command("HLEN", keys.MEMBERS, keep=Keep.ALWAYS))
-        if (open_messages or nodes) and (found := await _purpose(store)) != mine:  # else another one came first, for it
+        busy = open_messages or await _somebody_runs(store)
+        if busy and (found := await _purpose(store)) != mine:  # else another one came first, for it
             holds = (
                 f"{open_messages} unfinished message{'s' if open_messages > 1 else ''}"
                 if open_messages
@@ -70,6 +70,13 @@ async def claim(store: Store, dry_run: bool) -> None:
             )
     if found != mine:
         await store.command("SET", keys.PURPOSE, mine, keep=Keep.ALWAYS)
+
+
+async def _somebody_runs(store: Store) -> bool:
+    """Has any node a lease that has not run out? Those that left are remembered for a while."""
+    seconds, _ = await store.command("TIME", keep=Keep.ALWAYS)
+    members = await store.command("HVALS", keys.MEMBERS, keep=Keep.ALWAYS)
+    return any(records.decode(member)[1] >= int(seconds) for member in members)
 
 
 async def _purpose(store: Store) -> str:

@@ -39,6 +39,7 @@ COUNTERS = {
         ("channel", "from_sender", "to_sender", "reason"),
     ),
     "pombo_auth_failures": ("refused binds", ("reason",)),
+    "pombo_store_losses": ("times the store came back without what it had taken", ()),
     "pombo_background_failures": ("errors in work that nobody awaited", ()),
 }
 HISTOGRAMS = {
@@ -62,6 +63,7 @@ GAUGES = {
     "pombo_store_used_bytes": ("memory the store uses", ()),
     "pombo_store_limit_bytes": ("memory the store may use; absent without a limit", ()),
     "pombo_store_disk_free_bytes": ("free where an embedded store writes", ()),
+    "pombo_clock_off_seconds": ("by how much the node's clock and the store's differ", ()),
 }
 Gauge = tuple[str, tuple[str, ...], float]  # name, label values, value
 Counted = list[tuple[tuple[str, ...], float]]  # (name, label value ...) and how many

@@ -6,10 +6,8 @@ import contextlib
 import gc
 import os
 import random
-import re
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -17,31 +15,33 @@ from twisted.application.service import Service
 from twisted.internet import defer, protocol
 from twisted.logger import Logger
 
-from bridge.channel import WhatsAppChannel
-from bridge.dry_run import DryEvidence, DryHttp, pretending, rehearsing
-from bridge.faults import Circuits
-from bridge.http import HttpClient
 from bridge.provider import HttpRequest, HttpResponse
-from bridge.providers import provider_of
 from config.compare import NEXT_START, changes
 from config.effects import guessable, without_effect, without_fallback
 from config.export import exported
 from config.load import ConfigErrors, load_as_written
 from config.running import after_reload
-from config.schema import AccountSettings, BridgeSettings, Config, SmscSettings
+from config.schema import AccountSettings, Config
 from gateway import descriptors, dry_run, signals
 from gateway.background import Background
+from gateway.channels import Channels, settings_of
+from gateway.configured import (
+    dedupe_of,
+    remote_id_days_of,
+    replies_of,
+    routes_of,
+    short_ids_of,
+    writers_days_of,
+)
 from gateway.delivery.clockwork import Clockwork
 from gateway.delivery.deliver import Delivery
 from gateway.delivery.directives import Directives
-from gateway.delivery.dispatch import Dispatcher
 from gateway.delivery.erasing import People
 from gateway.delivery.inbound import Replies
 from gateway.delivery.intake import Intake
 from gateway.delivery.joining import Joining
 from gateway.delivery.membership import Membership
 from gateway.delivery.operations import Operations
-from gateway.delivery.ports import Channel
 from gateway.delivery.receipts import ReceiptDesk
 from gateway.delivery.replacing import Replacing
 from gateway.delivery.reports import Reports
@@ -50,38 +50,32 @@ from gateway.delivery.takeover import Takeover
 from gateway.listening import Listeners
 from gateway.messages.address import parse_destination
 from gateway.messages.ids import Ids
-from gateway.messages.message import Message, Priority
+from gateway.messages.message import Priority
 from gateway.metrics import Gauge, Metrics
-from gateway.routing.replies import ReplyRule
-from gateway.routing.routes import Route, When
+from gateway.polling import without_context
 from gateway.server.bound import Bound
-from gateway.server.dialect import dialect_of
 from gateway.server.factory import MAX_CONNECTIONS, SmppServer, threads_of
 from gateway.server.outbind import Outbind, connector
-from gateway.smpp import charset, segments
-from gateway.smpp.retext import retext
+from gateway.smpp import charset
 from gateway.steady import steady
 from gateway.store import formats, keys
 from gateway.store.embedded import EmbeddedServer, embedded_of
-from gateway.store.evidence import Evidence
 from gateway.store.ledger import Ledger
 from gateway.store.room import Room
 from gateway.store.unmatched import Unmatched
 from gateway.store.valkey import Keep, Store, StoreAway
 from gateway.store.wirelog import WireLog
+from gateway.texts import is_text, join_parts, retext_of, segments_of, text_of
 from gateway.web.admin import NodeAdmin, senders_of
 from gateway.web.listener import Listener
 from gateway.web.pages import LARGEST_BODY, Pages
 from gateway.web.people import PeopleDesk
 from gateway.workers.beside import READY, RELOADED, AdminOfAll, Beside
-from gateway.workers.elsewhere import QUEUE, RECEIPTS, ElsewhereChannel, QueueElsewhere, SharedDispatcher
+from gateway.workers.elsewhere import QUEUE, RECEIPTS, ElsewhereChannel, SharedDispatcher
 from gateway.workers.place import Place
-from smsc_client.channel import SmscChannel
-from smsc_client.dry_run import DrySmscChannel
 from smsc_client.remote_ids import id_forms
 
 DRAIN_S = 2.0
-SMS_ALONE = frozenset(value for value in range(256) if charset.message_class(value) in (0, 2))  # data_coding
 log = Logger("node")
 
 
@@ -93,6 +87,7 @@ def make_service(
     embedded: the server of its store, where one was started beforehand. place: of a worker among several."""
     protocol.Factory.noisy = False  # else Twisted tells of every connection to a provider
     steady(reactor, place.board.latest if place is not None else 0.0)  # workers share rates, and so a clock
+    without_context(reactor)
     return Node(config, written, path, reactor, embedded, place)
 
 
@@ -121,7 +116,7 @@ class Node(Service):
         self._embedded = None if place is not None else embedded or embedded_of(config.store)
         self._dry_run = config.dry_run  # of this process: another word in the file waits for the next start
         self.failed = self._ready = False
-        self._exchanges: dict[str, defer.DeferredLock] = {}  # channels that a reload exchanges
+        self.of_all = False  # why it failed is so for every process of the node: the store, or the name, is another's
         self._starting: defer.Deferred[None] | None = None  # until the start is over, which has the channels to itself
         self.setName("pombo")
 
@@ -151,7 +146,7 @@ class Node(Service):
         self.delivery.remote_id_days = remote_id_days_of(config)
         self.joining = Joining(self.store, self.delivery, clock, join_parts, self._spawn)
         self.delivery.joined = self.joining
-        self.reports = Reports(self.store, self.delivery, self.metrics, id_forms, later)
+        self.reports = Reports(self.store, self.delivery, self.metrics, id_forms, later, self._normalize)
         self.reports.report_parts = self.joining.report_parts
         self.reports.call_later = reactor.callLater if self._embedded is None else None
         self.operations = Operations(self.store, self.delivery, clock, self._normalize)
@@ -200,9 +195,6 @@ class Node(Service):
         )  # fmt: skip
         self.server.most_connections = min(MAX_CONNECTIONS, descriptors.raise_limit() - descriptors.OF_OUR_OWN)
         self._outbind = Outbind(self.server, reactor, self._waiting_for_a_bind, random.random, connector(reactor))
-        self._http = HttpClient(reactor)
-        self._evidence = Evidence(self.store, later)
-        self._circuits = Circuits()
         self._unmatched = Unmatched(self.store, reactor.callLater)
         self.intake.use(routes_of(config))
         self._own_admin: Any = self._admin()
@@ -216,6 +208,7 @@ class Node(Service):
         self.clockwork: Clockwork | None = None
         self.membership: Membership | None = None
         self._wirelog: WireLog | None = None
+        self.channels: Channels | None = None
         self.metrics.gauges(self._gauges)
         self.store.took = lambda seconds: self.metrics.observe("pombo_store_seconds", seconds)
         self._room = Room(self.store, reactor, config.store.directory if config.store.url == "embedded" else "")
@@ -233,8 +226,8 @@ class Node(Service):
         """Whether each channel is up, None for one that only other workers have; nothing before they are known."""
         if not self._ready:
             return {}
-        channels = self.delivery.channels.items()
-        return {name: None if isinstance(one, ElsewhereChannel) else bool(one.up) for name, one in channels}
+        facts, channels = self.delivery.facts(), self.delivery.channels.items()
+        return {name: None if isinstance(one, ElsewhereChannel) else bool(facts[name].up) for name, one in channels}
 
     def _heard(self, what: str, name: str) -> None:
         """Another worker has put something into a channel's queue, or among an account's receipts."""
@@ -307,71 +300,22 @@ class Node(Service):
 
     # -- channels
 
-    def _channels_of(self, config: Config) -> dict[str, SmscSettings | BridgeSettings]:
-        """The channels of a configuration, each with as many binds as are here."""
-        channels: list[SmscSettings | BridgeSettings] = [*config.smsc_client, *config.bridge]
-        place = self._place
-        return {one.name: one if place is None else place.part_of(one) for one in channels}
-
-    def _make_channel(self, settings: SmscSettings | BridgeSettings) -> Channel:
-        assert self._wirelog is not None
-        if isinstance(settings, SmscSettings):
-            operator: Any = SmscChannel(
-                settings, results=self.hub, mark=self._wirelog.marks_of(settings.name), reactor=self._reactor,
-                metrics=self.metrics, random=random.random,
-            )  # fmt: skip
-            if self._embedded is None:
-                operator.take_share(0.0)  # until the other nodes, if any, are known
-            return operator
-        if settings.provider == "evolution":  # its licence asks that administrators are told
-            log.info("bridge {name}: uses the Evolution API", name=settings.name)
-        return WhatsAppChannel(
-            settings, http=self._http, evidence=self._evidence, results=self.hub,
-            mark=self._wirelog.marks_of(settings.name), decode=text_of, clock=self._reactor,
-            spawn=self.background.spawn, count=self.metrics.count, unmatched=self._unmatched.note,
-            circuits=self._circuits,
+    def _make_channels(self, wirelog: WireLog) -> Channels:
+        return Channels(
+            config=lambda: self._config, place=self._place, ring=self._beside.bell.ring if self._beside else None,
+            node=self._node, alone=self._embedded is not None, dry=self._dry_run, reactor=self._reactor,
+            store=self.store, wirelog=wirelog, delivery=self.delivery, intake=self.intake, results=self.hub,
+            metrics=self.metrics, background=self.background, unmatched=self._unmatched, answered=self.reports.answered,
         )  # fmt: skip
-
-    def _make_dry_channel(self, settings: SmscSettings | BridgeSettings) -> Channel:
-        """One that decides and counts as the real one, and sends nothing."""
-        reactor: Any = self._reactor
-        results = dry_run.Rehearsed(self.hub, reactor.callLater, reactor.seconds)
-        if isinstance(settings, SmscSettings):
-            return DrySmscChannel(settings, results=results, clock=reactor, later=reactor.callLater)
-        lookups = self._dry_run == "lookups"
-        channel: Any = WhatsAppChannel(
-            rehearsing(settings), provider_of=lambda own: pretending(provider_of(own), lookups),
-            http=DryHttp(self._http if lookups else None), evidence=DryEvidence(self._evidence), results=results,
-            mark=lambda _: None, decode=text_of, clock=reactor, spawn=self.background.spawn,
-            count=self.metrics.count, unmatched=self._unmatched.note,
-        )  # fmt: skip
-        channel.learn = None  # that it was delivered proves nothing here
-        return channel
-
-    def _add_channel(self, settings: SmscSettings | BridgeSettings) -> Channel:
-        if self._place is not None and not self._place.has(settings):
-            channel: Any = ElsewhereChannel(settings, self._place.board.is_up, self.hub)
-        else:
-            channel = (self._make_dry_channel if self._dry_run else self._make_channel)(settings)
-        dispatcher = self._dispatcher(channel)
-        self.delivery.channels[settings.name] = channel
-        self.delivery.dispatchers[settings.name] = dispatcher
-        self.intake.use(self.intake.routes)
-        return channel
-
-    def _dispatcher(self, channel: Channel) -> Dispatcher:
-        words = (channel, self.store, self._node, self.delivery.attempted, self._later, self._reactor.seconds)
-        if self._beside is None:
-            return Dispatcher(*words)
-        kind = QueueElsewhere if isinstance(channel, ElsewhereChannel) else SharedDispatcher
-        return kind(*words, ring=self._beside.bell.ring)
 
     def _webhook_taker(self, name: str) -> Callable[[HttpRequest], Any] | None:
-        """Who takes the webhooks of a channel. One that is still to be made wants them again: after a 404 a provider
-        tells nobody any more."""
+        """Who takes the webhooks of a channel. One still to be made, or another node's, wants them again: after a 404 a
+        provider tells nobody any more."""
         channel = self.delivery.channels.get(name)
-        if channel is None and any(settings.name == name for settings in self._config.bridge):
-            return _not_yet
+        if channel is None:
+            elsewhere = self.delivery.elsewhere.get(name)
+            known = elsewhere is not None and elsewhere.kind == "whatsapp"
+            return _not_yet if known or any(one.name == name for one in self._config.bridge) else None
         return getattr(channel, "receive_webhook", None)
 
     # -- starting and stopping
@@ -383,7 +327,7 @@ class Node(Service):
         return started
 
     def _could_not_start(self, failure: Any) -> None:
-        self.failed = True
+        self.failed, self.of_all = True, bool(failure.check(formats.NewerStore, dry_run.OtherStore))
         log.critical("the gateway cannot start: {why}", why=failure.getErrorMessage())
         told = ("StoreUnavailable", "NewerStore", "OtherStore", "CannotListenError")
         if not failure.check(OSError) and type(failure.value).__name__ not in told:
@@ -416,15 +360,13 @@ class Node(Service):
             log.warn("dry run: everything is accepted and nothing is sent")
         incarnation = await self.store.command("INCR", keys.INCARNATIONS, keep=Keep.ALWAYS)
         self._furnish(int(incarnation))
-        assert self.membership is not None and self.clockwork is not None
+        assert self.channels is not None and self.membership is not None and self.clockwork is not None
         await self.membership.join()
         self._overview_box.overview = self.clockwork.overview
         await self.clockwork.recover()
         await self.reports.recover()
         self.store.on_back = self._store_back
-        for name, channel in list(self.delivery.channels.items()):
-            await channel.start()
-            self.delivery.dispatchers[name].start()
+        await self.channels.start()
         self.clockwork.start()
         self._room.start()
         self.membership.start()
@@ -446,8 +388,8 @@ class Node(Service):
         self.intake.ids = Ids(self._reactor.seconds(), incarnation)
         self.intake.numbering.use(short_ids_of(config))
         self._wirelog = WireLog(Path(config.store.directory) / f"wire-{self._node}")
-        for settings in self._channels_of(config).values():
-            self._add_channel(settings)
+        self.channels = self._make_channels(self._wirelog)
+        self.channels.build()
         concerned = lambda: set[str]().union(*(ledger.concerned for ledger in self._ledgers))  # noqa: E731
         self.clockwork = Clockwork(
             store=self.store, delivery=self.delivery, joining=self.joining, intake=self.intake, reactor=self._reactor,
@@ -462,7 +404,7 @@ class Node(Service):
         self.membership = Membership(
             store=self.store, node=self._node, instance=incarnation, reactor=self._reactor,
             delivery=self.delivery, desk=self.receipts, takeover=takeover, accounts=lambda: list(self._accounts()),
-            alone=self._embedded is not None, ousted=self._ousted,
+            alone=self._embedded is not None, ousted=self._ousted, count=self.metrics.count,
         )  # fmt: skip
         if self._embedded is None:
             self.receipts.leases = self.membership
@@ -472,7 +414,7 @@ class Node(Service):
         return any(one.name == channel and one.unanswered == "resend" for one in self._config.smsc_client)
 
     def _ousted(self) -> None:
-        self.failed = True
+        self.failed = self.of_all = True
         self._reactor.callLater(0, self._reactor.stop)
 
     def _waiting_for_a_bind(self) -> Mapping[str, int]:
@@ -523,7 +465,8 @@ class Node(Service):
         await self._http_listeners.close()
         if self._beside is not None:
             await self._beside.close()
-        await defer.maybeDeferred(self._http.close)
+        if self.channels is not None:
+            await self.channels.close()
         await self.store.stop()
         if self._wirelog is not None:
             self._wirelog.close()
@@ -587,7 +530,7 @@ class Node(Service):
             self.intake.numbering.use(short_ids_of(new))
             changed.append("smpp_server")
         self._direct(new)
-        before, after = self._channels_of(old), self._channels_of(new)
+        before, after = settings_of(old, self._place), settings_of(new, self._place)
         for name in [*before, *(n for n in after if n not in before)]:
             if before.get(name) != after.get(name):
                 changed.append(name)
@@ -604,36 +547,11 @@ class Node(Service):
         return changed, []
 
     async def _exchange(self, name: str) -> None:
-        """A channel whose settings changed: the old one hands back what it holds, the new one takes over. One exchange
-        at a time for each name: files may be read faster than channels end, and before there are any."""
+        """Of a channel whose settings changed. There is none before the start is over."""
         if self._starting is not None:
             await self._starting
-        turn = self._exchanges.setdefault(name, defer.DeferredLock())
-        await turn.acquire()
-        try:
-            await self._exchanged(name)
-        finally:
-            turn.release()
-
-    async def _exchanged(self, name: str) -> None:
-        old, settings = self.delivery.channels.get(name), self._channels_of(self._config).get(name)
-        if getattr(old, "settings", None) == settings:
-            return
-        if isinstance(old, SmscChannel) and isinstance(settings, SmscSettings) and old.reconfigure(settings):
-            return
-        if old is not None:
-            self.delivery.dispatchers[name].stopping = True
-            await old.stop()
-        if self.intake.stopping:
-            return
-        settings = self._channels_of(self._config).get(name)  # which may have been read meanwhile
-        if settings is None:
-            self.delivery.channels.pop(name, None)
-            self.delivery.dispatchers.pop(name, None)
-            self.intake.use(self.intake.routes)
-            return
-        await self._add_channel(settings).start()
-        self.delivery.dispatchers[name].start()
+        if self.channels is not None:
+            await self.channels.exchange(name)
 
     # -- looking
 
@@ -650,6 +568,8 @@ class Node(Service):
         gauges.append(("pombo_store_writable", (), float(self.store.writable)))
         gauges.append(("pombo_unfinished", (), float(self.intake.unfinished)))
         gauges.append(("pombo_unfinished_limit", (), float(self.intake.max_messages)))
+        if self.membership is not None:
+            gauges.append(("pombo_clock_off_seconds", (), abs(self.membership.ahead_s)))
         binds = self.bound.status()
         now = self._reactor.seconds()
         for account in self._accounts():
@@ -696,95 +616,8 @@ class Door:
         self.query, self.cancel, self.replace = operations.query, operations.cancel, operations.replace
 
 
-def remote_id_days_of(config: Config) -> int:
-    """For how many days a report has to find its message."""
-    longest = ceil(config.smpp_server.default_validity / keys.DAY_S) + keys.REMOTE_ID_DAYS_AFTER_EXPIRY
-    return max(keys.LEAST_REMOTE_ID_DAYS, longest)
-
-
-def writers_days_of(config: Config) -> int:
-    """For how many days it is noted who wrote to a number: whatever is traceable has to be found by it."""
-    return ceil(max(config.store.writers, config.store.retention) / keys.DAY_S)
-
-
-def dedupe_of(config: Config) -> dict[str, float]:
-    """The accounts that want no text twice, and for how many seconds."""
-    return {account.system_id: account.dedupe for account in config.smpp_server.accounts if account.dedupe}
-
-
-def short_ids_of(config: Config) -> dict[str, str]:
-    """The accounts whose clients cannot keep our ids, and the form they want: hex or decimal."""
-    spoken = {account.system_id: dialect_of(account) for account in config.smpp_server.accounts}
-    return {name: dialect.ids for name, dialect in spoken.items() if dialect is not None and dialect.ids}
-
-
 async def _not_yet(_: HttpRequest) -> HttpResponse:
     return HttpResponse(503)
-
-
-def routes_of(config: Config) -> tuple[Route, ...]:
-    """The configuration's routes as values of gateway.routing."""
-
-    def when_of(when: Any) -> When | None:
-        if when is None:
-            return None
-        return When(
-            account=when.account, to=when.to, sources=when.from_,
-            text=re.compile(when.text) if when.text is not None else None, data_coding=when.data_coding,
-            hours=when.hours, days=when.days,
-        )  # fmt: skip
-
-    return tuple(
-        Route(
-            name=route.name, channels=route.channels, fallback_after=route.fallback_after or 0.0,
-            success=route.success, priority=Priority[route.priority.upper()], when=when_of(route.when),
-        )
-        for route in config.routes
-    )  # fmt: skip
-
-
-def replies_of(config: Config) -> tuple[ReplyRule, ...]:
-    """The configuration's table of replies as values of gateway.routing."""
-    addresses = {
-        one.system_id: one.default_source or next(iter(one.sources), "") for one in config.smpp_server.accounts
-    }
-    return tuple(
-        ReplyRule(one.account, one.to, one.channel, one.always, addresses.get(one.account, ""))
-        for one in config.replies
-    )
-
-
-def text_of(message: Message) -> str | None:
-    """The text of a message as its ESME meant it; None when it is none."""
-    if not _is_readable(message):
-        return None
-    return segments.text_of(message.esm_class, message.data_coding, message.user_data, message.alphabet)
-
-
-def retext_of(message: Message, text: str) -> bytes:
-    """A message's user data with another text; UnicodeEncodeError where its coding does not hold it."""
-    return retext(message.esm_class, message.data_coding, message.user_data, text, message.alphabet)
-
-
-def segments_of(message: Message) -> int:
-    return segments.count_segments(message.user_data, message.data_coding, message.esm_class, message.alphabet)
-
-
-def is_text(message: Message) -> bool:
-    """Is it a text as WhatsApp knows them? One for the screen alone (flash) or for the SIM card is none."""
-    return message.data_coding not in SMS_ALONE and _is_readable(message)
-
-
-def _is_readable(message: Message) -> bool:
-    return charset.is_text(message.data_coding) and not segments.has_port_or_special(
-        message.esm_class, message.user_data, message.tlvs
-    )
-
-
-def join_parts(parts: Sequence[Message]) -> str:
-    """The text of parts in order."""
-    raw = [segments.RawPart(part.esm_class, part.data_coding, part.user_data) for part in parts]
-    return segments.join(raw, parts[0].alphabet)
 
 
 def _secret(value: Any) -> str | None:

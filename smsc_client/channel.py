@@ -307,12 +307,13 @@ class SmscChannel:
 
     def _part_done(self, parts: Parts, remote_id: str) -> None:
         parts.left.popleft()
-        if remote_id:
-            parts.ids.append(remote_id)
+        parts.ids.append(remote_id)
         if parts.left:
             self._hand.first.append(parts)
         else:
-            self._end(parts, Uncertain("unanswered") if parts.uncertain else Accepted(",".join(parts.ids)))
+            self._end(
+                parts, Uncertain("unanswered") if parts.uncertain else Accepted(",".join(filter(None, parts.ids)))
+            )
 
     def _end(self, item: Item, result: AttemptResult) -> None:
         if type(item) is Parts and item.left and not isinstance(result, Refused):

@@ -18,7 +18,7 @@ class Parts:
 
     def __init__(self, message: Message, pdus: list[SubmitSm]) -> None:
         self.message, self.left = message, deque(pdus)
-        self.ids: list[str] = []  # what the operator called the parts that it took
+        self.ids: list[str] = []  # what the operator called the parts that it took; "" where it gave no name
         self.uncertain = False  # some part was not answered
 
     @property

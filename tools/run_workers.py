@@ -22,7 +22,7 @@ from gateway.logs import LogWriter, start_logging
 from gateway.store.embedded import EmbeddedServer, StoreUnavailable, embedded_of
 from gateway.workers.accepting import Sockets
 from gateway.workers.board import MOST_WORKERS, Board
-from gateway.workers.parent import NO_USE, Parent
+from gateway.workers.parent import NO_START, NO_USE, Parent
 from gateway.workers.place import Place
 from tools.run import serve as run_service
 
@@ -104,7 +104,7 @@ class _Crew:
 
 
 def serve(running: Loaded, path: str, place: Place, log: LogWriter) -> int:
-    """The gateway as one worker, until SIGTERM. NO_USE when it could not start, or must not go on."""
+    """The gateway as one worker, until SIGTERM. NO_START when it could not start, NO_USE when no worker may go on."""
     from twisted.internet import reactor as default
 
     from gateway.wiring import make_service
@@ -114,7 +114,9 @@ def serve(running: Loaded, path: str, place: Place, log: LogWriter) -> int:
     reactor: Any = default
     service: Any = make_service(config, written, path, reactor, place=place)
     run_service(service, reactor)
-    return NO_USE if service.failed else 0
+    if not service.failed:
+        return 0
+    return NO_USE if service.of_all else NO_START
 
 
 def open_listeners(descriptions: Sequence[str]) -> Sockets:

@@ -15,7 +15,18 @@ from msgspec import Struct
 
 from gateway.smpp import pdu as pdus
 from gateway.smpp.errors import LocalProtocolError
-from gateway.smpp.events import Answered, BindRefused, BindRequested, Bound, Event, Over, Received, Rejected, Unanswered
+from gateway.smpp.events import (
+    Answered,
+    AnsweredLate,
+    BindRefused,
+    BindRequested,
+    Bound,
+    Event,
+    Over,
+    Received,
+    Rejected,
+    Unanswered,
+)
 from gateway.smpp.pdu import RESPONSES, Bind, Pdu
 from gateway.smpp.session import MAX_HELD_OCTETS, Role, Session, SessionSettings, SessionState
 
@@ -150,7 +161,7 @@ class WatchedSession:
                     self.waiting.clear()
                     self._owed.clear()
                     self.unanswered.clear()
-                case Rejected() | Bound() | BindRefused():
+                case Rejected() | Bound() | BindRefused() | AnsweredLate():
                     pass
         self.events += events
         self._read_output(asked)

@@ -15,6 +15,7 @@ _WRAPPERS = (
     "viewOnceMessageV2Extension",
     "documentWithCaptionMessage",
     "deviceSentMessage",
+    "associatedChildMessage",
 )
 # Where the words stand, most telling first.
 _WORDS = (
@@ -58,6 +59,9 @@ _SILENT = frozenset(
         "pollUpdateMessage",
         "keepInChatMessage",
         "editedMessage",
+        "secretEncryptedMessage",
+        "pinInChatMessage",
+        "albumMessage",  # how many pictures come, each in a message of its own
         "call",
     }
 )

@@ -56,7 +56,10 @@ _HELD = frozenset({"held_for_quality_assessment", "paused"})  # message_status: 
 _SENDER_GONE = frozenset({"BANNED", "DELETED", "DISCONNECTED", "MIGRATED", "PENDING"})  # status of a phone number
 _TOKEN_IS_BAD = frozenset({0, 190})
 _NO_SUCH_SENDER = 33
-_TEMPLATE_EVENTS = {"APPROVED": True, "PAUSED": False, "DISABLED": False, "REJECTED": False}
+_USABLE, _UNUSABLE = (  # events of a template; others leave it as it is
+    frozenset({"APPROVED", "REINSTATED", "UNARCHIVED"}),
+    frozenset({"PAUSED", "DISABLED", "REJECTED", "ARCHIVED", "DELETED", "PENDING_DELETION"}),
+)
 
 
 class CloudApi(msgspec.Struct, frozen=True):
@@ -362,6 +365,5 @@ def _dicts(value: object) -> Iterator[dict[str, Any]]:
 def _template_news(value: Mapping[str, Any]) -> Iterator[TemplateNews]:
     match value:
         case {"event": str(event), "message_template_name": str(name), "message_template_language": str(language)}:
-            usable = _TEMPLATE_EVENTS.get(event)
-            if usable is not None:
-                yield TemplateNews(name, language, usable)
+            if event in _USABLE or event in _UNUSABLE:  # a language is en-US here and en_US in a send
+                yield TemplateNews(name, language.replace("-", "_"), event in _USABLE)

@@ -146,7 +146,10 @@ ALARMING = frozenset(
 
 _FOLLOWS = {code: follows for follows, codes in TABLE.items() for code in codes}
 _SAYS = {code: says for codes in TABLE.values() for code, says in codes.items()}
-_OTHERS = {"unknown_code": "in no table of ours"}
+_OTHERS = {  # what these say, whatever their code says elsewhere
+    "unknown_code": "in no table of ours",
+    "direct_send_off": "Direct Send is not enabled: texts without a template go another way",
+}
 _NAMES_TO = re.compile(r"""["'`(\[]to["'`)\]]|\bparam(?:eter)?:? to$|^to\b""", re.IGNORECASE)
 
 
@@ -199,6 +202,6 @@ def alarm(result: AttemptResult) -> str:
     """What somebody must look at after such a result, for the log; "" when nobody must."""
     match result:
         case Refused(reason=reason, code=code) | ChannelDown(reason=reason, code=code) if reason in ALARMING:
-            says = _SAYS.get(int(code), _OTHERS.get(reason, reason)) if code.isascii() and code.isdigit() else reason
-            return f"error {code}: {says}"
+            known = _SAYS.get(int(code), reason) if code.isascii() and code.isdigit() else reason
+            return f"error {code}: {_OTHERS.get(reason, known)}"
     return ""

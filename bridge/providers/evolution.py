@@ -27,11 +27,10 @@ from bridge.provider import (
     WebhookRead,
     last_segment,
     named_in,
-    retry_after,
 )
 from bridge.providers import cloud_errors
 from bridge.providers.baileys import sender_of, text_in
-from bridge.providers.whatsapp_web import moment
+from bridge.providers.whatsapp_web import moment, refusal, says
 from gateway.messages.outcome import (
     Accepted,
     AttemptResult,
@@ -41,7 +40,6 @@ from gateway.messages.outcome import (
     Refused,
     Report,
     Status,
-    TryLater,
     Uncertain,
 )
 
@@ -141,21 +139,12 @@ class Evolution(msgspec.Struct, frozen=True):
         code = str(status)
         if 200 <= status < 300:
             return self._read_taken(body)
-        said = _said(body)
-        match said:
+        match _said(body):
             case [{"exists": False}, *_] if status == 400:
                 return NoAccount("send", code)
-        if _closed(said) or _closed(body):
+        if says(body, "connection closed"):
             return ChannelDown("logged_out", code)
-        if status == 429:
-            return TryLater(retry_after(response, 1.0), "throttled", code, counted=False)
-        if status in (401, 403):
-            return ChannelDown("unauthorized", code)
-        if status == 404:
-            return ChannelDown("unknown_instance", code)
-        if status >= 500:
-            return ChannelDown("provider_down", code)
-        return Refused("refused", code, rejected=False)
+        return refusal(response)
 
     @staticmethod
     def _read_taken(body: object) -> AttemptResult:
@@ -274,7 +263,9 @@ def _identity(jid: object) -> str:
 def _lid_of(data: dict[str, Any]) -> str:
     """The hidden identity of whoever wrote, "" when there is none."""
     key = data.get("key")
-    jids = (key.get("remoteJid"), key.get("remoteJidAlt"), key.get("senderLid")) if isinstance(key, dict) else ()
+    if not isinstance(key, dict) or not _identity(key.get("remoteJid")):  # a group's message names its writer, too
+        return ""
+    jids = (key.get("remoteJid"), key.get("remoteJidAlt"), key.get("senderLid"))
     return next((jid for jid in map(_identity, jids) if jid.endswith("@lid")), "")
 
 
@@ -286,17 +277,6 @@ def _said(body: object) -> list[Any]:
         case {"response": {"message": said}} | {"message": said}:
             return [said]
     return []
-
-
-def _closed(said: object, depth: int = 4) -> bool:
-    """Does an error say that the session has no connection? It stands in many places, also in a raw exception."""
-    if isinstance(said, str):
-        return "connection closed" in said.lower()
-    if depth and isinstance(said, list):
-        return any(_closed(part, depth - 1) for part in said)
-    if depth and isinstance(said, dict):
-        return any(_closed(part, depth - 1) for part in said.values())
-    return False
 
 
 def _event(envelope: dict[str, Any], request: HttpRequest) -> str:

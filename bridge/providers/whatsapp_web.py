@@ -70,10 +70,22 @@ def moment(written: object, now: float) -> float:
     return float(written) if isinstance(written, (int, float)) and 0 < written < now else now
 
 
+def says(said: object, words: str, depth: int = 6) -> bool:
+    """Does an error hold these words, in lower case? They stand in many places, also in a raw exception."""
+    if isinstance(said, str):
+        return words in said.lower()
+    if depth and isinstance(said, list):
+        return any(says(part, words, depth - 1) for part in said)
+    if depth and isinstance(said, dict):
+        return any(says(part, words, depth - 1) for part in said.values())
+    return False
+
+
 def refusal(response: HttpResponse) -> AttemptResult:
-    """What an error answer to a send means where its body says nothing better."""
+    """What an error answer to a send means where its body says nothing better. WhatsApp's own 429 comes as a 500 or a
+    400 around the words of Baileys."""
     status, code = response.status, str(response.status)
-    if status == 429:
+    if status == 429 or says(response.json(), "rate-overlimit"):
         return TryLater(retry_after(response, 1.0), "throttled", code, counted=False)
     if status in (401, 403):
         return ChannelDown("unauthorized", code)

@@ -94,10 +94,13 @@ class Delivery:
         self.strangers: dict[tuple[str, str], list[str]] = {}  # channel, msisdn -> ids in reports that named nobody
         self._noted: dict[str, list[tuple[float, str, str, str]]] = {}  # steps of messages in a channel's hands
         self.elsewhere: Mapping[str, ChannelFacts] = {}  # channels that only other nodes have
+        self.changing: set[str] = set()  # channels that were up and start anew: what is meant for them waits
 
     def facts(self) -> Mapping[str, ChannelFacts]:
         here = {
-            name: ChannelFacts(one.kind, one.up, getattr(one, "asks", False), getattr(one, "withdraws", False))
+            name: ChannelFacts(
+                one.kind, one.up or name in self.changing, getattr(one, "asks", False), getattr(one, "withdraws", False)
+            )
             for name, one in self.channels.items()
         }
         return {**self.elsewhere, **here} if self.elsewhere else here
@@ -137,6 +140,8 @@ class Delivery:
                 self._book(turn, channel, price_of(taken.price, message.segments))
             if result.remote_id:
                 self._remember(turn, channel, result.remote_id, by_sms)
+            elif by_sms:  # its receipt can be known by the addresses alone
+                self._hold(turn, channel)
             if by_sms and message.success == "sent":
                 journey.close(message, _DELIVERED, 0, channel, now)
             elif message.registered_delivery & INTERMEDIATE:
@@ -245,7 +250,8 @@ class Delivery:
         turn.then(kept)
 
     def _hold(self, turn: Turn, channel: str) -> None:
-        """A message that may have arrived: a report without an owner for the same addresses will settle it."""
+        """A message that may have arrived, or has no id of the operator's: a report without an owner for the same
+        addresses will settle it."""
         message = turn.message
         key = keys.held(channel, self.source_at(channel, message), message.msisdn)
         ttl = str(int(max(0.0, message.expires_at - turn.now)) + 3600)

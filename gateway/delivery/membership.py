@@ -11,6 +11,7 @@ count on one, taken from before it asked.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,6 +31,10 @@ LEASE_S = 12.0
 SAFETY_S = 3.0
 SETTLED_S = 5.0  # after the start: until then channels may only look down
 LEAVE_S = 2.0  # for the store to hear that this node leaves
+FORGOTTEN_S = 3600.0  # a node that was away for so long is known to nobody any more; see tend.lua
+LOST_S = 1.5 * TEND_S  # the store has lost more than one word of ours
+APART_S = 2.0  # clocks that differ by so much are told of
+ELSEWHERE_S = 3.0  # an account whose receivers here answer nothing is not asked for
 SOON_S = 0.05  # a receiver has come: until its account's lease is asked for
 log = Logger("membership")
 
@@ -40,19 +45,24 @@ class Membership:
     def __init__(
         self, *, store: Store, node: str, instance: int, reactor: Any, delivery: Delivery, desk: ReceiptDesk,
         takeover: Takeover, accounts: Callable[[], Sequence[str]], alone: bool,
-        ousted: Callable[[], None], time: Callable[[], str] = lambda: "",
+        ousted: Callable[[], None], time: Callable[[], str] = lambda: "", count: Callable[[str], None] = lambda _: None,
     ) -> None:  # fmt: skip
         """instance: the number of this process, greater than those before it. alone: the store is this node's only, so
         nothing is shared and nobody else can be alive. ousted(): a younger process has this node's name. time: of the
-        leases; "" is the store's."""
+        leases; "" is the store's. count: of gateway.metrics."""
         self._store, self._node, self._instance, self._reactor = store, node, instance, reactor
         self._delivery, self._desk, self._takeover, self._accounts = delivery, desk, takeover, accounts
         self._alone, self._ousted, self._time = alone, ousted, time
         self._until: dict[str, float] = {}  # accounts whose receipts are ours to write, and until when
+        self._left: dict[str, float] = {}  # accounts that others may have, until when; inf: something is on its way
         self._shares: dict[str, float] = {}  # channel -> segments per second that it may write
         self.held_elsewhere: frozenset[str] = frozenset()  # accounts whose receipts another living node writes
         self._asking = self._soon = self.joined = False
         self._renewed_at = self._here_since = self._joined_at = 0.0
+        self._count = count
+        self._ends = 0.0  # of the lease, by the store's clock: what it must know the next time
+        self.ahead_s = 0.0  # by how much this node's clock is ahead of the store's; below 0: behind
+        self._apart = False  # the log has told so
         self._ticks = 0
         self._loop = task.LoopingCall(self._tick)
         self._loop.clock = reactor
@@ -100,6 +110,11 @@ class Membership:
             self._soon = True
             self._reactor.callLater(SOON_S, self._tend_soon)
 
+    def leave_to_others(self, account: str) -> None:
+        """Nothing more of it is written; once nothing is on its way to its binds, whoever has a receiver may."""
+        if not self._alone and self._until.pop(account, 0.0):
+            self._left[account] = math.inf
+
     def _tend_soon(self) -> None:
         self._soon = False
         if self._loop.running:
@@ -125,10 +140,17 @@ class Membership:
         if self._asking or not self._store.writable:
             return
         receiving = self._desk.esmes.receiving
-        wants = [] if self._alone else [one for one in self._accounts() if receiving(one)]
+        self._left = {one: until for one, until in self._left.items() if until > now}
+        wants = [] if self._alone else [one for one in self._accounts() if receiving(one) and one not in self._left]
         frees = [one for one in self._until if not receiving(one) and self._desk.at_rest(one)]
+        for account in [one for one, until in self._left.items() if until == math.inf]:
+            if self._desk.at_rest(account):
+                frees.append(account)
+                self._left[account] = now + ELSEWHERE_S
+            else:
+                wants.append(account)
         for account in frees:  # from here on nothing of it is written
-            del self._until[account]
+            self._until.pop(account, None)
         wants += [one for one in self._until if one not in wants]  # until what it has on its way is answered
         self._asking, channels = True, list(self._delivery.channels)
         asked = self._ask(self._request(wants, frees), Keep.NO)
@@ -160,7 +182,7 @@ class Membership:
 
     def _heard(self, asked_at: float, channels: list[str], wants: list[str], answer: list[Any]) -> None:
         """channels, wants: what was asked for, in order; some of it may have gone by a reload since."""
-        lapsed, ousted, left, orphans, elsewhere, shares, desks, held = answer
+        lapsed, ousted, left, orphans, elsewhere, shares, desks, held, before, now = answer
         if ousted:
             log.critical(
                 "another gateway has joined the store under the name {node}; give each node its own", node=self._node
@@ -168,6 +190,8 @@ class Membership:
             self._until.clear()
             self._ousted()
             return
+        self._see_what_is_lost(float(before or 0.0), float(now))
+        self._compare_clocks(asked_at, float(now))
         if lapsed and self._renewed_at and not self._alone:
             log.warn("this node was away for so long that others may have taken over what it held")
         self._renewed_at = asked_at
@@ -181,8 +205,34 @@ class Membership:
         if (left or orphans) and asked_at - self._joined_at > SETTLED_S:
             self._takeover.begin([tuple(_words(one)) for one in left], [tuple(_words(one)) for one in orphans])
 
+    def _see_what_is_lost(self, before: float, now: float) -> None:
+        """A store that comes back empty or with an older state does not know what it has told this node. before: until
+        when the lease was, as it knows; 0: it knows of none."""
+        known, self._ends = self._ends, now + LEASE_S
+        lost = known - before if known else 0.0
+        if lost < LOST_S or (not before and now - known > FORGOTTEN_S):
+            return
+        self._count("pombo_store_losses")
+        what = f"what it took in {lost:.0f} s" if before else "all that it had"
+        log.critical(
+            "the store has lost {what}: messages that were accepted are gone, others may be sent and reported twice "
+            "(docs/backup.md)", what=what,
+        )  # fmt: skip
+
+    def _compare_clocks(self, asked_at: float, now: float) -> None:
+        """now: by the store's clock, at some moment since it was asked."""
+        self.ahead_s = max(0.0, asked_at - now) or min(0.0, self._reactor.seconds() - now)
+        apart, self._apart = self._apart, abs(self.ahead_s) > APART_S
+        if self._apart and not apart:
+            log.warn(
+                "this node's clock is {n:.0f} s {way} the store's: what is due, validity and fallback_after follow it",
+                n=abs(self.ahead_s), way="ahead of" if self.ahead_s > 0 else "behind",
+            )  # fmt: skip
+
     def _use_leases(self, until: float, wants: list[str], desks: list[int]) -> None:
         for account, whose in zip(wants, desks, strict=True):
+            if account in self._left:
+                continue
             if whose == 0:
                 self._until.pop(account, None)
                 continue

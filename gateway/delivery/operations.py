@@ -17,7 +17,7 @@ from gateway.routing import journey
 from gateway.smpp.constants import CommandStatus
 from gateway.smpp.segments import count_segments
 from gateway.store import keys, records
-from gateway.store.lookups import writers_of
+from gateway.store.lookups import unfinished_to
 from gateway.store.turn import Turn
 from gateway.store.valkey import Keep, Store
 
@@ -79,9 +79,8 @@ class Operations:
         if msisdn is None:
             return NO_MESSAGE
         cancelled = 0
-        for writer in await writers_of(self._store, msisdn, self._clock()):
-            message = await self._own(account, writer.id, source)
-            if message is not None and not message.final and service_type in ("", message.service_type):
+        for message in await unfinished_to(self._store, account, source, msisdn, self._clock()):
+            if service_type in ("", message.service_type):
                 cancelled += await self._cancel_one(message)
         return OK if cancelled else CANNOT_CANCEL
 

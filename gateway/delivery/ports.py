@@ -88,7 +88,8 @@ class Esmes(Protocol):
         """Write deliver_sm to receiving binds of the account: items in order, each with its `done`, as long as there is
         a bind with a free window. How many; no more are taken from the iterator.
 
-        `done` gets the command_status of the answer, or None when there was none (link lost or response_timeout)."""
+        `done` gets the command_status of the answer, or None when there was none (link lost or response_timeout), and
+        after None perhaps LATE (of gateway.messages.outcome)."""
 
     def at_end_of_turn(self, call: Callable[[], None]) -> None:
         """Call once at the end of this turn, before the binds are written to."""

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from gateway.delivery.ports import Esmes
 from gateway.messages.message import Mo, Receipt
+from gateway.messages.outcome import LATE
 from gateway.messages.states import STATE_NAMES
 from gateway.metrics import Metrics
 from gateway.store import keys, records
@@ -47,6 +48,9 @@ class Leases(Protocol):
     def want(self) -> None:
         """Ask soon for the accounts that have a receiver here."""
 
+    def leave_to_others(self, account: str) -> None:
+        """Its receivers here answer nothing: another node's may."""
+
 
 class Pump:
     """The stream of one account."""
@@ -60,7 +64,10 @@ class Pump:
         self._reading = self._missed = False  # missed: something was written while the stream was being read
         self._out = 0
         self.closed = False  # another node has written these receipts since: nothing more comes of this one
+        self._heard_at = self._silent_at = 0.0  # its last answer; since when nothing has been answered at all
         self._tries: dict[bytes, int] = {}
+        self._given_up: set[bytes] = set()  # unanswered in time and not finished since: the answer may come yet
+        self._settled: set[bytes] = set()  # finished by such an answer while another copy was on its way
         self._resting = 0  # entries the ESME has refused for now
         self.soon = False  # pumped at the end of this turn
 
@@ -140,16 +147,27 @@ class Pump:
         self._desk.later(1.0, self.pump)
 
     def _answered(self, entry: bytes, item: Receipt | Mo, at: float, status: int | None) -> None:
+        if status == LATE:
+            self._answered_late(entry, item, at)
+            return
         self._out -= 1
-        if status == 0 or status in REFUSED_FOR_GOOD:
+        if self._desk.leases is not None:
+            self._listen(self._desk.leases, at, status is not None)
+        if self._settled and entry in self._settled:
+            self._settled.remove(entry)
+        elif status == 0 or status in REFUSED_FOR_GOOD:
             self._tries.pop(entry, None)
+            if self._given_up:
+                self._given_up.discard(entry)
             self._desk.finished(self.account, entry, item, at, status)
         elif status is None:  # link lost or no answer: another bind, at once and before the younger ones
             self._back.append((entry, item))
+            self._given_up.add(entry)
         else:
             tries = self._tries[entry] = self._tries.get(entry, 0) + 1
             if status not in LATER and tries >= TRIES:
                 self._tries.pop(entry, None)
+                self._given_up.discard(entry)
                 log.error("account {a} refuses a receipt with 0x{s:08X}; dropped", a=self.account, s=status)
                 self._desk.finished(self.account, entry, item, at, status)
             else:
@@ -158,9 +176,36 @@ class Pump:
         if not self.soon and (self._ready or self._back or self._more):
             self._desk.wake(self)
 
+    def _answered_late(self, entry: bytes, item: Receipt | Mo, at: float) -> None:
+        """A slow ESME would get it again for ever: no copy would be answered in time."""
+        if entry not in self._given_up or self.closed:
+            return
+        self._given_up.remove(entry)
+        self._tries.pop(entry, None)
+        self._desk.finished(self.account, entry, item, at, 0)
+        for waiting in (self._back, self._ready):
+            if (entry, item) in waiting:
+                waiting.remove((entry, item))
+                return
+        self._settled.add(entry)
+
+    def _listen(self, leases: Leases, at: float, answered: bool) -> None:
+        """at: when it was sent. What nobody answers goes to another bind here first; is that in vain, too, the account
+        is left to the other nodes."""
+        now = self._desk.clock()
+        if answered:
+            self._heard_at, self._silent_at = now, 0.0
+        elif self._heard_at <= at and self._desk.esmes.receiving(self.account):
+            if self._silent_at and at >= self._silent_at:
+                leases.leave_to_others(self.account)
+            self._silent_at = self._silent_at or now
+
     def _again(self, entry: bytes, item: Receipt | Mo) -> None:
         self._resting -= 1
-        self._back.append((entry, item))
+        if entry in self._settled:
+            self._settled.remove(entry)
+        else:
+            self._back.append((entry, item))
         self.pump()
 
     def reread(self) -> None:

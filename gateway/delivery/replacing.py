@@ -20,6 +20,7 @@ from gateway.store.lookups import writers_of
 from gateway.store.turn import Turn
 from gateway.store.valkey import Keep, Store, StoreAway
 
+LOOKED_AT = 500  # of the last messages to a number: this is asked with every submit that may replace one
 LOOK_S = 2.5  # how long a message may take to find the one it replaces; then it is refused
 log = Logger("replacing")
 
@@ -75,7 +76,7 @@ class Replacing:
 
     async def _find(self, new: Message) -> Message | None:
         """The youngest message of the same account, source, destination and service_type that no channel has."""
-        writers = await writers_of(self._store, new.msisdn, self._clock(), keep=Keep.NO)
+        writers = await writers_of(self._store, new.msisdn, self._clock(), LOOKED_AT, Keep.NO)
         ids = [one.id for one in writers if (one.account, one.source) == (new.account, new.source)]
         if not ids:
             return None

@@ -1,5 +1,6 @@
 """From a report to its message: exact id first, then the id's other forms, then a message that was written to the same
-number and never answered; what names nobody yet is parked, for a report may overtake the answer that names it."""
+number and never answered, or answered without an id; what names nobody yet is parked, for a report may overtake the
+answer that names it."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from gateway.metrics import Metrics
 from gateway.store import keys, records
 from gateway.store.keys import DAY_S
 from gateway.store.records import octets
-from gateway.store.valkey import Keep, Store
+from gateway.store.valkey import Keep, Store, StoreAway
 
 OWN_ID = 4  # how find.lua found a message: by the id that we gave it
 SAME_NUMBER_DIGITS = 8  # last digits that source and destination must share when an id is matched by another form
@@ -37,12 +38,12 @@ class Reports:
 
     def __init__(
         self, store: Store, delivery: Delivery, metrics: Metrics, id_forms: Callable[[str], tuple[str, ...]],
-        later: Callable[[Callable[[], None]], Any],
+        later: Callable[[Callable[[], None]], Any], normalize: Callable[[str], str | None],
     ) -> None:  # fmt: skip
         """id_forms: the other spellings an operator may give an id (decimal, hexadecimal, padded ...). later: the
-        reactor's next turn."""
+        reactor's next turn. normalize: a number in any form -> msisdn, None when it cannot be read."""
         self._store, self._delivery, self._metrics, self._id_forms = store, delivery, metrics, id_forms
-        self._later = later
+        self._later, self._normalize = later, normalize
         self._patient: dict[str, list[Case]] = {}  # channel -> reports whose message has just been settled
         self.call_later: Callable[[float, Callable[[], object]], Any] | None = None  # with other processes on the store
         self._later_looks = 0  # reports that wait for that
@@ -114,7 +115,7 @@ class Reports:
         if missing:
             items = [self._second_look(channel, report) for report, _ in missing]
             found = self._store.call("find", msgspec.msgpack.encode(items), channel, *self._days())
-            found.addCallback(self._found_or_parked, channel, missing).addErrback(_not_applied)
+            found.addCallback(self._found_or_parked, channel, missing, items).addErrback(_not_applied)
 
     def _second_look(self, channel: str, report: Report) -> tuple[Any, ...]:
         """One item for find.lua."""
@@ -123,7 +124,8 @@ class Reports:
         busy: Callable[[str], bool] = getattr(operator, "is_busy", lambda _: False)
         forms = [report.remote_id, *report.other_ids]
         final = smsc and report.status in (Status.DELIVERED, Status.FAILED)
-        answered = not busy(report.dest)  # else its message is just being answered; the exact id comes
+        numbers = self._numbers(report)
+        answered = not any(map(busy, numbers))  # else its message is just being answered; the exact id comes
         settles = final and answered
         if settles:
             for one in list(forms):
@@ -131,9 +133,9 @@ class Reports:
         return (
             [form for form in forms if form],
             report.dest[-SAME_NUMBER_DIGITS:] if smsc else "",
-            keys.held(channel, report.source, report.dest) if settles else "",
+            [keys.held(channel, report.source, number) for number in numbers] if settles else [],
             keys.parked(channel, report.remote_id) if report.remote_id else "",
-            keys.stray(channel, report.source, report.dest) if final else "",
+            [keys.stray(channel, report.source, number) for number in numbers] if final else [],
             report.remote_id,
             octets(msgspec.msgpack.encode(report)),
             keys.PARKED_S,
@@ -141,16 +143,24 @@ class Reports:
             int(answered),
         )
 
-    def _found_or_parked(self, answers: list[Any], channel: str, cases: list[Case]) -> None:
+    def _numbers(self, report: Report) -> tuple[str, ...]:
+        """The message's number as it was sent, and as the operator's way of writing it may be read: in national form,
+        say, or without the ninth digit."""
+        msisdn = self._normalize(report.dest)
+        return (report.dest,) if msisdn is None or msisdn == report.dest else (report.dest, msisdn)
+
+    def _found_or_parked(
+        self, answers: list[Any], channel: str, cases: list[Case], items: list[tuple[Any, ...]]
+    ) -> None:
         unknown, again = 0, []
-        for (report, kept), answer in zip(cases, answers, strict=True):
+        for (report, kept), answer, item in zip(cases, answers, items, strict=True):
             message = records.unpack(answer[0]) if answer else None
             if message is not None and answer[1] == OWN_ID and channel not in [a.channel for a in message.attempts]:
                 message = None  # it names a message that this channel never had
             if message is not None:
                 self._apply(message, report, kept)
             else:
-                unknown += not report.parked
+                unknown += not report.parked and item[-1]  # of what is just being answered it may be early
                 kept()
                 if report.remote_id and report.dest:
                     self._note_stranger(channel, report)
@@ -172,16 +182,25 @@ class Reports:
         else:
             self._delivery.report(message, report, kept)
 
+    async def answered(self, channel: str, ids: Sequence[str]) -> list[str] | None:
+        """Of which of a channel's ids a report has come, to whichever process; None while the store is away."""
+        try:
+            found = await self._store.call("exact", channel, *self._days(), *ids, keep=Keep.NO)
+        except StoreAway:
+            return None
+        return [one for one, record in zip(ids, found, strict=True) if record and _has_report(record, channel, one)]
+
     # -- parked reports
 
     def _note_stranger(self, channel: str, report: Report) -> None:
         """The answer that names its message may come yet, and give the id another form."""
         strangers = self._delivery.strangers
-        ids = strangers.setdefault((channel, report.dest), [])
-        ids.append(report.remote_id)
-        if len(ids) > STRANGERS_OF_A_NUMBER:
-            del ids[0]
-        if len(strangers) > STRANGERS:
+        for number in self._numbers(report):
+            ids = strangers.setdefault((channel, number), [])
+            ids.append(report.remote_id)
+            if len(ids) > STRANGERS_OF_A_NUMBER:
+                del ids[0]
+        while len(strangers) > STRANGERS:
             del strangers[next(iter(strangers))]
 
     def look_again(self, channel: str, ids: Sequence[str]) -> None:
@@ -212,11 +231,10 @@ class Reports:
             cursor = cursor if cursor != b"0" else b""
 
     def look_for_stray(self, message: Message, channel: str, turn: Any) -> None:
-        """A message was written and never answered: perhaps its report came before we knew that."""
+        """A message was written and never answered, or answered without an id: perhaps its report came before we knew
+        that."""
         key = keys.stray(channel, self._delivery.source_at(channel, message), message.msisdn)
-
-        if message.attempts[-1].state is Attempted.UNCERTAIN:
-            turn.then(lambda _: self._next_stray(key, channel))
+        turn.then(lambda _: self._next_stray(key, channel))
 
     def _next_stray(self, key: str, channel: str) -> None:
         self._store.command("LPOP", key).addCallbacks(self._stray, lambda _: None, callbackArgs=(key, channel))
@@ -235,6 +253,12 @@ class Reports:
 
 def _parked(packed: bytes) -> Report:
     return replace(_decode_report(packed), parked=True)
+
+
+def _has_report(record: bytes, channel: str, remote_id: str) -> bool:
+    attempts = records.unpack(record).attempts
+    named = [one for one in attempts if one.channel == channel and one.remote_id == remote_id]
+    return any(one.acked or one.state is Attempted.FAILED for one in named)
 
 
 def _same_number(message: Message, report: Report) -> bool:

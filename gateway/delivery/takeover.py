@@ -69,7 +69,9 @@ class Takeover:
                 back.append(message)
         for message in written:
             self._go_on(channel, kind, key, message, Uncertain(TAKEN_OVER))
-        for message in reversed(back):  # to the front of the queue: the youngest first
+        if channel in self._delivery.facts():
+            back.reverse()  # each goes to the front of its queue; with no channel left, behind others at the next one
+        for message in back:
             self._go_on(channel, kind, key, message, Unwritten(TAKEN_OVER))
         if written or back:
             log.warn(

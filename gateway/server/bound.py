@@ -10,6 +10,7 @@ from typing import Protocol as Shape
 from twisted.logger import Logger
 
 from gateway.messages.message import Mo, Receipt
+from gateway.messages.outcome import LATE
 from gateway.server.ports import Clock
 from gateway.smpp.constants import CommandStatus
 
@@ -182,6 +183,11 @@ class Bound:
         if link in self._receivers.get(link.account, ()):
             self._avoid(link, item)
         _tell(done, None)
+
+    def answered_late(self, item: Item, done: Done) -> None:
+        """A deliver_sm that was unanswered is acknowledged after all, while it may be on its way once more."""
+        self._avoided.pop(item, None)
+        _tell(done, LATE)
 
     def _avoid(self, link: Link, item: Item) -> None:
         self._avoided.pop(item, None)

@@ -8,9 +8,11 @@ from typing import Any, cast
 
 from msgspec import structs
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from config.schema import AccountSettings, SmppServerSettings
 from gateway.messages.message import Mo
@@ -26,7 +28,7 @@ from gateway.server.ports import Call, Clock, Transport
 from gateway.server.requests import Requests
 from gateway.smpp.constants import VERSION_3_4, CommandStatus
 from gateway.smpp.errors import LocalProtocolError
-from gateway.smpp.events import Answered, BindRequested, Event, Over, Received, Rejected, Unanswered
+from gateway.smpp.events import Answered, AnsweredLate, BindRequested, Event, Over, Received, Rejected, Unanswered
 from gateway.smpp.pdu import Bind, BindReceiver, BindTransceiver, BindTransmitter, GenericNack, Outbind, Pdu
 from gateway.smpp.session import Role, Session, SessionSettings, SessionState
 
@@ -68,6 +70,7 @@ class Server:
         """This connection is closed."""
 
 
+@implementer(IHalfCloseableProtocol)
 class SmscProtocol(Protocol):
     """We are the SMSC here. `account` is "" until the bind."""
 
@@ -97,6 +100,8 @@ class SmscProtocol(Protocol):
         self._ref = 0  # of the last text that was sent in parts
         self._heard_at = now
         self._paused = self._full = self._closing = self._marked = False
+        self._deaf = False  # the peer has closed its side
+        self._delayed = False  # what is in the inbox waits for the account's rate: what else comes is read meanwhile
         self._watched = False  # the timer fires before anything that a calm session has to do
         self._timer: Call | None = None
         self._work_later: Call | None = None
@@ -114,6 +119,17 @@ class SmscProtocol(Protocol):
     def dataReceived(self, data: bytes) -> None:
         self._heard_at = now = self._clock.seconds()
         self._take(self.session.receive(data, now), now)
+
+    def readConnectionLost(self) -> None:
+        """The peer has closed its side of the connection. It may still want the answers to what it has asked."""
+        self._deaf = True
+        if self.session.silent(self._clock.seconds()):
+            self.flush()
+        else:
+            self.transport.loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        """We never close our side alone."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._closing = True
@@ -140,6 +156,10 @@ class SmscProtocol(Protocol):
                 freed = True
                 item, done = cast(tuple[Item, Done], event.context)
                 self._server.bound.unanswered(self, item, done)
+            elif isinstance(event, AnsweredLate):
+                item, done = cast(tuple[Item, Done], event.context)
+                if not event.response.command_status and not isinstance(done, Together):
+                    self._server.bound.answered_late(item, done)
             elif isinstance(event, BindRequested):
                 self._check_bind(event.pdu)
             elif isinstance(event, Rejected):
@@ -243,6 +263,7 @@ class SmscProtocol(Protocol):
             inbox.popleft()
         if inbox and not self._closing:
             self._work_later = self._clock.callLater(wait, self._work_on)
+            self._delayed = wait > 0.0
             self._steer()
 
     def _work_on(self) -> None:
@@ -327,11 +348,12 @@ class SmscProtocol(Protocol):
 
     def _steer(self) -> None:
         """Read on, or leave it to TCP to slow the peer down."""
-        if self._closing:
+        if self._closing or self._deaf:
             return
         pending = self.session.pending
         self._full = pending > MAX_PENDING or (self._full and pending >= MAX_PENDING // 2)
-        pause = self._full or self._work_later is not None or self._outlet.slow
+        in_turns = self._work_later is not None and not self._delayed
+        pause = self._full or in_turns or self._outlet.slow
         if pause != self._paused:
             self._paused = pause
             if pause:

@@ -42,6 +42,13 @@ class Unanswered(Struct, frozen=True):
     context: object
 
 
+class AnsweredLate(Struct, frozen=True):
+    """SMSC role: the answer to a request that was given up as Unanswered."""
+
+    context: object
+    response: Pdu
+
+
 class Rejected(Struct, frozen=True):
     """A PDU of the peer that was malformed, unknown or not allowed now. Nothing is left to do but count it.
 
@@ -58,4 +65,4 @@ class Over(Struct, frozen=True):
     reason: str
 
 
-Event = BindRequested | Bound | BindRefused | Received | Answered | Unanswered | Rejected | Over
+Event = BindRequested | Bound | BindRefused | Received | Answered | Unanswered | AnsweredLate | Rejected | Over

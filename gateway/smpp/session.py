@@ -14,7 +14,18 @@ from msgspec import Struct, structs
 from . import pdu as pdus
 from .constants import MAX_SEQUENCE_NUMBER, RESPONSE_BIT, VERSION_3_4, CommandStatus, Tag
 from .errors import BadLength, BadPdu, LocalProtocolError, UnknownCommand
-from .events import Answered, BindRefused, BindRequested, Bound, Event, Over, Received, Rejected, Unanswered
+from .events import (
+    Answered,
+    AnsweredLate,
+    BindRefused,
+    BindRequested,
+    Bound,
+    Event,
+    Over,
+    Received,
+    Rejected,
+    Unanswered,
+)
 from .framing import Framer
 from .pdu import Bind, BindResp, Pdu, decode, encode, error_response, tlv
 from .states import BOUND, DATA_REQUESTS, DATA_RESPONSES, STATE_AFTER_BIND, Role, SessionState, legal
@@ -27,6 +38,9 @@ MAX_MALFORMED = 20
 MALFORMED_PERIOD_S = 60.0
 MAX_HELD_OCTETS = 256 * 1024
 MAX_WRONG_TYPES = 2
+MAX_LATE = 1000
+SILENT_S = 1.0
+SAID_NOTHING = -1  # in the place of an unbind's sequence_number: the peer has closed its side without one
 
 _CLASSES = {cls.command_id: cls for cls in pdus.PDU_CLASSES}
 _EMPTY: frozenset[type[Pdu]] = frozenset()
@@ -69,6 +83,9 @@ class Session:
         # Ours, unanswered: sequence_number -> (context, response class, deadline), oldest first.
         self._outstanding: dict[int, tuple[object, type[Pdu], float]] = {}
         self._control: dict[int, tuple[object, type[Pdu], float]] = {}
+        self._late: dict[
+            int, tuple[object, type[Pdu]]
+        ] = {}  # of those given up, the youngest: their answer may come yet
         self._bind: Bind | None = None  # the peer's, waiting for accept_bind or refuse_bind
         self._held: list[bytes] = []  # PDUs behind such a bind
         self._held_octets = 0
@@ -154,8 +171,8 @@ class Session:
         self.out.append(encode(self._without_tlvs(response) if response.tlvs else response))
         if self.pending:
             self.pending -= 1
-        if self._peer_unbind is not None and not self.pending:
-            self._answer_unbind()
+        if self._peer_unbind is not None:
+            self._answer_unbind_if_ready()
 
     def accept_bind(self, request: Bind, system_id: str, now: float, *, newest: int = 0xFF) -> None:
         """SMSC role: the session is bound. PDUs that came behind the bind are read in the next tick, due at once.
@@ -233,11 +250,19 @@ class Session:
             self._close_at = now + UNBIND_TIMEOUT_S
             self._request_own(pdus.Unbind(), now)
 
+    def _answer_unbind_if_ready(self) -> None:
+        """Once all of the peer's requests are answered; an SMSC's also not before it has answered ours: what becomes of
+        a submit_sm that it does not answer any more, nobody would know."""
+        if not self.pending and not (self.role is Role.ESME and self._outstanding):
+            self._answer_unbind()
+
     def _answer_unbind(self) -> None:
         assert self._peer_unbind is not None
-        self.out.append(encode(pdus.UnbindResp(sequence_number=self._peer_unbind)))
+        self._ending = "connection lost"
+        if self._peer_unbind != SAID_NOTHING:
+            self.out.append(encode(pdus.UnbindResp(sequence_number=self._peer_unbind)))
+            self._ending = "the peer unbound"
         self._peer_unbind = None
-        self._ending = "the peer unbound"
 
     # What we receive
 
@@ -269,6 +294,8 @@ class Session:
         if broken is not None and not self._ending:
             self._nack(broken.sequence_number, CommandStatus.ESME_RINVCMDLEN)
             self._ending = "impossible command_length"
+        if self._peer_unbind is not None and not self._ending:
+            self._answer_unbind_if_ready()
         if self._ending:
             events += self._end()
         elif self._unbind_by < math.inf:
@@ -334,17 +361,18 @@ class Session:
             self.out.append(error_response(pdus.Unbind.command_id, sequence_number, int(CommandStatus.ESME_RINVBNDSTS)))
             return
         self._peer_unbind = sequence_number
-        if not self.pending:
-            self._answer_unbind()
-        else:
-            self._enter(SessionState.UNBINDING)
-            self._unbind_by = math.inf
-            self._close_at = min(self._close_at, now + UNBIND_TIMEOUT_S)
+        self._enter(SessionState.UNBINDING)
+        self._unbind_by = math.inf
+        self._close_at = min(self._close_at, now + UNBIND_TIMEOUT_S)
+        self._answer_unbind_if_ready()
 
     def _take_nack(self, nack: Pdu, events: list[Event]) -> None:
         entry = self._outstanding.pop(nack.sequence_number, None)
         if entry is not None:
             events.append(Answered(entry[0], nack))
+            return
+        if self._late.pop(nack.sequence_number, None) is not None:
+            events.append(Rejected(nack.command_id, 0))
             return
         entry = self._control.pop(nack.sequence_number, None)
         if entry is None:
@@ -362,6 +390,11 @@ class Session:
             self._wrong_types += 1
             if self._wrong_types >= MAX_WRONG_TYPES:
                 self._ending = "responses of the wrong type"
+            return
+        late = self._late.get(sequence_number)
+        if late is not None and late[1] is type(response):
+            del self._late[sequence_number]
+            events.append(AnsweredLate(late[0], response))
             return
         entry = self._control.get(sequence_number)
         if entry is None or entry[1] is not type(response):
@@ -466,6 +499,9 @@ class Session:
         if self._ending:
             return events + self._end()
         self._expire(events, now)
+        if self._peer_unbind is not None:
+            self._answer_unbind_if_ready()
+            return events + self._end() if self._ending else events
         if self._inactivity_deadline() <= now:
             self.unbind(now)
         self._unbind_if_ready(now)
@@ -491,11 +527,15 @@ class Session:
     def _expire(self, events: list[Event], now: float) -> None:
         """Give up data requests whose time is over; they are in the order of their deadlines."""
         while self._outstanding:
-            sequence_number, (context, _, at) = next(iter(self._outstanding.items()))
+            sequence_number, (context, response, at) = next(iter(self._outstanding.items()))
             if at > now:
                 return
             del self._outstanding[sequence_number]
             events.append(Unanswered(context))
+            if self.role is Role.SMSC:
+                self._late[sequence_number] = context, response
+                if len(self._late) > MAX_LATE:
+                    del self._late[next(iter(self._late))]
 
     def _init_deadline(self) -> float:
         return self._init_by if self.state is SessionState.OPEN and self._bind is None else math.inf
@@ -517,6 +557,18 @@ class Session:
             return math.inf
         return self._last_message_at + self.settings.inactivity_timeout
 
+    def silent(self, now: float) -> bool:
+        """The peer says nothing more, but may still read. False: there is nothing that it could wait for; True: what it
+        has asked is answered within a second, and then the session is over."""
+        if not self.pending or self._ending:
+            return False
+        if self._peer_unbind is None:
+            self._peer_unbind = SAID_NOTHING
+            self._enter(SessionState.UNBINDING)
+            self._unbind_by = math.inf
+            self._close_at = min(self._close_at, now + SILENT_S)
+        return True
+
     def lost(self, now: float, why: str = "connection lost") -> list[Event]:
         """The transport is gone; [] when the session was over before."""
         if self.state is _CLOSED:
@@ -528,6 +580,7 @@ class Session:
         requests = [*self._outstanding.values(), *self._control.values()]
         self._outstanding.clear()
         self._control.clear()
+        self._late.clear()
         self._held.clear()
         self._bind = None
         self.pending = 0

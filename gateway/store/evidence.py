@@ -14,12 +14,16 @@ from gateway.store.valkey import Keep, Store, StoreAway
 log = Logger("evidence")
 
 
+Told = Callable[[bytes], None]
+
+
 class Evidence:
-    """Writes gather and go once a turn; the last one of a person counts."""
+    """Writes gather and go once a turn; the last one of a person counts, and uses of a day add up."""
 
     def __init__(self, store: Store, later: Callable[[Callable[[], None]], Any]) -> None:
         self._store, self._later = store, later
         self._waiting: dict[str, tuple[bytes, int]] = {}
+        self._uses: dict[tuple[str, int], tuple[int, int, list[Told]]] = {}
 
     async def read(self, people: Sequence[str]) -> list[bytes | None] | None:
         """The record of each person, None where there is none; None in all while the store is away."""
@@ -35,6 +39,13 @@ class Evidence:
             self._later(self._flush)
         self._waiting[person] = (value, max(1, int(ttl_s)))
 
+    def use(self, tally: str, day: int, count: int, ttl_s: float, told: Told) -> None:
+        """Add uses of a day to those of all nodes, and tell what they come to, packed."""
+        if not self._uses:
+            self._later(self._count)
+        before, _, waiting = self._uses.get((tally, day), (0, 0, []))
+        self._uses[tally, day] = (before + count, max(1, int(ttl_s)), [*waiting, told])
+
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, {}
         args: list[str | bytes] = []
@@ -42,3 +53,20 @@ class Evidence:
             args += (keys.person(person), str(ttl), value)
         kept: Deferred[Any] = self._store.call("keep", *args, keep=Keep.ALWAYS)
         kept.addErrback(lambda failure: log.error("evidence was not kept: {why}", why=failure.getErrorMessage()[:80]))
+
+    def _count(self) -> None:
+        uses, self._uses = self._uses, {}
+        args: list[str | bytes] = []
+        for (tally, day), (count, ttl, _) in uses.items():
+            args += (keys.person(tally), str(ttl), str(day), str(count))
+
+        def tell(sums: list[bytes]) -> None:
+            for (_, _, waiting), packed in zip(uses.values(), sums, strict=True):
+                for told in waiting:
+                    told(packed)
+
+        counted: Deferred[Any] = self._store.call("use", *args, keep=Keep.ALWAYS)
+        counted.addCallback(tell)
+        counted.addErrback(
+            lambda failure: log.error("uses were not counted: {why}", why=failure.getErrorMessage()[:80])
+        )

@@ -7,7 +7,7 @@ due                         zset    id -> when its next step is due             
 ids:{channel}:{day}         hash    a channel's id -> ours                      validity + 3 days
 park:{channel}:{remote_id}  string  a report that named no message yet          10 min
 parked                      string  there while any report may be parked          10 min
-hold:{channel}:{from}:{to}  list    ids that were written and never answered    validity + 1 h
+hold:{channel}:{from}:{to}  list    ids written without an answer, or an id in it    validity + 1 h
 stray:{channel}:{from}:{to} list    remote ids of parked reports                10 min
 set:{part key}              hash    part number -> "digest id [id ...]"         parts_timeout * 4
 set:{part key}:done         hash    the same of a set that was joined           10 min
@@ -47,7 +47,7 @@ NUMBERS = "numbers"
 MEMBERS, HANDS = "members", "hands"
 PARKED_S = 600
 WRITERS_DAYS = 30  # store.writers, unless it says otherwise
-LAST_WRITERS = 50  # that are looked at
+MOST_WRITERS = 10_000  # to a number that are looked at, the last ones
 REMOTE_ID_DAYS_AFTER_EXPIRY = 3
 LEAST_REMOTE_ID_DAYS = 9  # looked through, however short the validity is by now
 

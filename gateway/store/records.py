@@ -93,6 +93,11 @@ decode_writer = msgspec.msgpack.Decoder(Writer).decode
 _MOMENT = struct.Struct(">Q")
 
 
+def decode(packed: bytes) -> Any:
+    """What `encode`, or cmsgpack in a script, has made."""
+    return msgspec.msgpack.decode(packed)
+
+
 def written(msisdn: str, at: float, writer: Writer) -> bytes:
     """A member of keys.writers: sorted by number, then by time. at: epoch seconds."""
     return msisdn.encode() + b":" + _MOMENT.pack(int(at * 1000)) + _encode(writer)

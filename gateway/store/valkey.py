@@ -3,8 +3,6 @@
 Scripts are written so that a call may be repeated: whoever lost the link in the middle sends the same call again and
 learns that it was done before. So calls that must not be lost are kept here until the store has answered them, however
 long it is away; calls that need not be are failed with StoreAway.
-
-The only file that knows txredisapi, which carries no types.
 """
 
 from __future__ import annotations
@@ -15,20 +13,19 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-import txredisapi
 from twisted.internet import defer, endpoints, protocol, ssl, task
-from twisted.internet import error as errors
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
 from config import store_url
+from gateway.store.connection import Connection, ResponseError
 from gateway.store.embedded import GAVE_UP, EmbeddedServer, StoreUnavailable
+from gateway.store.reasons import NotTheMaster, reason, refuses_writes
 from gateway.store.sentinel import NoMaster, find_master
-from gateway.writing import Written
 
 SCRIPTS = (
     "commit", "lease", "due", "exact", "find", "answered", "receive", "keep", "revoke", "overview", "shapes", "tend",
-    "stranded", "leave", "writers", "story", "people", "naming", "rewrite",
+    "stranded", "leave", "writers", "story", "people", "naming", "rewrite", "use",
 )  # fmt: skip
 STALL_S = 3.0  # without an answer for so long, the store counts as not writable
 CONNECT_S = 5.0
@@ -37,29 +34,6 @@ WATCH_S = 3.0  # how often the sentinels are asked whether the master is still t
 REPLICATE_MS = 1000  # one WAIT for replicas; it is repeated until enough of them have it
 BACKOFF_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
 STEADY_S = 2.0  # a link that has lived for so long is one that lasts
-UNWELCOME = {  # error words with which a server does not let us in
-    "NOAUTH": "wants a password: give it in store.url",
-    "WRONGPASS": "refuses the password of store.url",
-    "without any password": "has no password, and store.url gives one",
-    "DB index is out of range": "has no database of the number in store.url",
-    "NOPERM": "does not let the user of store.url do what is needed",
-    "Lost connection": "closes the connection",
-}
-REFUSALS = {  # error words with which a server refuses writes for now
-    "MISCONF": "cannot write to disk",
-    "OOM": "out of memory",
-    "READONLY": "is a replica",
-    "LOADING": "still reading its files",
-    "BUSY": "busy with a script",
-    "MASTERDOWN": "a replica without its master",
-    "NOREPLICAS": "has too few replicas",
-}
-UNREACHABLE = (  # what stands in the way of a link
-    ((errors.TimeoutError, defer.TimeoutError), "does not answer"),
-    (errors.DNSLookupError, "is a name that is not known"),
-    (errors.ConnectError, "takes no connections"),
-    (errors.ConnectionClosed, "closes the connection"),
-)
 # Calls whose answer lets something happen outside: with store.replicas they count once so many replicas have them.
 REPLICATED = frozenset({"commit", "lease", "receive", "tend", "INCR", "INCRBY"})
 log = Logger("store")
@@ -77,14 +51,6 @@ class Keep(IntEnum):
     ALWAYS = 2
 
 
-class NotTheMaster(Exception):
-    """The server that was the master is none now, or not any more."""
-
-
-class NotLetIn(Exception):
-    """The server refuses the url's password or its database."""
-
-
 class _Call:
     __slots__ = ("args", "deferred", "keep", "replicated", "sent_at", "wanted")
 
@@ -94,50 +60,6 @@ class _Call:
         self.args, self.keep, self.replicated, self.wanted = args, keep, replicated, wanted
         self.deferred: defer.Deferred[Any] = defer.Deferred()
         self.sent_at = 0.0
-
-
-class _Protocol(txredisapi.RedisProtocol):
-    """One connection. txredisapi counts on a factory of its own; this needs none of what that one does."""
-
-    transport: Any
-    isLazy = False
-    _waiting_for_connect: list[defer.Deferred[Any]]
-
-    def __init__(self, password: str | None, dbid: str | None, username: str | None, lost: Callable[[], None]) -> None:
-        super().__init__(charset=None, password=password, dbid=dbid, username=username, convertNumbers=False)
-        self._lost = lost
-
-    def tryConvertData(self, data: Any) -> Any:
-        """Octets stay octets; the library's own way walks through every answer for nothing."""
-        return data
-
-    def _build_command(self, *args: str | bytes, **_: Any) -> bytes:
-        """The same octets as the library's own way makes, which takes three times as long over them."""
-        out = [b"*%d\r\n" % len(args)]
-        for arg in args:
-            octets = arg if type(arg) is bytes else arg.encode()  # type: ignore[union-attr]
-            out.append(b"$%d\r\n%b\r\n" % (len(octets), octets))
-        return b"".join(out)
-
-    def stopTrying(self) -> None:
-        """What txredisapi calls when AUTH or SELECT failed."""
-
-    def connectionError(self, why: str) -> None:
-        """Likewise, with what the server said."""
-        waiting, self._waiting_for_connect = self._waiting_for_connect, []
-        for one in waiting:
-            one.errback(NotLetIn(why))
-
-    def connectionMade(self) -> Any:
-        self.factory = self  # in the place of the one that built it
-        if hasattr(self.transport, "setTcpNoDelay"):
-            self.transport.setTcpNoDelay(True)
-        self.transport = Written(self.transport)  # the server may work while this turn of the reactor goes on
-        return super().connectionMade()
-
-    def connectionLost(self, why: Failure | None = None) -> None:
-        self._lost()  # first: whoever hears that a call failed may ask again at once
-        super().connectionLost(why)
 
 
 class Store:
@@ -156,7 +78,7 @@ class Store:
         self._texts = {
             name: (Path(__file__).parent / "scripts" / f"{name}.lua").read_text(encoding="utf-8") for name in SCRIPTS
         }
-        self._link: _Protocol | None = None
+        self._link: Connection | None = None
         self._pending: deque[_Call] = deque()
         self._stopping = False
         self._tries = 0
@@ -253,7 +175,7 @@ class Store:
         if self._watched:
             self._master = await find_master(self._place, self._reactor)
         endpoint, password, dbid, username = self._endpoint()
-        link = _Protocol(password, dbid, username, lambda: self._link_lost(link))
+        link = Connection(password, dbid, username, lambda: self._link_lost(link))
         factory = protocol.Factory.forProtocol(lambda: link)
         factory.noisy = False
         await endpoint.connect(factory)
@@ -287,7 +209,7 @@ class Store:
             log.info("embedded store {how}", how=how)
         self._gave_up = why or self._gave_up
 
-    async def _introduce(self, link: _Protocol) -> str:
+    async def _introduce(self, link: Connection) -> str:
         """Load the scripts, and write: a server on a full disk takes everything else, and ends with the first write.
         Why it refuses writes for now, or ""."""
         await link.whenConnected()
@@ -298,10 +220,10 @@ class Store:
             self._shas[name] = answer.decode()
         try:
             await link.execute_command(*self._alive())
-        except txredisapi.ResponseError as error:
-            if not _refuses_writes(str(error)):
+        except ResponseError as error:
+            if not refuses_writes(str(error)):
                 raise
-            return _reason(error)
+            return reason(error)
         return ""
 
     def _endpoint(self) -> tuple[Any, str | None, str | None, str | None]:
@@ -320,7 +242,7 @@ class Store:
         database = str(url.database) if url.database else None
         return point, url.password or None, database, url.username or None
 
-    def _link_lost(self, link: _Protocol) -> None:
+    def _link_lost(self, link: Connection) -> None:
         if self._link is not link or self._stopping:
             return
         self._link, self._refusal = None, "link lost"
@@ -347,7 +269,7 @@ class Store:
                 lambda failure: log.failure("the sentinels could not be asked", failure=failure)
             )
 
-    async def _leave_an_old_master(self, link: _Protocol) -> None:
+    async def _leave_an_old_master(self, link: Connection) -> None:
         try:
             master = await find_master(self._place, self._reactor)
         except NoMaster:
@@ -383,7 +305,7 @@ class Store:
     def _why_away(self, error: Exception) -> str:
         if self._gave_up:
             return f"the embedded store gives up, and is tried again: {self._gave_up}"
-        why = _reason(error)
+        why = reason(error)
         if self._embedded is not None:
             return f"the embedded store: {why}"
         if isinstance(error, NoMaster):
@@ -431,7 +353,7 @@ class Store:
             answered = self._when_replicated(link, answered)
         answered.addCallbacks(self._answered, self._failed, callbackArgs=(call,), errbackArgs=(call,))
 
-    def _when_replicated(self, link: _Protocol, answered: defer.Deferred[Any]) -> defer.Deferred[Any]:
+    def _when_replicated(self, link: Connection, answered: defer.Deferred[Any]) -> defer.Deferred[Any]:
         """The same answer, once enough replicas have what it tells of. While they have not, nothing goes on: the store
         does not count as writable then, and the ESME that waits is refused in time."""
         wait = ("WAIT", str(self._replicas), str(REPLICATE_MS))
@@ -444,7 +366,7 @@ class Store:
             return link.execute_command(*wait).addCallbacks(enough, no_master, callbackArgs=(answer,))
 
         def no_master(failure: Failure) -> Any:
-            if failure.check(txredisapi.ResponseError):  # it has become a replica meanwhile
+            if failure.check(ResponseError):  # it has become a replica meanwhile
                 link.transport.loseConnection()
                 raise StoreAway("the master changed")
             return failure
@@ -467,22 +389,22 @@ class Store:
 
     def _failed(self, failure: Failure, call: _Call) -> None:
         error = failure.value
-        if isinstance(error, txredisapi.ResponseError):
+        if isinstance(error, ResponseError):
             text = str(error)
             self._forget(call)
             if "NOSCRIPT" in text and self._link is not None:
                 self._link.transport.loseConnection()  # the next link loads them
-            elif not _refuses_writes(text):
+            elif not refuses_writes(text):
                 call.deferred.errback(failure)  # a mistake of ours: repeating it does not help
                 return
             else:
-                self._refusal = _reason(error)
+                self._refusal = reason(error)
                 if self._watched and "READONLY" in text and self._link is not None:
                     self._link.transport.loseConnection()  # the sentinels know who is the master now
             if call.keep is Keep.ALWAYS and not self._stopping:
                 self._reactor.callLater(0.5, self._write, call)
             else:
-                call.deferred.errback(StoreAway(_reason(error)))
+                call.deferred.errback(StoreAway(reason(error)))
         elif not call.keep:  # the link was lost; kept calls stay in `_pending` and go again with the next one
             self._forget(call)
             call.deferred.errback(StoreAway("link lost"))
@@ -497,22 +419,3 @@ class Store:
 def _writes(args: tuple[Any, ...]) -> bool:
     """Is this a call that never succeeds without a write?"""
     return args[0] == "SET" or (args[0] == "EVALSHA" and args[1] == "keep")
-
-
-def _refuses_writes(text: str) -> bool:
-    return any(word in text for word in (*REFUSALS, "NOSCRIPT"))
-
-
-def _reason(error: BaseException) -> str:
-    """A short reason without data: server errors may quote arguments."""
-    if isinstance(error, NotTheMaster):
-        return "what the sentinels name as the master is a replica"
-    text = str(error)
-    if isinstance(error, NoMaster):
-        return text
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.strerror}: {error.filename}"
-    for word, meaning in {**REFUSALS, **UNWELCOME}.items():
-        if word in text:
-            return meaning
-    return next((meaning for kind, meaning in UNREACHABLE if isinstance(error, kind)), type(error).__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -28,6 +29,7 @@ from gateway.web.pages import Refusal
 from gateway.web.people import PeopleDesk
 
 LONGEST_TEXT = 4096  # characters: what a WhatsApp message takes
+_ADDRESS = re.compile(r"[ -~\xa1-\xff]{0,20}")  # what a PDU can carry (SMPP 3.4, 4.4.1)
 
 
 class NodeAdmin:
@@ -123,7 +125,7 @@ class NodeAdmin:
         ids: dict[str, None] = {}
         try:
             for form in {msisdn, *ninth_digit_forms(msisdn)}:
-                for writer in await writers_of(self._store, form, self._clock(), days=self._writers_days):
+                for writer in await writers_of(self._store, form, self._clock(), limit, days=self._writers_days):
                     ids[writer.id] = None
         except StoreAway as error:
             raise Refusal(503, f"the store is away: {error}") from None
@@ -178,15 +180,18 @@ class NodeAdmin:
         if msisdn is None:
             raise Refusal(422, "to: not a number that can be read")
         source = order.get("from") or account.default_source or ""
-        if not isinstance(source, str) or len(source) > 20 or (account.sources and source not in account.sources):
+        if not isinstance(source, str) or (account.sources and source not in account.sources):
             raise Refusal(422, "from: not one of the account's sources")
+        if not _ADDRESS.fullmatch(source):
+            raise Refusal(422, "from: 20 characters at most, of those that an address may have")
         if len(order["text"]) > LONGEST_TEXT:
             raise Refusal(422, f"text: {LONGEST_TEXT} characters at most")
+        written = order["to"] if _ADDRESS.fullmatch(order["to"]) else msisdn  # people's replies come from it
         now = self._clock()
         data_coding, user_data = charset.choose(order["text"])
         message = Message(
             id="", account=account.system_id, source=source, source_ton=0 if source.isdigit() else 5,
-            source_npi=1 if source.isdigit() else 0, dest=order["to"], dest_ton=1, dest_npi=1, msisdn=msisdn,
+            source_npi=1 if source.isdigit() else 0, dest=written, dest_ton=1, dest_npi=1, msisdn=msisdn,
             service_type="", esm_class=0, protocol_id=0, priority_flag=0, registered_delivery=0,
             data_coding=data_coding, alphabet="gsm7", user_data=user_data, in_payload=len(user_data) > 140, tlvs=(),
             part=None, segments=segments.count_segments(user_data, data_coding), schedule_at=0.0,

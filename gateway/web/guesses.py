@@ -1,4 +1,4 @@
-"""Wrong tokens of the admin part, by address. Past a few a minute they are answered 429 and told to the log no more.
+"""Wrong tokens of the admin part, by address. Past a few a minute they are told to the log no more.
 
 The right token is let in all the same, and changes nothing here: several people may share an address, so whoever
 guesses must neither lock the others out nor be forgiven for their sake. What keeps a token safe is its length.

@@ -23,7 +23,7 @@ from bridge.provider import HttpRequest, HttpResponse
 from gateway.running import Running
 from gateway.writing import writer
 
-IDLE_S = 60.0  # without an octet, and without a request that waits for its answer
+IDLE_S = 60.0  # without a request, and of a request from its first octet to its last
 MOST_HEAD_OCTETS = 16 * 1024
 MOST_HEADERS = 500
 MOST_WAITING = 16  # requests that came before the one ahead of them was answered: no more is read meanwhile
@@ -99,7 +99,8 @@ class Connection(Protocol):
     def dataReceived(self, data: bytes) -> None:
         if self._deaf:
             return
-        self._heard_at = self._listener.clock.seconds()
+        if not self._octets:
+            self._heard_at = self._listener.clock.seconds()
         self._octets += len(data)
         try:
             self._parser.feed_data(data)
@@ -119,7 +120,8 @@ class Connection(Protocol):
             self._timer.cancel()
 
     def _look(self) -> None:
-        """Has it been silent for too long? Who waits for an answer may be."""
+        """Has no request come for too long? Who waits for an answer need send none; who sends one drop by drop holds
+        memory that others' webhooks need."""
         now = self._listener.clock.seconds()
         left = IDLE_S if self._answering else self._heard_at + IDLE_S - now
         if left > 0:

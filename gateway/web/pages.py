@@ -11,11 +11,11 @@ from urllib.parse import unquote
 from twisted.logger import Logger
 
 from bridge.provider import Headers, HttpRequest, HttpResponse
-from gateway.web.guesses import WITHIN_S, Guesses
+from gateway.web.guesses import Guesses
 from gateway.web.listener import Asked
 
 LARGEST_BODY = 4 * 1024 * 1024  # Meta's webhooks have 3 MB at most
-LONGEST_LIST = 500
+LONGEST_LIST = 1000
 ALLOWED = {  # pages and the methods they take, for whoever uses another
     ("healthz",): "GET",
     ("readyz",): "GET",
@@ -31,6 +31,7 @@ ALLOWED = {  # pages and the methods they take, for whoever uses another
     ("admin", "people", "export"): "POST",
     ("admin", "people", "erase"): "POST",
 }
+_FURTHER = {"messages": (0, 1), "webhooks": range(1, 99)}  # how much path may stand behind some of them
 T = TypeVar("T")
 Now: TypeAlias = T | Awaitable[T]  # at once, or, where several processes have to be asked, soon
 log = Logger("http")
@@ -154,7 +155,7 @@ class Pages:
             case ("POST", "admin", "people", "erase"):
                 return _json(200, await self._admin.erase(_object(request, '{"number"}')))
         for known, allowed in ALLOWED.items():
-            if known == (*path,)[: len(known)] and len(path) <= len(known) + (known[-1] == "messages"):
+            if known == (*path,)[: len(known)] and len(path) - len(known) in _FURTHER.get(known[-1], (0,)):
                 raise Refusal(405, f"here only {allowed} is served", (("Allow", allowed),))
         raise Refusal(404, "there is no such page")
 
@@ -177,10 +178,7 @@ class Pages:
         right = hmac.compare_digest(token.strip(" \t").encode("latin-1"), self.token.encode())
         if right and scheme.lower() == "bearer":
             return  # whatever others behind the same address have tried
-        if given and self._guesses.too_many(address, now):
-            later = (("Retry-After", str(int(WITHIN_S))),)
-            raise Refusal(429, "too many wrong tokens from this address; wait a minute, or give the right one", later)
-        if given:
+        if given and not self._guesses.too_many(address, now):
             self._guesses.wrong(address, now)
             log.warn("admin: {peer} gave no valid token", peer=address)
         wanted = (("WWW-Authenticate", "Bearer"),)
@@ -205,7 +203,7 @@ def _object(request: HttpRequest, right: str) -> dict[str, Any]:
     """The body of a request that has to be a JSON object."""
     try:
         value = json.loads(request.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Refusal(422, f"the body is no JSON; send {right}") from None
     if not isinstance(value, dict):
         raise Refusal(422, f"the body is no object; send {right}")

@@ -18,8 +18,13 @@ class ElsewhereChannel:
     learn = None
     binds = inflight = 0
 
-    def __init__(self, settings: SmscSettings | BridgeSettings, is_up: Callable[[str], bool], results: Results) -> None:
-        """is_up(name): whether a worker that has the channel has it up."""
+    def __init__(
+        self, settings: SmscSettings | BridgeSettings, is_up: Callable[[str], bool], results: Results,
+        key_of: Callable[[str], str] | None = None,
+    ) -> None:  # fmt: skip
+        """is_up(name): whether a worker that has the channel has it up. key_of: see bridge.providers.key_of; a message
+        may have to be taken over from the worker that has the channel."""
+        self.key_of = key_of
         self.settings, self.name, self.price = settings, settings.name, str(settings.price)
         self.kind = "smsc" if isinstance(settings, SmscSettings) else "whatsapp"
         self._source = settings.source if isinstance(settings, SmscSettings) else None

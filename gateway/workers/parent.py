@@ -24,7 +24,8 @@ LOOK_S = 0.5
 STOP_S = 15.0  # for a worker to end; it takes less than 10 by itself
 AGAIN_S = (0.2, 1.0, 2.0, 5.0, 10.0, 30.0)  # after the first, second ... death in a row
 WELL_S = 60.0  # a worker that has lived for so long did not die in a row with the one before
-NO_USE = 3  # exit status of a worker that cannot start, or must not go on: the others end as well
+NO_USE = 3  # exit status of a worker that must not go on, nor any other: all end
+NO_START = 4  # of one that cannot start: all end, unless they have been ready before; then it is tried again
 BROKEN = 70  # of one that an error of ours has ended
 Work = Callable[[int, socket.socket], int]
 """work(number, stream to the parent): what a worker does, in a process of its own; its exit status."""
@@ -235,7 +236,7 @@ class Parent:
             quiet = status == 0 or (status == -signal.SIGTERM and not worker.ready)  # it had not begun yet
             self.status = self.status if quiet else 1
             return
-        if status == NO_USE:
+        if status == NO_USE or (status == NO_START and not self._told):
             log.critical("worker {number} cannot go on; all end", number=worker.number)
             self.status = 1
             self.stop()
@@ -243,10 +244,9 @@ class Parent:
         worker.deaths = 1 if now - worker.began_at > WELL_S else worker.deaths + 1
         wait = AGAIN_S[min(worker.deaths, len(AGAIN_S)) - 1]
         worker.due_at = now + wait
-        how = f"by signal {-status}" if status < 0 else f"with status {status}"
-        log.error(
-            "worker {number} ended {how}; it is started again in {wait:g} s", number=worker.number, how=how, wait=wait
-        )
+        how = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
+        how = "could not start" if status == NO_START else how
+        log.error("worker {number} {how}; it is started again in {wait:g} s", number=worker.number, how=how, wait=wait)
 
     def _tell_when_ready(self) -> None:
         if not self._told and all(worker.ready for worker in self._workers):

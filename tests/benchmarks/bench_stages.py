@@ -17,7 +17,7 @@ from gateway.routing.routes import Route, Routes, When
 from gateway.smpp import pdu, receipt_text
 from gateway.smpp.constants import EsmClass, Tag
 from gateway.store.embedded import EmbeddedServer
-from gateway.wiring import text_of
+from gateway.texts import text_of
 from smsc_client.reports import read
 from tests.benchmarks.direct_store import DirectStore
 from tests.benchmarks.hot_path import SESSIONS, TURN_S, HotPath

@@ -27,8 +27,8 @@ def kept(root: object) -> Counter[str]:
             waiting += ((name, cell) for cell in one.__closure__ or ())
         elif (attributes := getattr(one, "__dict__", None)) is not None:
             owner = type(one).__name__
-            waiting += ((f"{owner}.{attribute}", value) for attribute, value in attributes.items())
             waiting += ((owner, other) for other in gc.get_referents(one) if other is not attributes)
+            waiting += ((f"{owner}.{attribute}", value) for attribute, value in attributes.items())  # looked at first
         else:
             waiting += ((name, other) for other in gc.get_referents(one))
     return counts

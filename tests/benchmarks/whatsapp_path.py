@@ -18,9 +18,9 @@ from gateway.delivery.dispatch import Dispatcher
 from gateway.metrics import Metrics
 from gateway.smpp import pdu
 from gateway.store.evidence import Evidence
+from gateway.texts import text_of
 from gateway.web.listener import Listener
 from gateway.web.pages import LARGEST_BODY, Pages
-from gateway.wiring import text_of
 from tests.benchmarks.direct_store import DirectStore
 from tests.benchmarks.hot_path import SESSIONS, HotPath
 from tests.gateway.delivery.house import ZAP_ONLY

@@ -11,6 +11,7 @@ from twisted.internet.task import Clock
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from bridge import limits
 from bridge.channel import WhatsAppChannel
 from bridge.provider import HttpOutcome, HttpRequest, HttpResponse
 from gateway.messages.message import Message
@@ -56,6 +57,13 @@ class FakeStore:
     def write(self, person: str, value: bytes, ttl_s: float) -> None:
         self.writes.append((person, ttl_s))
         self.values[person] = value
+
+    def use(self, tally: str, day: int, count: int, ttl_s: float, told: Callable[[bytes], None]) -> None:
+        """As gateway/store/scripts/use.lua, at once."""
+        known = limits.unpack(self.values.get(tally))
+        used = known.used if known.day == day else 0
+        self.write(tally, limits.pack(limits.Tally(known.first_day or day, day, max(0, used + count))), ttl_s)
+        told(self.values[tally])
 
 
 Answer = HttpOutcome | Callable[[HttpRequest], HttpOutcome] | None

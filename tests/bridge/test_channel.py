@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 from twisted.internet.defer import Deferred
-from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from twisted.logger import LogEvent, capturedLogs, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
 from bridge.channel import WhatsAppChannel
@@ -67,7 +67,7 @@ def settings(**over: Any) -> BridgeSettings:
 class Room(Stage):
     """A started channel. Every number has an account, every send is taken."""
 
-    def __init__(self, store: FakeStore | None = None, spawn: Any = None, **over: Any) -> None:
+    def __init__(self, store: FakeStore | None = None, spawn: Any = None, answered: Any = None, **over: Any) -> None:
         self.clock, self.http, self.store = clock(), FakeHttp(), store or FakeStore()
         self.spawned, self.delivery, self.marks = Spawned(), FakeDelivery(), list[str]()
         self.ids = (f"3EB0{n:04d}" for n in itertools.count())
@@ -84,6 +84,7 @@ class Room(Stage):
             decode=self.decode,
             clock=self.clock,
             spawn=spawn or self.spawned,
+            answered=answered,
         )
         Deferred.fromCoroutine(self.channel.start())
         self.turn()
@@ -102,7 +103,10 @@ class Room(Stage):
 
     def hook(self, event: str, data: object) -> HttpResponse:
         body = json.dumps({"event": event, "instance": "main", "data": data}).encode()
-        answer = Deferred.fromCoroutine(self.channel.receive_webhook(HttpRequest("POST", "/webhooks/zap", (), body)))
+        return self.receive(HttpRequest("POST", "/webhooks/zap", (), body))
+
+    def receive(self, request: HttpRequest) -> HttpResponse:
+        answer = Deferred.fromCoroutine(self.channel.receive_webhook(request))
         self.turn()
         assert isinstance(answer.result, HttpResponse), answer.result
         return answer.result
@@ -299,6 +303,18 @@ def test_results_leave_together() -> None:
 # ---------------------------------------------------------------------------------------------- how much and how fast
 
 
+def test_what_is_urgent_does_not_wait_behind_what_the_rate_holds_back() -> None:
+    room = Room(throughput="1/s", health={"min_acks": 0})
+    room.burst(9, "bulk")
+    for id, priority in (("late", 2), ("urgent", 0), ("next", 0)):
+        one = message(id, "5511987654321")
+        one.priority = priority
+        room.send(one)
+    for _ in range(12):
+        room.turn(1.1)
+    assert list(room.delivery.results) == ["bulk0", "urgent", "next", *(f"bulk{n}" for n in range(1, 9)), "late"]
+
+
 def test_no_second_holds_more_sends_than_the_throughput() -> None:
     room = Room(throughput="6/s", health={"min_acks": 0})
     sent_at: list[float] = []
@@ -463,6 +479,24 @@ def test_the_first_acknowledgement_lets_the_waiting_ones_go() -> None:
     assert len(room.http.to(SEND)) == 30 and room.channel.up
 
 
+def test_statuses_that_came_to_another_node_count_before_a_sender_is_put_aside() -> None:
+    asked: list[list[str]] = []
+    told: list[list[str] | None] = [None, [f"3EB0{n:04d}" for n in range(10)], []]  # the store is away at first
+
+    async def answered(ids: Sequence[str]) -> list[str] | None:
+        asked.append(sorted(ids))
+        return told[min(len(asked), len(told)) - 1]
+
+    room = Room(answered=answered)
+    room.burst(20)
+    room.turn(8.0)
+    ids = [f"3EB0{n:04d}" for n in range(20)]
+    assert asked == [ids, ids] and room.channel.up
+    room.burst(40, "c")
+    room.turn(10.0)
+    assert room.channel.quarantined, "nobody has heard of these"
+
+
 def test_after_the_quarantine_one_acknowledged_message_opens_the_channel() -> None:
     """R21."""
     room = Room()
@@ -511,6 +545,20 @@ def test_a_logged_out_session_rests_for_the_quarantine_and_comes_back_with_its_s
     room.hook("connection.update", {"state": "open", "statusReason": 200})
     room.turn(1.1)
     assert room.channel.up and not room.channel.quarantined and room.channel.capacity() > 1
+
+
+def test_a_webhook_that_is_no_json_is_in_the_log_without_its_body() -> None:
+    room = Room()
+    with capturedLogs() as events:
+        for body in (b"\x1f\x8b\x08\x00", b'{"text": "ola', b"{}", b""):
+            request = HttpRequest("POST", "/webhooks/zap", (), body)
+            assert room.receive(request) == HttpResponse(200)
+        zipped = HttpRequest("POST", "/webhooks/zap", (("Content-Encoding", "gzip"),), b"\x1f\x8b\x08\x00")
+        assert room.receive(zipped).status == 415, "it was not read, and has to come again"
+        room.turn(61.0)
+        room.receive(zipped)
+    said = "webhook of zap is no JSON: nothing of it was read"
+    assert [formatEvent(event) for event in events] == [said, f"{said} (2 more since the last line)"]
 
 
 def test_the_log_says_why_a_sender_is_down_also_when_that_changes() -> None:
@@ -694,11 +742,28 @@ def test_messages_to_one_person_keep_their_distance() -> None:
     room = Room(limits={"person": "6s"})
     room.send(*(message(f"m{n}") for n in range(4)), message("other", people(1)[0]))
     assert set(room.delivery.results) == {"m0", "other", "m2", "m3"}
-    assert [room.result(f"m{n}") for n in (2, 3)] == [TryLater(12.0, "pair_rate", counted=False)] * 2
+    later, latest = room.result("m2"), room.result("m3")
+    assert isinstance(later, TryLater) and isinstance(latest, TryLater)
+    assert (later.after_s, later.reason, later.counted) == (12.0, "pair_rate", False)
+    assert latest.after_s == pytest.approx(12.001), "in the order in which they came"
     room.turn(5.9)
     assert "m1" not in room.delivery.results
     room.turn(0.2)
     assert isinstance(room.result("m1"), Accepted)
+
+
+@pytest.mark.parametrize(("ago", "gap", "wait"), [(600, "1h", 3000.0), (3700, "1h", 0.0), (2, "6s", 4.0)])
+def test_messages_to_one_person_keep_their_distance_over_a_restart(ago: int, gap: str, wait: float) -> None:
+    store, at = FakeStore(), START - ago
+    store.values[f"zap:{PERSON}"] = pack(Evidence(identity=JID, sent_at=at, delivered_at=at))
+    room = Room(limits={"person": gap}, store=store)
+    room.send(message())
+    if wait > 10.0:
+        assert room.result() == TryLater(wait, "pair_rate", counted=False)
+        return
+    assert bool(room.http.to(SEND)) == (not wait)
+    room.turn(wait)
+    assert isinstance(room.result(), Accepted)
 
 
 def test_a_message_that_keeps_its_distance_goes_back_when_the_sender_goes_down() -> None:

@@ -381,6 +381,8 @@ def test_somebody_is_called_where_somebody_can_help() -> None:
     assert not calls & {131026, 131047, 131049, 130429, 131056, 131000, 2, 131057}
     assert "no table" in cloud.alarm(Refused("unknown_code", "999999"))
     assert "payment" in cloud.alarm(ChannelDown("account_blocked", "131042"))
+    off = cloud_errors.result_of(100, "The category value requires Direct Send which isn't enabled")
+    assert "Direct Send is not enabled" in cloud.alarm(off)
     assert cloud.alarm(Accepted("x")) == ""
 
 
@@ -594,11 +596,18 @@ def test_an_error_of_the_whole_sender_comes_without_a_message() -> None:
 def test_the_fate_of_templates_is_heard() -> None:
     values = [
         {"event": event, "message_template_name": "fatura", "message_template_language": "pt_BR"}
-        for event in ("APPROVED", "PAUSED", "DISABLED", "FLAGGED")
+        for event in ("APPROVED", "PAUSED", "DISABLED", "FLAGGED", "REINSTATED", "DELETED", "ARCHIVED", "UNARCHIVED")
     ]
     changes = [{"field": "message_template_status_update", "value": value} for value in values]
     read = cloud.read_webhook(signed(envelope(*changes, {"field": "account_alerts", "value": {}})), START)
-    assert read == WebhookRead(templates=tuple(TemplateNews("fatura", "pt_BR", ok) for ok in (True, False, False)))
+    usable = (True, False, False, True, False, False, True)
+    assert read == WebhookRead(templates=tuple(TemplateNews("fatura", "pt_BR", ok) for ok in usable))
+
+
+def test_the_language_of_a_templates_fate_is_written_in_two_ways() -> None:
+    value = {"event": "PAUSED", "message_template_name": "fatura", "message_template_language": "pt-BR"}
+    read = cloud.read_webhook(signed(envelope({"field": "message_template_status_update", "value": value})), START)
+    assert read == WebhookRead(templates=(TemplateNews("fatura", "pt_BR", False),))
 
 
 def said(kind: str, **body: Any) -> dict[str, Any]:

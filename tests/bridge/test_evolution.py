@@ -225,6 +225,16 @@ TAKEN = {
             TryLater(1.0, "throttled", "429", counted=False),
             id="429 with words",
         ),
+        pytest.param(
+            error(500, "Internal Server Error", ["Error: rate-overlimit"]),
+            TryLater(1.0, "throttled", "500", counted=False),
+            id="429 in a 500",
+        ),
+        pytest.param(
+            error(400, "Bad Request", ["Error: rate-overlimit"]),
+            TryLater(1.0, "throttled", "400", counted=False),
+            id="429 in a 400",
+        ),
         pytest.param(HttpResponse(413), Refused("refused", "413", rejected=False), id="413"),
         pytest.param(HttpResponse(201, b"<html>"), Uncertain("unreadable_answer"), id="201 not JSON"),
         pytest.param(json_answer(201, {"key": {}}), Uncertain("unreadable_answer"), id="201 without id"),
@@ -384,6 +394,7 @@ def test_events_of_another_instance_are_passed_over() -> None:
         ({"interactiveResponseMessage": {"body": {"text": "Pagar"}}}, "Pagar"),
         ({"ephemeralMessage": {"message": {"extendedTextMessage": {"text": "some"}}}}, "some"),
         ({"viewOnceMessageV2": {"message": {"imageMessage": {"url": "x"}}}}, "[imagem]"),
+        ({"associatedChildMessage": {"message": {"imageMessage": {"url": "x"}}}}, "[imagem]"),
         ({"imageMessage": {"caption": "comprovante"}}, "[imagem] comprovante"),
         ({"documentWithCaptionMessage": {"message": {"documentMessage": {"caption": "boleto"}}}}, "[documento] boleto"),
         ({"audioMessage": {"seconds": 3}}, "[áudio]"),
@@ -403,11 +414,14 @@ def test_what_a_person_wrote_becomes_text(content: object, text: str) -> None:
     [
         upsert({"conversation": "x"}, fromMe=True),
         upsert({"conversation": "x"}, remoteJid="120363025246125486@g.us", participant=JID),
+        upsert({"conversation": "x"}, remoteJid="120363025246125486@g.us", participant=JID, senderLid="99@lid"),
         upsert({"conversation": "x"}, remoteJid="status@broadcast", participant=JID),
         upsert({"conversation": "x"}, remoteJid="99@lid"),
         upsert({"conversation": "x"}, remoteJid="120363@newsletter"),
         upsert({"reactionMessage": {"text": "👍"}}),
         upsert({"protocolMessage": {"type": 0}}),
+        upsert({"albumMessage": {"expectedImageCount": 2}}),
+        upsert({"pinInChatMessage": {"type": 1}}),
         upsert({"conversation": ""}),
         upsert({}),
         upsert(None),
@@ -417,6 +431,8 @@ def test_what_a_person_wrote_becomes_text(content: object, text: str) -> None:
 )
 def test_what_nobody_wrote_to_us_is_dropped(body: object) -> None:
     assert read(body).inbound == ()
+    if "@g.us" in json.dumps(body):
+        assert read(body).hidden == ()
 
 
 @pytest.mark.parametrize("where", ["remoteJidAlt", "senderPn"])

@@ -277,6 +277,53 @@ def test_a_probe_asked_before_the_rest_began_does_not_end_it() -> None:
     assert health.quarantined
 
 
+def one_of_several(health: Health | None = None) -> Health:
+    return health or Health(min_acks=0.5, window=60.0, quarantine=QUARANTINE, hears_all=False)
+
+
+def test_one_of_several_nodes_asks_the_others_before_it_calls_a_sender_silent() -> None:
+    health = one_of_several()
+    send(health, 20)
+    now = run(health, 10.0)
+    assert health.up and sorted(health.doubted) == sorted(f"m{index}" for index in range(20))
+    health.heard_elsewhere(health.doubted[:10], now)
+    health.tick(now, asked=True)
+    assert health.up and health.room(0, now) == math.inf
+    now = run(health, 300.0, now)
+    assert health.up and not health.doubted, "half of them were answered"
+    send(health, 30, now, prefix="n")
+    now = run(health, 10.0, now)
+    health.heard_elsewhere(["n1"], now)
+    health.tick(now, asked=True)
+    assert health.quarantined, "the others have not heard of them, either"
+
+
+def test_the_message_of_a_trial_may_have_been_answered_elsewhere() -> None:
+    for heard in (True, False):
+        health = one_of_several()
+        send(health, 20)
+        now = run(health, 10.0)
+        health.tick(now, asked=True)
+        assert health.quarantined
+        now += QUARANTINE
+        health.probed(True, now)
+        health.trial_taken(now)
+        health.sent("trial", now)
+        now = run(health, 30.0, now)
+        assert health.state is State.TRIAL and "trial" in health.doubted
+        health.heard_elsewhere(["trial"] if heard else [], now)
+        health.tick(now, asked=True)
+        assert health.up is heard
+
+
+def test_a_send_whose_id_was_lost_is_nothing_to_ask_others_about() -> None:
+    health = one_of_several()
+    for _ in range(20):
+        health.sent("", 0.0)
+    run(health, 10.0)
+    assert health.quarantined and not health.doubted
+
+
 EVENTS: list[Callable[[Health, float], None]] = [
     lambda h, now: h.sent(f"m{now}", now),
     lambda h, now: h.sent("", now),

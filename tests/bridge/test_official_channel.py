@@ -455,6 +455,24 @@ def test_a_template_is_put_aside_without_the_sender() -> None:
     assert isinstance(room.result("m3"), Accepted)
 
 
+def test_that_a_template_is_paused_is_in_the_log_once() -> None:
+    room = Room()
+
+    def tell(event: str, name: str = "fatura") -> None:
+        value = {"event": event, "message_template_name": name, "message_template_language": "pt-BR"}
+        room.post({"entry": [{"changes": [{"field": "message_template_status_update", "value": value}]}]})
+
+    with capturedLogs() as events:
+        for event in ("APPROVED", "PAUSED", "PAUSED", "REINSTATED"):
+            tell(event)
+        tell("PAUSED", "another_one")
+    said = [formatEvent(event) for event in events if event["log_level"] is LogLevel.warn]
+    assert said == [
+        "zap: template fatura may not be sent: its texts go another way",
+        "zap: template fatura may be sent again",
+    ]
+
+
 def test_what_is_held_for_its_quality_says_nothing_of_the_sender() -> None:
     room = Room(health={"min_acks": 0.5, "window": "60s", "quarantine": "5m"})
     held = {"messages": [{"id": "wamid.h", "message_status": "held_for_quality_assessment"}]}

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from bridge import presence
-from bridge.presence import Budget, Evidence, Presence, PresenceMemory, pack, presence_of, unpack
+from bridge.presence import SHARED_S, Budget, Evidence, Presence, PresenceMemory, pack, presence_of, unpack
 from tests.bridge.fakes import PERSON, START, FakeStore, Spawned, clock
 
 DAY = 86_400.0
@@ -177,6 +177,40 @@ def test_two_channels_do_not_share_what_they_know_of_a_person() -> None:
         f"zap:{PERSON}": Evidence(inbound_at=NOW),
         f"official:{PERSON}": Evidence(missed_at=NOW),
     }
+    spawned.check()
+
+
+def test_what_another_node_learned_is_known_and_not_written_over() -> None:
+    store, time, spawned = FakeStore(), clock(), Spawned()
+    mine, other = (
+        PresenceMemory(store, clock=time, spawn=spawned, active_for=ACTIVE_FOR, inactive_for=INACTIVE_FOR, shared=True)
+        for _ in range(2)
+    )
+
+    def known() -> Evidence:
+        loaded = Deferred.fromCoroutine(mine.load(PERSON))
+        time.advance(0)
+        assert isinstance(loaded.result, Evidence)
+        return loaded.result
+
+    assert known() == Evidence() and len(store.reads) == 1
+    mine.learn(PERSON, presence.sent("", NOW))
+    other.learn(PERSON, presence.wrote(NOW))
+    time.advance(0)
+    assert known() == Evidence(sent_at=NOW), "asked a moment ago"
+    time.advance(SHARED_S)
+    assert known() == Evidence(inbound_at=NOW, sent_at=NOW)
+    time.advance(SHARED_S)
+    other.learn(PERSON, presence.closed(NOW + 1))
+    time.advance(0)
+    mine.learn(PERSON, presence.delivered(NOW + 2))
+    time.advance(0)
+    assert unpack(store.values[PERSON]) == Evidence(
+        inbound_at=NOW, sent_at=NOW, closed_at=NOW + 1, delivered_at=NOW + 2
+    )
+    store.broken = True
+    time.advance(SHARED_S)
+    assert known().inbound_at == NOW, "what was known before the store went away"
     spawned.check()
 
 

@@ -21,6 +21,7 @@ from bridge.dry_run import DryEvidence, DryHttp, pretending, rehearsing
 from bridge.faults import Circuits
 from bridge.limits import Tally
 from bridge.limits import pack as packed_tally
+from bridge.limits import unpack as unpacked_tally
 from bridge.presence import Evidence, pack, unpack
 from bridge.provider import HttpOutcome, HttpRequest, HttpResponse, NotWritten, Unanswered
 from bridge.providers import provider_of
@@ -418,6 +419,17 @@ def test_one_sender_in_a_list_reads_and_writes_what_one_without_a_list_did() -> 
     assert room.channel.sender_status()[0]["left_today"] == 2
     assert [key for key, _ in store.writes if "#" in key] == ["zap:#sends"]
     assert room.result() == Accepted("wamid.0"), "and its traces name no sender"
+
+
+def test_what_a_sender_used_on_another_node_is_used() -> None:
+    store = FakeStore()
+    one, other = (Room("a", store=store, limits={"day": 5}) for _ in range(2))
+    for number, room in enumerate((one, other, one, other, one)):
+        room.send(message(f"m{number}"))
+        assert isinstance(room.result(f"m{number}"), Accepted)
+    one.send(message("m5"))
+    assert one.result("m5") == Refused("daily_cap", rejected=False)
+    assert unpacked_tally(store.values["zap:#sends"]).used == 5
 
 
 # ------------------------------------------------------------------------------------------------------------ webhooks

@@ -25,6 +25,7 @@ from config.schema import TemplateSettings
         ),
         ("Olá João da Silva e Souza, tudo bem?", "Olá {nome}, {nome} bem?"),
         ("Olá José Dias, seu pedido saiu.", "Olá {nome}, seu pedido saiu."),
+        ("Bia, sua fatura venceu ontem. Fale conosco", "{nome}, sua fatura venceu ontem. Fale conosco"),
         ("Prezada Ana Pago, sua conta vence hoje", "Prezada {nome}, sua conta vence hoje"),
         ("PREZADO CARLOS SUA FATURA VENCE AMANHA", "PREZADO {nome} SUA FATURA VENCE AMANHA"),
         ("Seu codigo e 123456", "Seu codigo e {numero}"),

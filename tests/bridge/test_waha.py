@@ -210,6 +210,11 @@ def taken(id: object, **more: object) -> HttpResponse:
             ChannelDown("provider_down", "500"),
             id="500",
         ),
+        pytest.param(
+            json_answer(500, {"statusCode": 500, "exception": {"message": "rate-overlimit", "name": "Error"}}),
+            TryLater(1.0, "throttled", "500", counted=False),
+            id="429 in a 500",
+        ),
         pytest.param(HttpResponse(502, b"<html>"), ChannelDown("provider_down", "502"), id="502"),
         pytest.param(HttpResponse(429), TryLater(1.0, "throttled", "429", counted=False), id="429"),
         pytest.param(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.store.embedded import EmbeddedServer
@@ -106,6 +107,27 @@ def is_there(stage: Stage) -> Callable[[], Any]:
         return (await stage.ask("GET", "/healthz"))[0] == 200
 
     return answers
+
+
+@in_reactor
+async def test_what_is_meant_for_a_whatsapp_channel_that_starts_anew_waits_for_it(stage: Stage) -> None:
+    people = [f"55119888{number:05d}" for number in range(12)]
+    for person in people:
+        stage.provider.people.add(person)
+    slow = msgspec.structs.replace(stage.provider.settings, answer_after_s=0.5)
+    stage.provider.settings = slow  # so the channel is not done with what it has written
+    await stage.start()
+    biller = await stage.bind()
+    for person in people[:6]:
+        await biller.submit(person, "antes")
+    await stage.until(lambda: stage.provider.sends, "the first of them is written")
+    stage.settings["bridge"][0]["price"] = "0.01"
+    stage.gateway.configure(stage.settings)
+    assert (await stage.ask("POST", "/admin/reload"))[0] == 200
+    for person in people[6:]:
+        await biller.submit(person, "durante")
+    await stage.until(lambda: len(biller.receipts) == len(people), "all have their receipts")
+    assert {receipt.channel for receipt in biller.receipts} == {"zap"} and not stage.operator.submits
 
 
 async def lived(stage: Stage, biller: Biller) -> dict[str, Any]:

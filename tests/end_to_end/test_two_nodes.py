@@ -12,6 +12,7 @@ import pytest
 import requests
 from twisted.internet.threads import deferToThread
 
+from bridge.health import ENOUGH, FAIR_S
 from tests.end_to_end.in_reactor import in_reactor
 from tests.end_to_end.ledger import Ledger
 from tests.end_to_end.node import GatewayProcess
@@ -101,6 +102,39 @@ async def test_a_killed_node_is_taken_over_by_the_other_and_nothing_is_lost(stag
         )
         second.process.terminate()
         await stage.until(lambda: not second.process.alive, "the second node stops", 15)
+    finally:
+        stage.smpp_port = first_port
+        await deferToThread(second.process.clean_up)
+
+
+@pytest.mark.slow
+@in_reactor
+async def test_a_node_whose_webhooks_come_to_the_other_keeps_its_sender(stage: Stage, store_url: str) -> None:
+    numbers = [f"55{next(serials)}" for _ in range(3 * ENOUGH)]
+    for number in numbers:
+        stage.provider.people.add(number)
+    stage.settings["store"]["url"] = store_url
+    stage.settings["routes"][0]["fallback_after"] = "60s"
+    second = Second(stage)
+    second.process.start()
+    await stage.start()
+    await stage.until(lambda: deferToThread(_is_up, second.node), "the second node is up", 20)
+    ledger = Ledger(stage)
+    first_port, stage.smpp_port = stage.smpp_port, second.smpp_port
+    try:
+        biller = await stage.bind()
+        ledger.watch(biller)
+        for number in numbers[: 2 * ENOUGH]:  # the first node takes some of them
+            ledger.submit(biller, [number])
+            await pause(stage.reactor, BATCH_S)
+        await ledger.all_answered()
+        await ledger.all_reported()
+        await pause(stage.reactor, FAIR_S + 2.0)  # as long as a send may be silent, and a look or two
+        ledger.submit(biller, numbers[2 * ENOUGH :])
+        await ledger.all_answered()
+        await ledger.all_reported()
+        assert {receipt.channel for receipt in biller.receipts} == {"zap"}
+        assert not stage.operator.submits
     finally:
         stage.smpp_port = first_port
         await deferToThread(second.process.clean_up)

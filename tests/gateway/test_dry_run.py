@@ -17,7 +17,7 @@ from config.schema import BridgeSettings, SmscSettings
 from gateway.dry_run import OtherStore, Rehearsed, claim
 from gateway.messages.message import Message
 from gateway.messages.outcome import DRY_RUN, Accepted, AttemptResult, Refused, Report, Status
-from gateway.store import keys
+from gateway.store import records
 from gateway.store.valkey import Store
 from smsc_client.dry_run import DrySmscChannel
 from tests.bridge.fakes import FakeHttp, FakeStore
@@ -109,6 +109,24 @@ def test_sends_that_were_not_made_use_up_nothing_and_what_was_learned_stays() ->
     assert list(store.values) == ["zap:5511987654321", "zap:#lookups"]
 
 
+async def join(store: Store, node: str) -> None:
+    """A node is alive, as gateway.delivery.membership says it."""
+    await store.call("tend", "", node, records.encode([1, 12.0, True, True, [], [], [], []]))
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_store_is_there_for_real_work_once_the_node_of_the_dry_run_has_stopped(store: Store) -> None:
+    await claim(store, True)
+    await join(store, "gw1")
+    with pytest.raises(OtherStore, match="a running node of a dry run"):
+        await claim(store, False)
+    await store.call("leave", "", "gw1", "1", "0")
+    await claim(store, False)
+    with pytest.raises(OtherStore, match="a running node of real work"):
+        await join(store, "gw1")
+        await claim(store, True)
+
+
 @pytest_twisted.ensureDeferred
 async def test_workers_that_start_a_dry_run_together_do_not_keep_each_other_out(store: Store) -> None:
     class Slow:
@@ -118,7 +136,7 @@ async def test_workers_that_start_a_dry_run_together_do_not_keep_each_other_out(
             answer = await store.command(*words, **how)
             if words[0] == "GET" and answer is None:
                 await claim(store, True)
-                await store.command("HSET", keys.MEMBERS, "gw1-1", b"\x93\x01\x00\x90")
+                await join(store, "gw1-1")
             return answer
 
     slow: Any = Slow()

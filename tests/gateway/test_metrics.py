@@ -25,6 +25,7 @@ COUNTERS = {
     "pombo_sender_sent": {"channel", "sender"},
     "pombo_sender_moves": {"channel", "from_sender", "to_sender", "reason"},
     "pombo_auth_failures": {"reason"},
+    "pombo_store_losses": set[str](),
 }
 GAUGES = {
     "pombo_binds": ("side", "name"),
@@ -41,6 +42,7 @@ GAUGES = {
     "pombo_store_used_bytes": (),
     "pombo_store_limit_bytes": (),
     "pombo_store_disk_free_bytes": (),
+    "pombo_clock_off_seconds": (),
 }
 HISTOGRAMS = {
     "pombo_ack_seconds": (),

@@ -22,6 +22,8 @@ from config.compare import BINDS_ANEW, BINDS_END, NEXT_START, changes
 from config.export import exported
 from config.load import load, load_as_written
 from config.running import Loaded
+from gateway.channels import Channels
+from gateway.routing.decide import ChannelFacts
 from gateway.wiring import Node
 from smsc_client.channel import STOP_S, SmscChannel
 from tests.fakes.graph import values_of
@@ -164,18 +166,25 @@ def at_once(before: Document, after: Document) -> Document:
 
 
 class NodeInMemory(Node):
-    """Its operators are made with it, and kept by the channel's name."""
+    """Its operators are made with its channels, and kept by their names."""
 
     operators: dict[str, list[FakeSmsc]]
 
-    def _make_channel(self, settings: Any) -> Any:
-        channel: Any = super()._make_channel(settings)
-        if isinstance(channel, SmscChannel):
-            operator = FakeSmsc(self._reactor)
-            self.operators.setdefault(channel.name, []).append(operator)
-            for link in channel._links:
-                link._endpoint = operator.endpoint  # type: ignore[assignment]
-        return channel
+    def _make_channels(self, wirelog: Any) -> Channels:
+        channels = super()._make_channels(wirelog)
+        make = channels.make
+
+        def make_with_operator(settings: Any) -> Any:
+            channel: Any = make(settings)
+            if isinstance(channel, SmscChannel):
+                operator = FakeSmsc(self._reactor)
+                self.operators.setdefault(channel.name, []).append(operator)
+                for link in channel._links:
+                    link._endpoint = operator.endpoint  # type: ignore[assignment]
+            return channel
+
+        channels.make = make_with_operator  # type: ignore[method-assign]
+        return channels
 
 
 class Standing:
@@ -374,6 +383,9 @@ def test_webhooks_are_wanted_again_until_their_channel_is_there(tmp_path: Path) 
         taker(request).send(None)
     assert answered.value.value.status == 503
     assert node._webhook_taker("zap2") is None
+    node.delivery.elsewhere = {"zap2": ChannelFacts("whatsapp"), "operator": ChannelFacts("smsc")}
+    assert node._webhook_taker("zap2") == taker, "another node has it"
+    assert node._webhook_taker("operator") is None
     node._furnish(1)
     assert node._webhook_taker("zap") == node.delivery.channels["zap"].receive_webhook  # type: ignore[attr-defined]
 
@@ -389,12 +401,13 @@ def test_a_change_of_one_channels_senders_leaves_the_other_channel_alone(place: 
         }  # fmt: skip
 
     node = Standing(place, document("sales", "support"))
+    assert node.node.channels is not None
     before: Any = dict(node.node.delivery.channels)
     assert node.read(document("sales", "support", "third")) == (["many"], [])
     after: Any = node.node.delivery.channels
     assert after["zap"] is before["zap"] and after["zap"].up
     assert list(after["many"].senders) == ["sales", "support", "third"] and after["many"].up
-    members = [one for some in node.node._circuits._members.values() for one in some]
+    members = [one for some in node.node.channels._circuits._members.values() for one in some]
     assert {id(one) for one in members} == {
         id(sender.condition) for channel in after.values() for sender in channel.senders.values()
     }, "nobody is closed with a sender that is no more"

@@ -15,7 +15,7 @@ from gateway.smpp.constants import Tag
 from gateway.smpp.pdu import DataSm
 from gateway.smpp.relay import outgoing_parts
 from gateway.smpp.segments import RawPart, join, split
-from gateway.wiring import join_parts, text_of
+from gateway.texts import join_parts, text_of
 from tests.gateway.server.house import NUMBER, START, account, submit
 from tests.gateway.smpp.test_charset import EMOJI, GSM7, LATIN, LOCKING, SINGLE, TYPOGRAPHIC
 

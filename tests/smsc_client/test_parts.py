@@ -41,6 +41,17 @@ def test_a_part_that_failed_for_now_is_all_that_goes_again_with_what_follows_it(
     assert [pdu.short_message[5] for _, pdu in stage.smsc.submits] == [1, 2, 2, 3]
 
 
+def test_parts_that_were_taken_without_an_id_do_not_go_again() -> None:
+    answers = iter([Reply(message_id=""), Reply(status=0x08), Reply(message_id=""), Reply()])
+    stage = Stage(lambda pdu, now: next(answers))
+    one = long_text()
+    stage.send(one)
+    stage.send(one)
+    stage.run(0.1)
+    assert stage.outcomes == [TryLater(5.0, "temporary", "8"), Accepted("1")]
+    assert [pdu.short_message[5] for _, pdu in stage.smsc.submits] == [1, 2, 2, 3]
+
+
 def test_an_unanswered_part_makes_the_text_uncertain_but_the_others_go() -> None:
     stage = Stage(lambda pdu, now: None if pdu.short_message[5:6] == b"\x02" else Reply(), response_timeout=5.0)
     stage.send(long_text())

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +27,7 @@ from gateway.store.embedded import EmbeddedServer
 from tests.tools.test_journey import MESSAGE
 from tools import cli, feed, node_commands
 from tools.http_door import Reply, site
-from tools.node import NodeError
+from tools.node import Node, NodeError
 from tools.terminal import Terminal
 
 STATUS = {
@@ -62,6 +64,7 @@ class FakeNode:
         self.shapes = 1
         self.errors: list[str] = []
         self.refuses: Reply | None = None
+        self.unlisted: Reply | None = None
         self.changes = [{"place": "routes default", "what": "fallback_after 10m -> 5m", "effect": "at once"}]
 
     async def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
@@ -76,7 +79,7 @@ class FakeNode:
             case "GET", "/admin/unmatched":
                 return Reply(200, {"unmatched": [UNMATCHED] * self.shapes})
             case "GET", "/admin/messages":
-                return Reply(200, {"messages": [MESSAGE, {**MESSAGE, "id": "m0"}]})
+                return self.unlisted or Reply(200, {"messages": [MESSAGE, {**MESSAGE, "id": "m0"}]})
             case "POST", "/admin/reload":
                 return (
                     Reply(422, {"errors": self.errors}) if self.errors else Reply(200, {"changed": ["routes", "zap"]})
@@ -196,7 +199,6 @@ async def test_a_wrong_token_is_one_line_and_2(
 @pytest.mark.parametrize(
     ("status", "body", "said"),
     [
-        (429, {"error": "too many wrong tokens"}, "wait a minute"),
         (403, {"error": "no"}, "wants http.admin_token set"),
         (503, {"error": "the store is away: not connected"}, "HTTP 503: the store is away: not connected"),
         (500, "what", "HTTP 500"),
@@ -211,6 +213,35 @@ async def test_what_a_node_cannot_answer_is_told_in_its_words(
         assert await pombo(*words) == 2, words
         error = capsys.readouterr().err
         assert said in error and error.count("\n") == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_list_that_the_node_does_not_give_is_told_in_its_words(
+    node: FakeNode, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node.unlisted = Reply(422, {"error": "limit is a number from 1 to 1000"})
+    assert await pombo("trace", "11988880001", "--limit", "5000") == 2
+    assert "limit is a number from 1 to 1000" in capsys.readouterr().err
+
+
+@pytest_twisted.ensureDeferred
+async def test_words_that_are_no_text_name_no_message(node: FakeNode) -> None:
+    node.unlisted = Reply(200, {"messages": []})
+    found = Node.find(os.environ)
+    assert await deferToThread(found.message, "m1\udcff") is None
+    assert await deferToThread(found.messages, "m1\udcff") == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["smsc --listen 2776", "whatsapp --key k --listen 8080", "esme --password p --connect 127.0.0.1"],
+    ids=lambda words: words.partition(" ")[0],
+)
+def test_a_simulator_with_an_endpoint_that_is_none_is_one_line_and_2(words: str) -> None:
+    command = [sys.executable, "-m", "tools.cli", "simulate", *words.split()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2
+    assert done.stderr.startswith("pombo: ") and done.stderr.count("\n") == 1
 
 
 def test_a_node_that_is_not_there_is_one_line_and_2(

@@ -1,11 +1,13 @@
 -- Which messages do reports of a channel speak of? ARGV[2]: channel; ARGV[3]: today; ARGV[4]: how many days back its ids
 -- are looked for. ARGV[1]: msgpack list of
---   {ids, dest, hold, parked, stray, remote_id, report, ttl, own, anyway}
+--   {ids, dest, holds, parked, strays, remote_id, report, ttl, own, anyway}
 --   ids     the exact id first, then its other forms
 --   dest    last digits that a message found by another form must be for, and one found by the exact id should be
 --   anyway  1: the exact id is believed for another number too, where no other form fits better
---   hold    list of messages that were written and never answered, for these addresses; "" asks none
+--   holds   lists of messages that were written and never answered, for these addresses: the number may be read in
+--           two ways
 --   parked  where the report waits when nothing is found; "" does not park it
+--   strays  where it is then noted by its addresses
 --   own     m:{id} where the report names our own id; "" where it does not
 -- Returns for each {record, 1 exact or 2 other form or 3 held or 4 our own id} or false.
 local items = cmsgpack.unpack(ARGV[1])
@@ -58,15 +60,15 @@ for i = 1, #items do
     local record = redis.call('GET', it[9])
     found = record and { record, 4 }
   end
-  if not found and it[3] ~= '' then
-    local id = redis.call('LPOP', it[3])
+  for j = 1, found and 0 or #it[3] do
+    local id = not found and redis.call('LPOP', it[3][j])
     while id do
       local record = redis.call('GET', 'm:' .. id)
       if record and string.byte(record, 5) == 0 then
         found = { record, 3 }
         break
       end
-      id = redis.call('LPOP', it[3])
+      id = redis.call('LPOP', it[3][j])
     end
   end
   if not found and it[4] ~= '' then
@@ -75,9 +77,9 @@ for i = 1, #items do
       redis.call('SET', it[4], it[7], 'EX', it[8])
     end
     redis.call('SET', 'parked', '1', 'EX', it[8])
-    if it[5] ~= '' then
-      redis.call('RPUSH', it[5], it[6])
-      redis.call('EXPIRE', it[5], it[8])
+    for j = 1, #it[5] do
+      redis.call('RPUSH', it[5][j], it[6])
+      redis.call('EXPIRE', it[5][j], it[8])
     end
   end
   out[i] = found

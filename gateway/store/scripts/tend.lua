@@ -7,7 +7,7 @@
 --            patient    it has been here long enough for every living node to have renewed: what ran out may be taken
 --            channels   list of {name, kind, up, rate, using}: rate 0 shares nothing; using is what it may write now
 --            wants, frees  accounts whose receipts it wants to write, or has done with; accounts: all it knows
--- Returns {lapsed, ousted, left, orphans, elsewhere, shares, desks, held}
+-- Returns {lapsed, ousted, left, orphans, elsewhere, shares, desks, held, before, now}
 --   lapsed   1: its own lease had run out. ousted  1: another process has this name
 --   left     'node channel kind' of hands that hold something and whose node, or channel there, is no more
 --   orphans  'channel kind' of channels that no node has and for which something waits
@@ -15,6 +15,7 @@
 --   shares   segments per second, as text, for each of channels
 --   desks    for each of wants: 0 another node's, 1 still this one's, 2 this one's from now on
 --   held     accounts of other living nodes
+--   before   when the lease would have ended that this process had until now, '' when it is not known; now: the time
 -- A node that is dead keeps its channels for an hour: it may come back and have them still.
 local FORGET_S = 3600
 local call = redis.call
@@ -29,7 +30,7 @@ local ends = now + lease_s
 
 -- who is alive, and with which channels
 local alive, has, kinds = {}, {}, {}
-local lapsed, ousted, younger = 0, 0, true
+local lapsed, ousted, younger, before = 0, 0, true, ''
 local members = call('HGETALL', 'members')
 for i = 1, #members, 2 do
   local name, member = members[i], cmsgpack.unpack(members[i + 1])
@@ -40,6 +41,9 @@ for i = 1, #members, 2 do
       lapsed = 1
     end
     younger = member[1] ~= instance
+    if not younger then
+      before = string.format('%.3f', member[2])
+    end
   elseif alone or member[2] < now - FORGET_S then
     call('HDEL', 'members', name)
   else
@@ -51,7 +55,10 @@ for i = 1, #members, 2 do
   end
 end
 if ousted == 1 then
-  return { 0, 1, {}, {}, {}, {}, {}, {} }
+  return { 0, 1, {}, {}, {}, {}, {}, {}, '', '' }
+end
+if younger and tonumber(call('GET', 'nodes') or 0) < instance then
+  call('SET', 'nodes', instance) -- the store has lost the number, and would give a smaller one to a younger process
 end
 local mine, own = {}, {}
 for i, channel in ipairs(channels) do
@@ -189,4 +196,4 @@ for _, account in ipairs(accounts) do
     held[#held + 1] = account
   end
 end
-return { lapsed, 0, left, orphans, elsewhere, shares, desks, held }
+return { lapsed, 0, left, orphans, elsewhere, shares, desks, held, before, string.format('%.3f', now) }

@@ -38,7 +38,8 @@ from gateway.store.ledger import Ledger
 from gateway.store.lookups import story_of
 from gateway.store.records import Event
 from gateway.store.valkey import Keep, Store
-from gateway.wiring import Hub, is_text, join_parts, text_of
+from gateway.texts import is_text, join_parts, text_of
+from gateway.wiring import Hub
 from smsc_client.remote_ids import id_forms
 from tests.fakes.channels import MemoryChannel
 from tests.fakes.esmes import MemoryEsmes
@@ -94,7 +95,7 @@ class House:
         ids = Ids(now(), incarnation)
         self.joining = Joining(store, self.delivery, now, join_parts, self.spawn)
         self.delivery.joined = self.joining
-        self.reports = Reports(store, self.delivery, self.metrics, id_forms, self.later)
+        self.reports = Reports(store, self.delivery, self.metrics, id_forms, self.later, self.normalize)
         self.reports.report_parts = self.joining.report_parts
         self.reports.call_later = self.clock.callLater if shared else None
         self.operations = Operations(store, self.delivery, now, self.normalize)
@@ -169,6 +170,7 @@ class House:
             alone=alone,
             ousted=ousted,
             time=lambda: f"{self.clock.seconds():.3f}",
+            count=self.metrics.count,
         )
 
     def add_channel(self, name: str, kind: str, price: str) -> MemoryChannel:

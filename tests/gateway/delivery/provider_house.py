@@ -17,7 +17,7 @@ from gateway.messages.outcome import Accepted, Status
 from gateway.messages.states import FINAL, State
 from gateway.routing.routes import Route
 from gateway.store.valkey import Store
-from gateway.wiring import text_of
+from gateway.texts import text_of
 from tests.bridge.fakes import FakeStore, Spawned
 from tests.bridge.simulated import Wire, settings_of, simulator_of
 from tests.gateway.delivery.house import House

@@ -14,7 +14,7 @@ from gateway.messages.outcome import Status
 from gateway.messages.states import State
 from gateway.smpp import charset
 from gateway.store.valkey import Store
-from gateway.wiring import retext_of, segments_of, text_of
+from gateway.texts import retext_of, segments_of, text_of
 from tests.gateway.delivery.house import SMS_ONLY, ZAP_ONLY
 from tests.gateway.delivery.zap_house import CLOUD_API, EVOLUTION, ZapHouse
 

@@ -272,10 +272,11 @@ async def test_the_last_writer_of_a_number_is_remembered_first(store: Store) -> 
 
 
 @pytest_twisted.ensureDeferred
-async def test_no_more_than_fifty_writers_of_a_number_are_looked_at(store: Store) -> None:
+async def test_of_the_writers_of_a_number_no_more_are_looked_at_than_asked_for(store: Store) -> None:
     house = await House(store).start()
     ids = await house.submit(*(house.message() for _ in range(60)))
-    assert [one.id for one in await writers_of(store, NUMBER, house.tick())] == ids[:9:-1]
+    assert [one.id for one in await writers_of(store, NUMBER, house.tick(), 50)] == ids[:9:-1]
+    assert [one.id for one in await writers_of(store, NUMBER, house.tick())] == ids[::-1]
 
 
 @pytest_twisted.ensureDeferred

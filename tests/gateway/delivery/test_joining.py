@@ -18,7 +18,7 @@ from gateway.routing.routes import Route
 from gateway.smpp.constants import CommandStatus
 from gateway.store import keys
 from gateway.store.valkey import Keep, Store
-from gateway.wiring import text_of
+from gateway.texts import text_of
 from tests.gateway.delivery.house import PARTS_S, PATIENCE_S, ZAP_ONLY, House, ids_of
 
 

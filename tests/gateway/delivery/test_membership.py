@@ -8,7 +8,7 @@ import pytest
 import pytest_twisted
 from twisted.internet.defer import Deferred, ensureDeferred
 
-from gateway.delivery.membership import LEASE_S, LEAVE_S, LOOK_S, TEND_S
+from gateway.delivery.membership import ELSEWHERE_S, LEASE_S, LEAVE_S, LOOK_S, TEND_S
 from gateway.delivery.reports import AGAIN_S
 from gateway.messages.message import Attempted, Mo
 from gateway.messages.outcome import Accepted, Inbound, Report, Status, Unwritten
@@ -16,6 +16,7 @@ from gateway.messages.states import State
 from gateway.store import keys, records
 from gateway.store.valkey import Keep, Store
 from tests.gateway.delivery.house import PATIENCE_S, SMS_ONLY, USUAL, ZAP_ONLY, House, ids_of, time_now
+from tests.gateway.server.house import logged
 
 TAKEN_OVER_S = 30.0  # after a node's death, at the latest
 
@@ -218,6 +219,16 @@ async def test_the_queue_of_a_removed_channel_goes_on_by_the_next_one(street: St
 
 
 @pytest_twisted.ensureDeferred
+async def test_what_a_removed_channel_had_in_hand_unwritten_goes_on_oldest_first(street: Street) -> None:
+    before = await street.house("gw1", USUAL, shared=False)
+    ids = await before.submit(*(before.message() for _ in range(5)))
+    before.die()
+    after = await street.house("gw1", USUAL, shared=False, channels=("operator",), was_written=lambda _: False)
+    await street.passes(10)
+    assert ids_of(after.operator.taken) == ids
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_channel_that_a_reload_removes_loses_neither_what_waits_nor_what_it_hands_back(street: Street) -> None:
     house = await street.house("gw1", USUAL, shared=False)
     house.zap.window = 2
@@ -326,6 +337,44 @@ async def test_a_holder_without_a_receiver_hands_on_at_once_what_nobody_has_answ
     first.esmes.lose(here)
     await street.passes(3)
     assert there.ids == [one for one in ids if one != ids[0]]
+
+
+@pytest_twisted.ensureDeferred
+async def test_receipts_that_nobody_answers_here_go_to_a_bind_at_another_node(street: Street) -> None:
+    first, other = await street.house("gw1"), await street.house("gw2")
+    silent = first.esmes.bind(automatic=False)
+    await street.passes(2.0)
+    answering = other.esmes.bind()
+    await street.steady()
+    ids = await ended(first, 5)
+    await street.passes(1.0)
+    assert silent.ids == ids and not answering.got
+    for _ in range(2):  # nobody else is bound here, so it gets them once more
+        await street.passes(30.0)
+        silent.answer(None)
+        await street.settle()
+    assert silent.ids == ids * 2
+    await street.passes(2 * TEND_S)
+    assert answering.ids == ids and await first.receipts() == []
+    other.esmes.lose(answering)
+    more = await ended(other, 2)
+    await street.passes(2 * ELSEWHERE_S)
+    assert silent.ids == ids * 2 + more, "it is the only one again"
+
+
+@pytest_twisted.ensureDeferred
+async def test_one_silent_bind_of_two_at_a_node_keeps_the_receipts_there(street: Street) -> None:
+    first, other = await street.house("gw1"), await street.house("gw2")
+    silent, answering = first.esmes.bind(automatic=False, window=2), first.esmes.bind(window=2)
+    await street.passes(2.0)
+    elsewhere = other.esmes.bind()
+    await street.steady()
+    for _ in range(3):
+        await ended(first, 4)
+        await street.passes(30.0)
+        silent.answer(None)
+        await street.settle()
+    assert answering.got and not elsewhere.got
 
 
 @pytest_twisted.ensureDeferred
@@ -524,6 +573,59 @@ async def test_a_node_that_cannot_renew_writes_nothing_before_the_others_take_it
         assert first.operator.share + other.operator.share <= 3.0
     assert shares((first, other)) == [0.0, 3.0]
     assert asked
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_store_that_comes_back_empty_or_with_an_older_state_is_named(street: Street) -> None:
+    await street.house("gw0")
+    house = await street.house("gw1")
+    assert house.membership is not None
+    await street.steady()
+    older = await street.store.command("HGET", keys.MEMBERS, "gw1")
+    await street.passes(30.0)
+    assert house.metric("pombo_store_losses_total") == 0
+    with logged() as events:
+        await street.store.command("HSET", keys.MEMBERS, "gw1", older)
+        await street.passes(2 * TEND_S)
+        await street.store.command("FLUSHALL")
+        await street.passes(2 * TEND_S)
+    said = [event.partition(":")[0] for event in events if "has lost" in event]
+    assert said == ["the store has lost what it took in 30 s", *["the store has lost all that it had"] * 2]
+    assert house.metric("pombo_store_losses_total") == 2
+    assert await street.store.command("INCR", keys.INCARNATIONS) == 3, "a younger process has a greater number still"
+    house.die()
+    younger = await street.house("gw1")
+    assert (younger.ousted, house.ousted) == (0, 0)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_node_that_was_away_for_hours_does_not_take_its_store_for_another(street: Street) -> None:
+    house, other = await street.house("gw1"), await street.house("gw2")
+    await street.steady()
+    assert house.membership is not None and other.membership is not None
+    house.membership.stop()
+    street.clock.advance(7300)
+    await street.passes(2 * TEND_S)
+    assert await street.store.command("HGET", keys.MEMBERS, "gw1") is None
+    house.membership.start()
+    await street.passes(2 * TEND_S)
+    assert house.metric("pombo_store_losses_total") == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_clock_that_differs_from_the_stores_is_named_once(street: Street) -> None:
+    house = await street.house("gw1")
+    membership = house.membership
+    assert membership is not None
+    off = 0.0
+    membership._time = lambda: f"{street.clock.seconds() - off:.3f}"
+    with logged() as events:
+        for off, rounds in ((0.5, 4), (180.0, 4), (0.0, 2), (-60.0, 4)):
+            await street.passes(rounds * TEND_S)
+            assert membership.ahead_s == pytest.approx(off, abs=0.01)
+    assert [event.partition(":")[0] for event in events if "clock" in event] == [
+        "this node's clock is 180 s ahead of the store's", "this node's clock is 60 s behind the store's",
+    ]  # fmt: skip
 
 
 class _Repeats:

@@ -8,6 +8,7 @@ import pytest
 import pytest_twisted
 
 from config.schema import AccountSettings, Config, SmppServerSettings
+from gateway.configured import short_ids_of
 from gateway.delivery.numbering import Numbering
 from gateway.messages.message import Receipt
 from gateway.messages.outcome import Status
@@ -15,7 +16,6 @@ from gateway.messages.states import State
 from gateway.smpp.constants import CommandStatus
 from gateway.store import keys
 from gateway.store.valkey import Store
-from gateway.wiring import short_ids_of
 from tests.gateway.delivery.house import SMS_ONLY, House
 from tests.gateway.delivery.test_operations import asked, cancel, replace
 

@@ -199,6 +199,16 @@ async def test_an_empty_id_cancels_all_that_waits_from_that_source_to_that_desti
 
 
 @pytest_twisted.ensureDeferred
+async def test_an_empty_id_cancels_what_many_younger_messages_to_the_number_hide(store: Store) -> None:
+    house = await House(store).start()
+    house.zap.window = 0
+    ids = await house.submit(*(house.message() for _ in range(300)))
+    await house.submit(*(house.message(source="POMBO") for _ in range(100)))
+    assert await cancel(house, "", dest=NUMBER) == OK
+    assert {message.state for message in await house.read_all(ids)} == {State.DELETED}
+
+
+@pytest_twisted.ensureDeferred
 async def test_an_empty_id_with_a_service_type_cancels_only_those(store: Store) -> None:
     house = await House(store).start()
     house.zap.window = 0

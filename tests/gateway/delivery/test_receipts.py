@@ -19,6 +19,7 @@ from gateway.delivery.receipts import (
     TRIES,
 )
 from gateway.messages.message import Mo, Receipt
+from gateway.messages.outcome import LATE
 from gateway.messages.states import State
 from gateway.store import keys, records
 from gateway.store.embedded import EmbeddedServer
@@ -187,6 +188,34 @@ async def test_one_that_was_not_answered_in_time_is_sent_again(store: Store) -> 
     await house.settle()
     assert bind.ids == ["m00000", "m00001", "m00000"]
     assert await left(house) == 2
+
+
+@pytest.mark.parametrize("second", ["waiting", "on its way", "refused for now"])
+@pytest_twisted.ensureDeferred
+async def test_one_that_was_answered_late_after_all_is_finished_once(store: Store, second: str) -> None:
+    """Or an ESME that always takes longer than response_timeout would get it for ever."""
+    house = await House(store).start()
+    bind = house.esmes.bind(window=2, automatic=False)
+    await write(house, 3)
+    _, late = bind.unanswered[0]
+    bind.window -= second == "waiting"  # no room for it
+    bind.answer(None, count=1)
+    await house.settle()
+    if second == "refused for now":
+        bind.answer(0, count=1)
+        bind.answer(0x64, count=1)
+    await house.settle()
+    late(LATE)
+    late(LATE)
+    await house.settle()
+    for _ in range(4):
+        bind.answer()
+        house.clock.advance(RETRY_S[0])
+        await house.settle()
+    copies = 1 if second == "waiting" else 2
+    assert sorted(bind.ids) == ["m00000"] * copies + ["m00001", "m00002"]
+    assert await left(house) == 0
+    assert house.metric("pombo_receipts_total", account="billing", state="delivered") == 3
 
 
 @pytest_twisted.ensureDeferred

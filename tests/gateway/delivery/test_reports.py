@@ -34,6 +34,20 @@ def addressed(**fields: Any) -> dict[str, Any]:
     return {"source": "28940", "dest": NUMBER, **fields}
 
 
+@pytest_twisted.ensureDeferred
+async def test_of_which_ids_a_report_has_come_is_known_to_every_node(store: Store) -> None:
+    house = await House(store).start()
+    await house.submit(*(house.message(dest=f"1198765432{n}") for n in range(5)))
+    house.zap.accept("a", "b", "c", "d", "e")
+    await house.settle()
+    for remote_id, status in (("a", Status.SENT), ("b", Status.DELIVERED), ("c", Status.FAILED)):
+        house.zap.report(remote_id, status)
+    await house.settle()
+    await house.passes(PATIENCE_S)  # the others have fallen back
+    other = House(store, node="gw2", incarnation=2, clock=house.clock)
+    assert await other.reports.answered("zap", ["a", "b", "c", "d", "e", "f"]) == ["a", "b", "c"]
+
+
 @pytest.mark.parametrize(
     ("given", "reported"),
     [

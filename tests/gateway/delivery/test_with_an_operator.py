@@ -164,6 +164,54 @@ async def test_every_form_of_an_id_is_known_wherever_it_stands_and_whenever_it_c
         wanted += await house.submit(house.message(**numbered(number)))
         await house.run(0.5)
     assert [(one.message_id, one.state) for one in await got(house)] == [(i, State.DELIVERED) for i in wanted]
+    assert house.metric("pombo_unknown_receipts_total", channel="operator") == 0, "an early one is none"
+
+
+@pytest.mark.parametrize(
+    ("reported", "reported_after"),
+    [("5001", 0.01), ("5001", 0.3), ("", 0.3)],
+    ids=["before the answer", "after it", "without any id"],
+)
+@pytest_twisted.ensureDeferred
+async def test_an_answer_without_an_id_leaves_the_addresses_to_tell_whose_a_receipt_is(
+    store: Store, reported: str, reported_after: float
+) -> None:
+    stats = ["DELIVRD", "UNDELIV", "DELIVRD"]
+
+    def script(pdu: SubmitSm, now: float) -> Reply:
+        stat = stats[int(pdu.destination_addr[-1])]
+        receipt = receipt_of(pdu, reported and reported + pdu.destination_addr[-1], stat, "034")
+        if not reported:
+            receipt = receipt_of(pdu, "", short_message=receipt.short_message.removeprefix(b"id: "))
+        house.report(reported_after, receipt)
+        return Reply(message_id="", after=0.1)
+
+    house = await started(store, script)
+    wanted = await house.submit(*(house.message(**numbered(n)) for n in range(3)))
+    await house.run(2)
+    ends = {one.message_id: (one.state, one.err) for one in await got(house)}
+    assert [ends.get(one) for one in wanted] == [
+        (State.DELIVERED, 0),
+        (State.UNDELIVERABLE, 34),
+        (State.DELIVERED, 0),
+    ]
+
+
+@pytest.mark.parametrize("answered", ["not", "without an id", "with the id in another form, later"])
+@pytest.mark.parametrize("written", ["11987654321", "011987654321", "551187654321", "1187654321", "+5511987654321"])
+@pytest_twisted.ensureDeferred
+async def test_the_number_of_a_receipt_may_be_written_as_people_write_it(
+    store: Store, written: str, answered: str
+) -> None:
+    def script(pdu: SubmitSm, now: float) -> Reply | None:
+        late = answered.startswith("with the id")
+        house.report(0.01 if late else 0.3, receipt_of(pdu, "1001", source_addr=written))
+        return None if answered == "not" else Reply(message_id="3e9" if late else "", after=0.1)
+
+    house = await started(store, script, response_timeout=5.0)
+    (message_id,) = await house.submit(house.message(msisdn="5511987654321"))
+    await house.run(6)
+    assert [(one.message_id, one.state) for one in await got(house)] == [(message_id, State.DELIVERED)]
 
 
 @pytest_twisted.ensureDeferred

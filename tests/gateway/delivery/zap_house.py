@@ -20,7 +20,7 @@ from gateway.messages.outcome import Accepted, Status
 from gateway.routing.routes import Route
 from gateway.store.evidence import Evidence
 from gateway.store.valkey import Store
-from gateway.wiring import text_of
+from gateway.texts import text_of
 from tests.bridge.fakes import FakeHttp, json_answer
 from tests.gateway.delivery.house import House
 

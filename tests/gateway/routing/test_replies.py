@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from config.schema import Config
+from gateway.configured import replies_of
 from gateway.routing.replies import ReplyRule, named
-from gateway.wiring import replies_of
 
 
 def test_the_first_rule_of_its_kind_that_fits_counts() -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from gateway.messages.message import Receipt
+from gateway.messages.outcome import LATE
 from gateway.server.bound import Done, Item
 from gateway.smpp.pdu import DeliverSm, DeliverSmResp, GenericNack
 from tests.gateway.server.house import START, Esme, House, account, logged, mo, receipt
@@ -116,6 +117,20 @@ def test_a_single_session_gets_its_unanswered_receipt_again() -> None:
     assert done == [None]
     esme.take()
     assert deliver(house) == [True] and deliveries(esme) == ["id:1"]
+
+
+def test_an_answer_that_comes_too_late_is_told_all_the_same() -> None:
+    house = House(response_timeout=10.0, enquire_link=60.0)
+    esme = house.bind()
+    done: list[int | None] = []
+    deliver(house, done=done)
+    house.clock.advance(10.0)
+    esme.acknowledge()
+    assert done == [None, LATE]
+    deliver(house, done=done)
+    house.clock.advance(10.0)
+    esme.acknowledge(0x64)
+    assert done == [None, LATE, None], "a refusal says nothing new"
 
 
 def test_a_session_that_says_it_cannot_receive_is_avoided() -> None:

@@ -16,6 +16,7 @@ from gateway.smpp.pdu import (
     DataSm,
     DataSmResp,
     DeliverSm,
+    DeliverSmResp,
     EnquireLink,
     EnquireLinkResp,
     GenericNack,
@@ -290,11 +291,11 @@ def test_over_the_rate_a_submit_is_throttled() -> None:
     assert esme.statuses() == [0]
 
 
-def test_an_account_that_wants_delay_is_served_later_in_order_and_not_read_meanwhile() -> None:
+def test_an_account_that_wants_delay_is_served_later_in_order() -> None:
     house = House(account(throughput=10.0, over_rate="delay"), automatic=True)
     esme = house.bind()
     esme.send(*(submit(text=str(n).encode()) for n in range(13)))
-    assert len(house.intake.submitted) == 10 and not esme.reading
+    assert len(house.intake.submitted) == 10
     for expected in (11, 12, 13):
         house.clock.pump([0.05, 0.05, 0.001])
         assert len(house.intake.submitted) == expected
@@ -302,11 +303,28 @@ def test_an_account_that_wants_delay_is_served_later_in_order_and_not_read_meanw
     assert esme.reading and esme.statuses() == [0] * 13
 
 
+def test_an_account_that_wants_delay_is_read_meanwhile() -> None:
+    """Its enquire_link is answered, and its answers to deliver_sm count."""
+    house = House(account(throughput=1.0, over_rate="delay"), automatic=True, response_timeout=5.0)
+    esme = house.bind()
+    done: list[int | None] = []
+    house.deliver(receipt(), done.append)
+    (delivery,) = esme.take()
+    esme.send(*(submit() for _ in range(100)))
+    assert len(esme.take()) == 10
+    assert esme.reading
+    esme.send(EnquireLink(), DeliverSmResp(delivery.sequence_number))
+    assert [type(pdu) for pdu in esme.take()] == [EnquireLinkResp]
+    assert done == [0]
+    esme.send(*(submit() for _ in range(2000)))
+    assert not esme.reading
+
+
 def test_waiting_for_the_rate_does_not_end_the_session() -> None:
     """The answer to our enquire_link may lie unread behind the submits that wait."""
     house = House(account(throughput=1.0, over_rate="delay"), automatic=True, enquire_link=5.0, response_timeout=5.0)
     esme = house.bind()
-    esme.send(*(submit() for _ in range(100)))
+    esme.send(*(submit() for _ in range(2500)))
     for _ in range(80):
         house.clock.advance(1.0)
         assert not esme.closing
@@ -560,6 +578,48 @@ def test_unbind_gives_our_unanswered_receipts_back() -> None:
     esme.take()
     esme.send(Unbind())
     assert done == [None] and isinstance(esme.only(), UnbindResp) and esme.closing
+
+
+def test_who_closes_their_side_of_the_connection_still_gets_the_answers() -> None:
+    house = House()
+    esme = house.bind()
+    done: list[int | None] = []
+    house.deliver(receipt(), done.append)
+    esme.send(submit(), submit())
+    esme.take()
+    esme.protocol.readConnectionLost()
+    assert not esme.closing
+    assert house.bound.receivers("billing") == 0
+    house.intake.answer()
+    assert [type(pdu) for pdu in esme.take()] == [SubmitSmResp, SubmitSmResp]
+    house.clock.advance(0)
+    assert esme.closing and done == [None]
+
+
+def test_who_closes_their_side_with_an_unbind_gets_its_answer_too() -> None:
+    house = House()
+    esme = house.bind()
+    esme.send(submit(), Unbind())
+    esme.protocol.readConnectionLost()
+    house.clock.advance(2)
+    assert not esme.closing
+    house.intake.answer()
+    assert [type(pdu) for pdu in esme.take()] == [SubmitSmResp, UnbindResp]
+    house.clock.advance(0)
+    assert esme.closing
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_who_closes_their_side_is_let_go_at_once_or_after_a_second(asked: bool) -> None:
+    house = House()
+    esme = house.bind()
+    if asked:
+        esme.send(submit())
+    esme.protocol.readConnectionLost()
+    house.clock.advance(0.9)
+    assert esme.closing is not asked
+    house.clock.advance(0.1)
+    assert esme.closing
 
 
 def test_a_closed_link_that_does_not_go_is_cut() -> None:

@@ -9,6 +9,7 @@ from gateway.smpp import pdu as pdus
 from gateway.smpp.errors import LocalProtocolError
 from gateway.smpp.events import (
     Answered,
+    AnsweredLate,
     BindRefused,
     BindRequested,
     Event,
@@ -389,6 +390,22 @@ def test_a_data_request_without_answer_is_given_up_and_the_link_stays() -> None:
     assert esme.deadline() == math.inf
 
 
+def test_an_smsc_is_told_of_answers_that_come_after_it_has_given_up() -> None:
+    """One for each request, the youngest thousand of them; a late generic_nack is no lost boundary."""
+    settings = SessionSettings(enquire_link=0.0, response_timeout=30.0, window=1002)
+    smsc, _ = bound_pair(settings=settings)
+    numbers = [smsc.request(DELIVER, START, number) for number in range(1002)]
+    assert smsc.tick(START + 30.0) == [Unanswered(number) for number in range(1002)]
+    (told,) = smsc.receive(numbered(pdus.DeliverSmResp(), numbers[1001]), START + 31.0)
+    assert isinstance(told, AnsweredLate)
+    assert (told.context, told.response.sequence_number) == (1001, numbers[1001])
+    for number in (numbers[1001], numbers[0], numbers[1]):
+        assert smsc.receive(numbered(pdus.DeliverSmResp(), number), START + 31.0) == [Rejected(0x80000005, 0)]
+    nack = numbered(pdus.GenericNack(command_status=3), numbers[2])
+    assert smsc.receive(nack, START + 31.0) == [Rejected(0x80000000, 0)]
+    assert smsc.state is TRX
+
+
 def test_inactivity_counts_messages_and_not_enquire_link() -> None:
     settings = SessionSettings(enquire_link=30.0, inactivity_timeout=100.0)
     smsc, _ = bound_pair(settings=settings)
@@ -506,6 +523,44 @@ def test_the_peers_unbind_is_answered_after_five_seconds_in_any_case() -> None:
     assert smsc.deadline() == START + 5.0
     assert smsc.tick(START + 5.0) == [Over("the peer unbound")]
     assert [type(pdu) for pdu in sent(smsc)] == [pdus.UnbindResp]
+
+
+def test_an_smscs_unbind_waits_for_its_answers_to_our_requests() -> None:
+    """They may come behind the unbind in the same read, or a moment later."""
+    _, esme = bound_pair()
+    for context in "abc":
+        esme.request(SUBMIT, START, context)
+    esme.output()
+    behind = numbered(pdus.Unbind(), 51) + numbered(pdus.SubmitSmResp(message_id="1"), 7)
+    answered = esme.receive(behind, START)
+    assert [type(event) for event in answered] == [Answered]
+    assert (esme.state, esme.free, sent(esme)) == (SessionState.UNBINDING, 0, [])
+    assert [type(event) for event in esme.receive(numbered(pdus.SubmitSmResp(message_id="2"), 8), START + 1)] == [
+        Answered
+    ]
+    events = esme.receive(numbered(pdus.SubmitSmResp(message_id="3"), 9), START + 2)
+    assert [type(event) for event in events] == [Answered, Over]
+    assert sent(esme) == [pdus.UnbindResp(sequence_number=51)]
+
+
+def test_an_smsc_that_unbinds_and_answers_nothing_more_is_let_go_after_five_seconds() -> None:
+    _, esme = bound_pair()
+    esme.request(SUBMIT, START, "a")
+    esme.output()
+    assert esme.receive(numbered(pdus.Unbind(), 51), START) == []
+    assert esme.deadline() == START + 5.0
+    assert esme.tick(START + 5.0) == [Unanswered("a"), Over("the peer unbound")]
+    assert sent(esme) == [pdus.UnbindResp(sequence_number=51)]
+
+
+def test_an_smscs_unbind_is_answered_when_our_last_request_is_given_up() -> None:
+    _, esme = bound_pair(settings=SessionSettings(enquire_link=0.0, response_timeout=2.0))
+    esme.request(SUBMIT, START, "a")
+    esme.output()
+    assert esme.receive(numbered(pdus.Unbind(), 51), START + 1.0) == []
+    assert esme.deadline() == START + 2.0
+    assert esme.tick(START + 2.0) == [Unanswered("a"), Over("the peer unbound")]
+    assert sent(esme) == [pdus.UnbindResp(sequence_number=51)]
 
 
 def test_nothing_is_read_after_the_peers_unbind_was_answered() -> None:

@@ -9,10 +9,12 @@ import msgspec
 import pytest
 import pytest_twisted
 
+from bridge import limits
 from gateway.messages.message import Attempted, Message
 from gateway.messages.outcome import Report, Status
 from gateway.messages.states import State
 from gateway.store import keys, records
+from gateway.store.evidence import Evidence
 from gateway.store.lookups import story_of
 from gateway.store.valkey import Store
 from tests.gateway.samples import NUMBER, START, accepted, attempt
@@ -151,9 +153,9 @@ def asked(
     return (
         [remote_id, *forms],
         dest,
-        hold,
+        [hold] if hold else [],
         keys.parked("operator", remote_id) if park else "",
-        stray,
+        [stray] if stray else [],
         remote_id,
         records.octets(b"\x91report " + remote_id.encode()),
         600,
@@ -421,3 +423,43 @@ async def test_values_are_kept_for_as_long_as_they_are_told_to(store: Store) -> 
     await store.call("keep", "p:1", "60", b"\xffone", "p:2", "90", "two")
     assert await store.command("MGET", "p:1", "p:2") == [b"\xffone", b"two"]
     assert 60 < await store.command("TTL", "p:2") <= 90
+
+
+# -- use
+
+
+@pytest_twisted.ensureDeferred
+async def test_uses_of_a_day_add_up_over_processes_and_begin_anew_with_the_next(store: Store) -> None:
+    async def use(day: int, count: int) -> tuple[int, int, int]:
+        first, second = await store.call("use", "p:zap:#sends", "1000", str(day), str(count), "p:other", "9", "1", "1")
+        assert limits.unpack(second).day == 1
+        tally = limits.unpack(first)
+        assert limits.pack(tally) == first == await store.command("GET", "p:zap:#sends")
+        return tally.first_day, tally.day, tally.used
+
+    assert await use(TODAY, 3) == (TODAY, TODAY, 3)
+    assert await use(TODAY, -1) == (TODAY, TODAY, 2)
+    assert await use(TODAY, -9) == (TODAY, TODAY, 0)
+    assert await use(TODAY + 1, 2) == (TODAY, TODAY + 1, 2)
+    assert await use(TODAY, 5) == (TODAY, TODAY + 1, 2), "a clock that is a day behind"
+    assert 0 < await store.command("TTL", "p:zap:#sends") <= 1000
+    await store.command("SET", "p:zap:#sends", b"rubbish")
+    assert await use(TODAY, 1) == (TODAY, TODAY, 1)
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_one_process_used_of_a_day_the_other_hears_with_its_own_use(store: Store) -> None:
+    turns: list[Any] = []
+    mine, yours = Evidence(store, turns.append), Evidence(store, turns.append)
+    heard: dict[str, int] = {}
+
+    def use(evidence: Evidence, name: str, count: int) -> None:
+        evidence.use("zap:#sends", TODAY, count, 60.0, lambda packed: heard.update({name: limits.unpack(packed).used}))
+
+    use(mine, "mine", 2)
+    use(mine, "again", 1)
+    use(yours, "yours", 4)
+    for turn in turns:
+        turn()
+    await store.command("PING")
+    assert heard == {"mine": 3, "again": 3, "yours": 7}

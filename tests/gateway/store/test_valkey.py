@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from twisted.internet.defer import Deferred, DeferredList, ensureDeferred
 from twisted.internet.task import deferLater
 
 from gateway.store import valkey
+from gateway.store.connection import GONE_S
 from gateway.store.embedded import EmbeddedServer
 from gateway.store.ledger import Ledger
 from gateway.store.turn import Answers, Turn
@@ -315,6 +317,17 @@ async def others() -> AsyncIterator[dict[str, int]]:
     yield {"nobody": free_port(), **{name: port.getHost().port for name, port in ports.items()}}
     for port in ports.values():
         await port.stopListening()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the kernel has no such option")
+@pytest_twisted.ensureDeferred
+async def test_the_kernel_gives_a_machine_up_that_acknowledges_nothing(guarded: Server) -> None:
+    store = Store(f"redis://:p%40ss@127.0.0.1:{guarded.port}", reactor, embedded=None, node="gw1")
+    await store.start()
+    assert store._link is not None
+    patience = store._link.transport.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+    await store.stop()
+    assert patience == GONE_S * 1000
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,10 @@ from gateway.messages.states import State
 from gateway.store import keys
 from gateway.store.unmatched import GATHERED_S, KEPT_S, MOST_GATHERED, MOST_SHAPES, Unmatched
 from gateway.store.valkey import Store
+from gateway.texts import text_of
 from gateway.web.admin import LONGEST_TEXT, NodeAdmin
 from gateway.web.pages import Refusal
 from gateway.web.people import PeopleDesk
-from gateway.wiring import text_of
 from tests.gateway.delivery.house import SMS_ONLY, House
 from tests.gateway.delivery.test_erasing import people_of
 from tests.gateway.samples import NUMBER
@@ -37,6 +37,7 @@ def admin_of(house: House) -> NodeAdmin:
     billing = AccountSettings(
         system_id="billing", password=SecretStr("secret"), sources=("28940", "POMBO"), default_source="28940"
     )
+    anybody = AccountSettings(system_id="anybody", password=SecretStr("secret"))
     return NodeAdmin(
         node="gw1",
         store=house.store,
@@ -44,7 +45,7 @@ def admin_of(house: House) -> NodeAdmin:
         operations=house.operations,
         overview=house.clockwork.overview,
         channels=house.delivery.channels,
-        accounts=lambda: {"billing": billing},
+        accounts=lambda: {"billing": billing, "anybody": anybody},
         binds=lambda: {"billing": [{"type": "transceiver", "peer": "127.0.0.1", "since": "2026-09-21T12:00:00Z"}]},
         country=lambda: "BR",
         default_validity=lambda: 86400.0,
@@ -113,6 +114,14 @@ async def test_messages_of_a_number_are_found_under_every_form_newest_first(stor
 
 
 @pytest_twisted.ensureDeferred
+async def test_as_many_messages_of_a_number_are_listed_as_asked_for(store: Store) -> None:
+    house = await House(store).start()
+    ids = await house.submit(*(house.message() for _ in range(120)))
+    listed = await asked(house, admin_of(house).messages(NUMBER, 100))
+    assert [message["id"] for message in listed] == ids[:19:-1]
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_number_nobody_wrote_to_has_no_messages(store: Store) -> None:
     house = await House(store).start()
     assert await asked(house, admin_of(house).messages("nonsense", 5)) == []
@@ -130,6 +139,15 @@ async def test_a_submitted_message_goes_the_same_way_as_an_esmes(store: Store) -
     assert taken.expires_at - taken.accepted_at == pytest.approx(1800, abs=60)
 
 
+@pytest.mark.parametrize("written", ["+55 (011)  98765 - 4321", "11 98765\u20134321"])
+@pytest_twisted.ensureDeferred
+async def test_a_number_that_no_address_can_carry_is_kept_as_digits(store: Store, written: str) -> None:
+    """What the person writes back comes from it."""
+    house = await House(store).start()
+    await asked(house, admin_of(house).submit({**ORDER, "to": written}))
+    assert [(taken.dest, taken.msisdn) for taken in house.zap.taken] == [(NUMBER, NUMBER)]
+
+
 @pytest.mark.parametrize(
     ("order", "why"),
     [
@@ -140,6 +158,9 @@ async def test_a_submitted_message_goes_the_same_way_as_an_esmes(store: Store) -
         ({"text": "x" * (LONGEST_TEXT + 1)}, "text"),
         ({"from": "OTHER"}, "from"),
         ({"from": ["28940"]}, "from"),
+        ({"account": "anybody", "from": "9" * 21}, "from"),
+        ({"account": "anybody", "from": "28\n940"}, "from"),
+        ({"account": "anybody", "from": "28\u2013940"}, "from"),
         ({"priority": "urgent"}, "priority"),
         ({"priority": ["high"]}, "priority"),
         ({"validity": "soon"}, "validity"),
@@ -194,7 +215,7 @@ async def test_the_status_tells_binds_queues_and_what_waits(store: Store) -> Non
     await house.passes(10)
     status = admin_of(house).status()
     assert status["node"] == "gw1"
-    (account,) = status["accounts"]
+    account, _ = status["accounts"]
     assert (account["system_id"], account["receipts_pending"], len(account["binds"])) == ("billing", 0, 1)
     zap, operator = status["channels"]
     told = {"name", "kind", "up", "binds", "queue", "oldest_seconds", "inflight", "quarantined"}

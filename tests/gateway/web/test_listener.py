@@ -299,6 +299,18 @@ def test_who_says_nothing_is_dropped_after_a_minute() -> None:
     assert peer.closed
 
 
+def test_a_request_that_comes_drop_by_drop_is_dropped_after_a_minute() -> None:
+    peer = Peer()
+    peer.clock.advance(IDLE_S / 2)
+    peer.send(post("/a", b"x" * MOST)[:-5])
+    for _ in range(4):
+        peer.clock.advance(IDLE_S / 4)
+        assert peer.closed == (peer.clock.seconds() >= 1.5 * IDLE_S)
+        peer.send(b"x")
+    peer.lose()
+    assert peer.listener.held == 0
+
+
 def test_who_waits_for_an_answer_may_be_silent() -> None:
     peer = Peer(at_once=False)
     peer.send(post("/a"))

@@ -206,24 +206,23 @@ def test_without_a_configured_token_only_a_loopback_listener_answers(method: str
 WRONG = {"Authorization": "Bearer wrong"}
 
 
-def test_an_address_that_guesses_is_put_off_for_a_minute_and_told_to_the_log_ten_times(logged: Logged) -> None:
+def test_an_address_that_guesses_is_refused_each_time_and_told_to_the_log_ten_times_a_minute(logged: Logged) -> None:
     stage = Stage()
-    assert [stage.browser.get("/admin/status", headers=WRONG).status for _ in range(MOST)] == [401] * MOST
-    answers = [stage.browser.get("/admin/status", headers=WRONG) for _ in range(5)]
-    assert [(one.status, one.headers["retry-after"]) for one in answers] == [(429, "60")] * 5
+    assert [stage.browser.get("/admin/status", headers=WRONG).status for _ in range(MOST + 5)] == [401] * (MOST + 5)
     assert logged() == ["admin: 127.0.0.1 gave no valid token"] * MOST
     assert stage.browser.get("/healthz").status == 200
     stage.now += WITHIN_S
     assert stage.browser.get("/admin/status", headers=WRONG).status == 401
+    assert logged() == ["admin: 127.0.0.1 gave no valid token"] * (MOST + 1)
 
 
-def test_who_guesses_behind_a_proxy_locks_nobody_out_and_is_not_forgiven_for_the_others_sake() -> None:
+def test_who_guesses_behind_a_proxy_locks_nobody_out() -> None:
     stage = Stage()
     answers = []
     for _ in range(2 * MOST):
         answers.append(stage.browser.get("/admin/status", headers=WRONG).status)
         assert stage.browser.get("/admin/status", headers=BEARER).status == 200
-    assert answers == [401] * MOST + [429] * MOST
+    assert answers == [401] * (2 * MOST)
 
 
 def test_who_gives_no_token_has_not_guessed(logged: Logged) -> None:
@@ -285,7 +284,7 @@ def test_one_message_is_shown_and_an_unknown_one_is_404() -> None:
     [
         ("number=11987654321", ("11987654321", 50)),
         ("number=%2B55%2011%2098765-4321&limit=7", ("+55 11 98765-4321", 7)),
-        ("number=1&limit=500", ("1", 500)),
+        ("number=1&limit=1000", ("1", 1000)),
     ],
 )
 def test_messages_of_a_number_are_listed(query: str, asked: tuple[str, int]) -> None:
@@ -297,7 +296,7 @@ def test_messages_of_a_number_are_listed(query: str, asked: tuple[str, int]) -> 
 
 @pytest.mark.parametrize(
     "query",
-    ["", "limit=5", "number=", "number=1&limit=0", "number=1&limit=501", "number=1&limit=x", "number=1&limit=-1"],
+    ["", "limit=5", "number=", "number=1&limit=0", "number=1&limit=1001", "number=1&limit=x", "number=1&limit=-1"],
 )
 def test_a_list_that_cannot_be_made_says_what_would_be_right(query: str) -> None:
     answer = Stage().browser.get(f"/admin/messages?{query}", headers=BEARER)
@@ -313,7 +312,7 @@ def test_a_submitted_message_is_accepted_with_its_id() -> None:
     assert stage.desk.asked == [order]
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"text"', b"\xff\xfe", b"{}"])
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"text"', b"\xff\xfe", b"{}", b"[" * 100_000])
 def test_a_submit_that_cannot_be_read_is_422(body: bytes) -> None:
     stage = Stage()
     assert stage.browser.post("/admin/messages", body, headers=BEARER).status == 422
@@ -358,6 +357,14 @@ def test_a_webhook_of_no_channel_is_404_and_one_too_large_413() -> None:
     assert stage.browser.post("/webhooks/operator").status == 404
     assert stage.browser.post("/webhooks/zap", b"x" * (LARGEST_BODY + 1)).status == 413
     assert stage.webhooks == []
+
+
+@pytest.mark.parametrize("path", ["/webhooks/zap", "/webhooks/zap/messages-update"])
+def test_other_methods_at_a_webhook_are_told_which_are_served(path: str) -> None:
+    for method in ("OPTIONS", "PUT", "DELETE"):
+        answer = Stage().browser.ask(method, path)
+        assert (answer.status, answer.headers["allow"]) == (405, "GET, POST")
+    assert Stage().browser.post("/webhooks").status == 404
 
 
 def test_webhooks_need_no_token_but_their_own_proof() -> None:

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest_twisted
 
+from bridge.providers import key_of
+from gateway.delivery.membership import LEASE_S
+from gateway.messages.message import Attempted
 from gateway.messages.outcome import Accepted, Status, Unwritten
 from gateway.messages.states import State
 from gateway.store import keys
@@ -121,6 +124,27 @@ async def test_what_an_earlier_life_had_in_hand_goes_back_to_the_queue_of_a_chan
     await pair.first.passes(1.0)
     assert ids_of(pair.first.operator.taken) == [message_id]
     assert await store.command("SMEMBERS", keys.hand("gw1-2", "operator")) == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_send_that_is_taken_over_from_its_owner_is_known_by_the_id_that_was_ours_to_choose(
+    store: Store,
+) -> None:
+    pair = Pair(store)
+    waha = bridge(provider="waha", instance="default")
+    key = key_of(waha)
+    assert key is not None
+    pair.second.delivery.channels["zap"] = ElsewhereChannel(waha, lambda _: True, pair.second.hub, key)  # type: ignore[assignment]
+    await pair.start()
+    message_id = await pair.first.submit_one()
+    assert ids_of(pair.first.zap.taken) == [message_id]
+    pair.first.die()
+    for _ in range(round(2 * LEASE_S)):
+        await pair.second.passes(1.0)
+    assert (await pair.second.read(message_id)).attempts[-1].state is Attempted.UNCERTAIN
+    pair.first.zap.report(key(message_id), Status.DELIVERED)
+    await pair.settle()
+    assert (await pair.second.read(message_id)).state is State.DELIVERED
 
 
 def test_a_channel_elsewhere_knows_what_a_decision_asks() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from gateway.store.embedded import StoreUnavailable
 from gateway.workers.board import Board
-from gateway.workers.parent import AGAIN_S, LOOK_S, NO_USE, STOP_S, WELL_S, Parent
+from gateway.workers.parent import AGAIN_S, LOOK_S, NO_START, NO_USE, STOP_S, WELL_S, Parent
 from tests.gateway.server.house import logged
 
 PATIENCE = 500  # steps of 20 ms
@@ -186,6 +186,36 @@ def test_a_worker_that_cannot_go_on_ends_them_all(households: list[Household]) -
     households.append(house)
     house.until(lambda: house.parent.over)
     assert house.parent.status == 1
+
+
+def test_a_node_that_cannot_start_ends_but_a_worker_that_is_started_again_is_tried_again(
+    households: list[Household],
+) -> None:
+    can_start = [False]  # the second worker, whenever it is started
+
+    def work(number: int, link: socket.socket) -> int:
+        return waits(number, link) if number == 1 or can_start[0] else NO_START
+
+    house = Household(work)
+    households.append(house)
+    house.until(lambda: house.parent.over)
+    assert house.parent.status == 1
+    can_start[0] = True
+    house = Household(work)
+    households.append(house)
+    house.start()
+    can_start[0] = False  # a certificate is half written, say
+    os.kill(house.parent.pids[2], signal.SIGKILL)
+    house.until(lambda: 2 not in house.parent.pids)
+    with logged() as events:
+        for deaths in (2, 3):
+            house.now += AGAIN_S[-1]
+            house.until(lambda deaths=deaths: house.parent._workers[1].deaths == deaths)
+    assert events == [f"worker 2 could not start; it is started again in {wait:g} s" for wait in AGAIN_S[1:3]]
+    assert list(house.parent.pids) == [1], "the other one goes on"
+    can_start[0] = True
+    house.now += AGAIN_S[-1]
+    house.start()
 
 
 def test_words_of_workers_that_come_in_pieces_are_heard(households: list[Household]) -> None:

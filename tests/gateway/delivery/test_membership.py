@@ -635,7 +635,7 @@ class _Repeats:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def call(self, script: str, *args: str | bytes, keep: Keep, **_: object) -> object:
+    def call(self, script: str, *args: str | bytes, keep: Keep, wanted: object = None) -> object:
         async def twice() -> object:
             await self._store.call(script, *args, keep=keep)
             await self._store.call("lease", "operator", "10", keys.hand("gw2", "operator"))
@@ -652,7 +652,7 @@ class _Deaf:
     def __init__(self, asked: list[str]) -> None:
         self._asked = asked
 
-    def call(self, script: str, *_: object, keep: Keep) -> object:
+    def call(self, script: str, *_: object, keep: Keep, wanted: object = None) -> object:
         self._asked.append(script)
         return Deferred()
 

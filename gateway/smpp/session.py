@@ -83,9 +83,8 @@ class Session:
         # Ours, unanswered: sequence_number -> (context, response class, deadline), oldest first.
         self._outstanding: dict[int, tuple[object, type[Pdu], float]] = {}
         self._control: dict[int, tuple[object, type[Pdu], float]] = {}
-        self._late: dict[
-            int, tuple[object, type[Pdu]]
-        ] = {}  # of those given up, the youngest: their answer may come yet
+        # The youngest of those given up, whose answer may come yet: sequence_number -> (context, response class).
+        self._late: dict[int, tuple[object, type[Pdu]]] = {}
         self._bind: Bind | None = None  # the peer's, waiting for accept_bind or refuse_bind
         self._held: list[bytes] = []  # PDUs behind such a bind
         self._held_octets = 0

@@ -75,12 +75,11 @@ class WhatsAppChannel:
         provider_of: Callable[[BridgeSettings], Provider] = provider_of,
         count: Count = lambda *_: None,
         unmatched: Callable[[str, str], None] = lambda *_: None,
-        shared: bool = False,
         answered: Answered | None = None,
     ) -> None:
         """decode: the text of a message, None when it is none. spawn: gateway.background.spawn. circuits: one for all
         channels. count: of gateway.metrics. unmatched(channel, shape): one more text that no template stands for.
-        shared: other nodes have the channel, too. answered: see Watch."""
+        answered: see Watch; None where no other node has the channel."""
         self.name, self.price, self.settings = settings.name, str(settings.price), settings
         self.http, self.evidence, self.clock, self.spawn = http, evidence, clock, spawn
         self.mark, self.count, self.unmatched = mark, count, unmatched
@@ -93,7 +92,7 @@ class WhatsAppChannel:
             active_for=settings.lookup.active_for,
             inactive_for=settings.lookup.inactive_for,
             channel=settings.name,
-            shared=shared,
+            shared=answered is not None,
         )
         self.aliases = Aliases(settings.name, evidence, settings.lookup.identities_for)
         self._forms: dict[str, Forms] = {}  # by account: what is wrong with a template is so for all its senders

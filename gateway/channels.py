@@ -148,7 +148,7 @@ class Channels:
         return WhatsAppChannel(
             settings, http=self._http, evidence=self._evidence, results=self._results, mark=mark, decode=text_of,
             clock=self._reactor, spawn=self._background.spawn, count=self._metrics.count,
-            unmatched=self._unmatched.note, circuits=self._circuits, shared=not self._alone,
+            unmatched=self._unmatched.note, circuits=self._circuits,
             answered=None if self._alone else partial(self._answered, settings.name),
         )  # fmt: skip
 

@@ -89,7 +89,7 @@ class Esmes(Protocol):
         a bind with a free window. How many; no more are taken from the iterator.
 
         `done` gets the command_status of the answer, or None when there was none (link lost or response_timeout), and
-        after None perhaps LATE (of gateway.messages.outcome)."""
+        after None perhaps ANSWERED_LATE (of gateway.messages.outcome)."""
 
     def at_end_of_turn(self, call: Callable[[], None]) -> None:
         """Call once at the end of this turn, before the binds are written to."""

@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from gateway.delivery.ports import Esmes
 from gateway.messages.message import Mo, Receipt
-from gateway.messages.outcome import LATE
+from gateway.messages.outcome import ANSWERED_LATE
 from gateway.messages.states import STATE_NAMES
 from gateway.metrics import Metrics
 from gateway.store import keys, records
@@ -147,7 +147,7 @@ class Pump:
         self._desk.later(1.0, self.pump)
 
     def _answered(self, entry: bytes, item: Receipt | Mo, at: float, status: int | None) -> None:
-        if status == LATE:
+        if status == ANSWERED_LATE:
             self._answered_late(entry, item, at)
             return
         self._out -= 1

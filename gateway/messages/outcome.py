@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.messages.states import State
 
-LATE = -1  # in the place of a command_status: a copy that was given up as unanswered has been acknowledged after all
+ANSWERED_LATE = -1  # in the place of a command_status: a copy that was given up is acknowledged after all
 DRY_RUN = "dry run, nothing was sent"  # the note of what a channel only pretended to take
 
 

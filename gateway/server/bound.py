@@ -10,7 +10,7 @@ from typing import Protocol as Shape
 from twisted.logger import Logger
 
 from gateway.messages.message import Mo, Receipt
-from gateway.messages.outcome import LATE
+from gateway.messages.outcome import ANSWERED_LATE
 from gateway.server.ports import Clock
 from gateway.smpp.constants import CommandStatus
 
@@ -187,7 +187,7 @@ class Bound:
     def answered_late(self, item: Item, done: Done) -> None:
         """A deliver_sm that was unanswered is acknowledged after all, while it may be on its way once more."""
         self._avoided.pop(item, None)
-        _tell(done, LATE)
+        _tell(done, ANSWERED_LATE)
 
     def _avoid(self, link: Link, item: Item) -> None:
         self._avoided.pop(item, None)

@@ -287,7 +287,7 @@ class Store:
             return
         if not self.writable:
             self._say(self._refusal or "no answer")
-        elif self._reactor.seconds() - self._since >= STEADY_S and self.writable:
+        elif self._reactor.seconds() - self._since >= STEADY_S:
             self._tries, self._gave_up = 0, ""
             if self._said:
                 self._said.clear()

@@ -19,7 +19,7 @@ from gateway.delivery.receipts import (
     TRIES,
 )
 from gateway.messages.message import Mo, Receipt
-from gateway.messages.outcome import LATE
+from gateway.messages.outcome import ANSWERED_LATE
 from gateway.messages.states import State
 from gateway.store import keys, records
 from gateway.store.embedded import EmbeddedServer
@@ -205,8 +205,8 @@ async def test_one_that_was_answered_late_after_all_is_finished_once(store: Stor
         bind.answer(0, count=1)
         bind.answer(0x64, count=1)
     await house.settle()
-    late(LATE)
-    late(LATE)
+    late(ANSWERED_LATE)
+    late(ANSWERED_LATE)
     await house.settle()
     for _ in range(4):
         bind.answer()

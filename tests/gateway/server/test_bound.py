@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from gateway.messages.message import Receipt
-from gateway.messages.outcome import LATE
+from gateway.messages.outcome import ANSWERED_LATE
 from gateway.server.bound import Done, Item
 from gateway.smpp.pdu import DeliverSm, DeliverSmResp, GenericNack
 from tests.gateway.server.house import START, Esme, House, account, logged, mo, receipt
@@ -126,11 +126,11 @@ def test_an_answer_that_comes_too_late_is_told_all_the_same() -> None:
     deliver(house, done=done)
     house.clock.advance(10.0)
     esme.acknowledge()
-    assert done == [None, LATE]
+    assert done == [None, ANSWERED_LATE]
     deliver(house, done=done)
     house.clock.advance(10.0)
     esme.acknowledge(0x64)
-    assert done == [None, LATE, None], "a refusal says nothing new"
+    assert done == [None, ANSWERED_LATE, None], "a refusal says nothing new"
 
 
 def test_a_session_that_says_it_cannot_receive_is_avoided() -> None:

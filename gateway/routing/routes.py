@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -88,22 +89,31 @@ class Routes:
 
 
 class _Fitting(msgspec.Struct, frozen=True):
-    """The routes that fit one account. prefixed: by prefix, with their places; lengths: of the prefixes."""
+    """The routes that fit one account. prefixed: by prefix, with their places; lengths: of the prefixes; in_order: the
+    routes for the numbers that begin with the same of these prefixes."""
 
     any_number: tuple[Route, ...]
     places: tuple[int, ...]  # of any_number
     prefixed: dict[str, list[tuple[int, Route]]]
     lengths: tuple[int, ...]
+    in_order: dict[str, Sequence[Route]] = msgspec.field(default_factory=dict)
 
     def for_number(self, msisdn: str) -> Sequence[Route]:
-        hits: dict[int, Route] = {}
+        prefixed, longest = self.prefixed, ""
         for length in self.lengths:
-            found = self.prefixed.get(msisdn[:length])
-            if found is not None:
-                hits.update(found)
-        if not hits:
+            if msisdn[:length] in prefixed:
+                longest = msisdn[:length]  # says what the shorter ones are
+        if not longest:
             return self.any_number
-        hits.update(zip(self.places, self.any_number, strict=True))
+        routes = self.in_order.get(longest)
+        if routes is None:
+            routes = self.in_order[longest] = self._merged(longest)
+        return routes
+
+    def _merged(self, longest: str) -> Sequence[Route]:
+        hits = dict(zip(self.places, self.any_number, strict=True))
+        for length in self.lengths:
+            hits.update(self.prefixed.get(longest[:length], ()))
         return [hits[place] for place in sorted(hits)]
 
 
@@ -135,9 +145,7 @@ def _holds_one(text: str, words: tuple[str, ...]) -> bool:
 
 
 def _is_open(when: When, now: float) -> bool:
-    local = time.localtime(now)
-    minute = local.tm_hour * 60 + local.tm_min
-    day = local.tm_wday
+    minute, day = _local(now // 60)
     if when.hours is not None:
         start, end = when.hours
         if start <= end:
@@ -148,3 +156,10 @@ def _is_open(when: When, now: float) -> bool:
         elif minute < end:
             day = (day - 1) % 7  # the hours after midnight belong to the evening before
     return not when.days or DAYS[day] in when.days
+
+
+@lru_cache(maxsize=4)
+def _local(minutes: float) -> tuple[int, int]:
+    """A minute since the epoch as the minute of its local day, and its day of the week."""
+    local = time.localtime(minutes * 60)
+    return local.tm_hour * 60 + local.tm_min, local.tm_wday

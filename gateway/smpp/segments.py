@@ -111,6 +111,8 @@ def has_port_or_special(esm_class: int, user_data: bytes, tlvs: Tlvs = ()) -> bo
     """Whether this is for an application on the handset, or an acknowledgement: SMS only, never a text for WhatsApp."""
     if esm_class & _ACKNOWLEDGEMENT:
         return True
+    if not tlvs and not esm_class & UDHI:  # most texts
+        return False
     if any(tag in (SOURCE_PORT, DESTINATION_PORT) for tag, _ in tlvs):
         return True
     return any(identifier not in _TEXT_ELEMENTS for identifier, _ in split_udh(esm_class, user_data)[0])

@@ -57,6 +57,10 @@ class Allowance:
             self._sends.take(count, self._clock.seconds())
             self.keep()
 
+    async def spend(self, window_s: float, most: int, count: int) -> tuple[int, float]:
+        """Lookups, of a budget that other nodes use as well. See EvidencePort."""
+        return await self._evidence.spend(f"{self._channel}:#budget{self._of}", window_s, most, count)
+
     def wait(self, person: str, sent_at: float = 0.0) -> float | TryLater:
         """Seconds until the next message may go to this person; or that it has to come again then. sent_at: when one
         was sent, as far as that is kept: it counts where it was before this process began."""

@@ -18,6 +18,7 @@ from bridge.condition import FRESH_S
 from bridge.faults import Circuits
 from bridge.forms import Forms
 from bridge.job import Count, Job, Results
+from bridge.pace import LOOK_AGAIN_S
 from bridge.parting import LastWords
 from bridge.presence import (
     Evidence,
@@ -32,6 +33,7 @@ from bridge.providers import provider_of
 from bridge.sender import Sender
 from bridge.watch import Answered
 from bridge.webhooks import Heard, Webhooks
+from gateway.delivery.pacing import Rate
 from gateway.messages import outcome
 from gateway.messages.address import same_person
 from gateway.messages.message import Message
@@ -138,6 +140,13 @@ class WhatsAppChannel:
             return 0
         return max(0, sum(sender.capacity() for sender in self.senders.values()) - self._placing)
 
+    def rates(self) -> list[Rate]:
+        """What its senders share with those of other nodes. See gateway.delivery.membership."""
+        return [
+            Rate(f"{self.name}/{name}", sender.condition.up, sender.settings.throughput, sender.take_share)
+            for name, sender in self.senders.items()
+        ]
+
     def send(self, message: Message) -> None:
         text = self._decode(message)
         written = text or ""
@@ -216,6 +225,8 @@ class WhatsAppChannel:
         sender = self.senders[choice.name]
         if choice.binds and self.several:
             self.memory.learn(job.person, bound(choice.name))
+        if sender.condition.pace.stopped:
+            return self._finish(job, TryLater(LOOK_AGAIN_S, "busy", counted=False))
         if self.several and (seconds := sender.overfull):
             return self._finish(job, TryLater(seconds, "busy", counted=False))
         sender.take(job)

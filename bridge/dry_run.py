@@ -63,6 +63,9 @@ class DryEvidence:
     def use(self, tally: str, day: int, count: int, ttl_s: float, told: Callable[[bytes], None]) -> object:
         return None if ":#sends" in tally else self._evidence.use(tally, day, count, ttl_s, told)
 
+    async def spend(self, budget: str, window_s: float, most: int, count: int) -> tuple[int, float]:
+        return await self._evidence.spend(budget, window_s, most, count)
+
 
 class DryProvider:
     """A service that takes everything. Webhooks are read as ever: people may write to the sender meanwhile."""

@@ -7,7 +7,7 @@ then answered in time, while first come, first served would answer all of it too
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from operator import attrgetter
 
 import msgspec
@@ -20,6 +20,7 @@ from bridge.presence import ACTIVE, INACTIVE, UNKNOWN, Budget, Evidence, Presenc
 from bridge.provider import Account, Http, HttpResponse, Provider
 from gateway.messages.address import same_person
 
+CLOSED_S = 1.0  # for how long nobody is asked about when the store cannot say what is left
 MOST_CALLS = 4  # at once; a second one starts only while the first is slow or 50 are waiting
 AT_A_TIME = 8  # answers of one call that are told in one turn of the reactor: what follows from each holds the thread
 PATIENCE_S = 0.25  # how long a question waits for the call before it to be answered
@@ -64,11 +65,13 @@ class Lookup:
         timeout: float,
         day: Quota | None = None,
         used: Callable[[], None] = lambda: None,
+        spend: Callable[[float, int, int], Awaitable[tuple[int, float]]] | None = None,
         alias: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
         """deadline, timeout: seconds, of a message's wait and of a call. budget: numbers per second. day: numbers a
-        day; used: called when it has changed. alias: told of hidden identities, and of whose they are."""
-        self._day, self._used, self._alias = day or Quota(None), used, alias
+        day; used: called when it has changed. spend: where other nodes ask within the same budget; see EvidencePort.
+        alias: told of hidden identities, and of whose they are."""
+        self._day, self._used, self._spend, self._alias = day or Quota(None), used, spend, alias
         self._memory, self._provider, self._http = memory, provider, http
         self._clock, self._spawn = clock, spawn
         self._deadline, self._timeout = deadline, timeout
@@ -184,11 +187,13 @@ class Lookup:
             self._spawn(self._call(batch), "a lookup", self.log)
 
     async def _call(self, batch: list[_Question]) -> None:
+        began = self._clock.seconds()
+        if self._spend is not None:
+            batch = await self._granted(batch, began, self._spend)
         numbers = [question.msisdn for question in batch]
         answers: dict[str, Account] = {}
-        began = self._clock.seconds()
         try:
-            request = self._provider.check_request(numbers)
+            request = self._provider.check_request(numbers) if numbers else None
             if request is not None:
                 outcome = await self._http.send(request, self._timeout)
                 if isinstance(outcome, HttpResponse):
@@ -196,13 +201,33 @@ class Lookup:
         except Exception:
             self.log.failure("a lookup broke")
         self._calls -= 1
-        self._call_s += (self._clock.seconds() - began - self._call_s) / 4
-        self.failing = all(answers.get(number) is None for number in numbers)
+        if numbers:
+            self._call_s += (self._clock.seconds() - began - self._call_s) / 4
+            self.failing = all(answers.get(number) is None for number in numbers)
         more = bool(self._answers)
         self._answers += [(question, answers.get(question.msisdn)) for question in batch]
         if not more:
             self._tell_some()
         self._start_calls()
+
+    async def _granted(
+        self, batch: list[_Question], taken_at: float, spend: Callable[[float, int, int], Awaitable[tuple[int, float]]]
+    ) -> list[_Question]:
+        """Those of them for whom all nodes together have budget left; nobody is asked about the others."""
+        try:
+            granted, closed_s = await spend(self._budget.window, self._budget.most, len(batch))
+        except Exception:
+            granted, closed_s = 0, CLOSED_S
+        now, refused = self._clock.seconds(), batch[granted:]
+        self._budget.close(now + closed_s)
+        if refused:
+            self._budget.give_back(len(refused), taken_at)
+            if self._day.limited:
+                self._day.take(-len(refused), now)
+                self._used()
+        for question in refused:
+            self._answer(question, None)
+        return batch[:granted]
 
     def _tell_some(self) -> None:
         """A few of the answers that came, the others in the next turns: who submits meanwhile does not wait for all."""

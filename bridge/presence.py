@@ -180,6 +180,11 @@ class EvidencePort(Protocol):
     def use(self, tally: str, day: int, count: int, ttl_s: float, told: Callable[[bytes], None]) -> object:
         """Add uses of a day (bridge.limits.Tally) to those of all nodes; told: what they come to, packed."""
 
+    async def spend(self, budget: str, window_s: float, most: int, count: int) -> tuple[int, float]:
+        """So much of `count` as all nodes have left of `most` in any window; and for how many seconds nothing is left
+        then. Raises where the store cannot say."""
+        ...
+
 
 class PresenceMemory:
     """The evidence of many people about one channel: the last REMEMBERED in memory, all of them in the store.
@@ -331,18 +336,31 @@ class Budget:
     """
 
     def __init__(self, rate: float) -> None:
-        self._window = max(60.0, 1.0 / rate) if rate > 0 else math.inf
-        self._most = int(rate * self._window + 1e-6)
+        self.window = max(60.0, 1.0 / rate) if rate > 0 else math.inf
+        self.most = int(rate * self.window + 1e-6)
         self._spent: OrderedDict[float, int] = OrderedDict()
         self._total = 0
+        self._closed_until = 0.0
 
     def left(self, now: float) -> int:
+        if now < self._closed_until:
+            return 0
         while self._spent:
             at = next(iter(self._spent))
-            if now - at < self._window:
+            if now - at < self.window:
                 break
             self._total -= self._spent.pop(at)
-        return self._most - self._total
+        return self.most - self._total
+
+    def close(self, until: float) -> None:
+        """Others have used it up."""
+        self._closed_until = until
+
+    def give_back(self, count: int, at: float) -> None:
+        """Of what was taken at that moment so much was not used."""
+        if at in self._spent:
+            self._spent[at] -= count
+            self._total -= count
 
     def take(self, count: int, now: float) -> None:
         self._spent[now] = self._spent.get(now, 0) + count

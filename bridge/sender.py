@@ -116,6 +116,7 @@ class Sender:
             timeout=settings.timeout,
             day=self.allowance.lookups,
             used=self.allowance.keep,
+            spend=self.allowance.spend if around.answered is not None else None,
             alias=around.aliases.learn,
         )
         # Where nobody may ask, "unknown" is everybody: then the send itself is the question.
@@ -156,7 +157,7 @@ class Sender:
 
     def capacity(self) -> int:
         """How many messages may be handed over now; 0 while down, 1 while on trial."""
-        if not self.condition.up:
+        if not self.condition.up or self.condition.pace.stopped:
             return 0
         if self.condition.on_trial:
             return 1
@@ -175,6 +176,15 @@ class Sender:
         self._jobs[id(job)] = job
         self.condition.trial_taken()
         self._around.spawn(self._prepare(job), "looking up a recipient", self._log)
+
+    def take_share(self, share: float) -> None:
+        """Of its rate, this node's part from now on. 0: what is not written goes back, another node may send it."""
+        had, pace = not self.condition.pace.stopped, self.condition.pace
+        pace.take_share(share)
+        if had and pace.stopped:
+            self.hand_back(Unwritten("another node has the rate"))
+        elif not had and not pace.stopped:
+            self._around.moved()
 
     async def start(self) -> None:
         await self.allowance.recall()

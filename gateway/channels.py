@@ -140,17 +140,23 @@ class Channels:
                 settings, results=self._results, mark=mark, reactor=self._reactor, metrics=self._metrics,
                 random=random.random,
             )  # fmt: skip
-            if not self._alone:
-                operator.take_share(0.0)  # until the other nodes, if any, are known
-            return operator
+            return self._without_share(operator)
         if settings.provider == "evolution":  # its licence asks that administrators are told
             log.info("bridge {name}: uses the Evolution API", name=settings.name)
-        return WhatsAppChannel(
+        zap: Any = WhatsAppChannel(
             settings, http=self._http, evidence=self._evidence, results=self._results, mark=mark, decode=text_of,
             clock=self._reactor, spawn=self._background.spawn, count=self._metrics.count,
             unmatched=self._unmatched.note, circuits=self._circuits,
             answered=None if self._alone else partial(self._answered, settings.name),
         )  # fmt: skip
+        return self._without_share(zap)
+
+    def _without_share(self, channel: Any) -> Channel:
+        """Of what nodes share it uses nothing, until the others, if any, are known."""
+        if not self._alone:
+            for rate in channel.rates():
+                rate.take(0.0)
+        return channel
 
     def _make_dry(self, settings: Settings) -> Channel:
         """One that decides and counts as the real one, and sends nothing."""

@@ -14,6 +14,7 @@ from twisted.internet.endpoints import clientFromString
 from twisted.logger import Logger
 
 from config.schema import SmscSettings
+from gateway.delivery.pacing import Rate
 from gateway.messages.message import Message
 from gateway.messages.outcome import Accepted, AttemptResult, Inbound, Refused, Report, Uncertain, Unwritten
 from gateway.metrics import Metrics
@@ -132,13 +133,12 @@ class SmscChannel:
         """Submits per second that the operator seems to allow, at most `throughput`."""
         return self._outflow.slowdown.rate
 
-    @property
-    def throughput(self) -> float:
-        """Segments per second that are allowed to all nodes together."""
-        return self.settings.throughput
+    def rates(self) -> list[Rate]:
+        """What it shares with other nodes. See gateway.delivery.membership."""
+        return [Rate(self.name, self.up, self.settings.throughput, self.take_share)]
 
     def take_share(self, share: float) -> None:
-        """Of `throughput`, this node's part from now on. See gateway.delivery.membership."""
+        """Of its `throughput`, this node's part from now on."""
         before = self._outflow.share
         self._outflow.take_share(share)
         if share > before and self.up:

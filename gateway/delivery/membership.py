@@ -1,4 +1,4 @@
-"""The nodes on one store: who is alive, who may write whose receipts, and how much of an operator's rate is whose.
+"""The nodes on one store: who is alive, who may write whose receipts, and how much of which rate is whose.
 
 Every node renews, once a second, a lease on all it holds. A node that has not for LEASE_S counts as dead: what was in
 its hands is taken over (takeover.py), its accounts' receipts flow through another node, its share of a rate is divided
@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.internet import defer, task
 from twisted.logger import Logger
 
 from gateway.delivery.deliver import Delivery
+from gateway.delivery.pacing import Rate
 from gateway.delivery.receipts import ReceiptDesk
 from gateway.delivery.takeover import Takeover
 from gateway.routing.decide import ChannelFacts
@@ -55,7 +56,7 @@ class Membership:
         self._alone, self._ousted, self._time = alone, ousted, time
         self._until: dict[str, float] = {}  # accounts whose receipts are ours to write, and until when
         self._left: dict[str, float] = {}  # accounts that others may have, until when; inf: something is on its way
-        self._shares: dict[str, float] = {}  # channel -> segments per second that it may write
+        self._shares: dict[str, float] = {}  # rate -> how much of it is this node's
         self.held_elsewhere: frozenset[str] = frozenset()  # accounts whose receipts another living node writes
         self._asking = self._soon = self.joined = False
         self._renewed_at = self._here_since = self._joined_at = 0.0
@@ -72,13 +73,14 @@ class Membership:
     async def join(self) -> None:
         """Be known to the others, before anything is taken into hand."""
         now = self._here_since = self._joined_at = self._reactor.seconds()
-        channels = list(self._delivery.channels)
-        answer = await self._ask(self._request([], []), Keep.ALWAYS)
+        rates = self._rates()
+        answer = await self._ask(self._request(rates, [], []), Keep.ALWAYS)
         self.joined = True
-        self._heard(now, channels, [], answer)
+        self._heard(now, rates, [], answer)
 
     def start(self) -> None:
         self._loop.start(LOOK_S, now=False)
+        self._tend()  # by now channels can say what of their rates they can use
 
     def stop(self) -> None:
         if self._loop.running:
@@ -152,36 +154,38 @@ class Membership:
         for account in frees:  # from here on nothing of it is written
             self._until.pop(account, None)
         wants += [one for one in self._until if one not in wants]  # until what it has on its way is answered
-        self._asking, channels = True, list(self._delivery.channels)
-        asked = self._ask(self._request(wants, frees), Keep.NO)
-        asked.addCallbacks(lambda answer: self._heard(now, channels, wants, answer), lambda _: None)
+        self._asking, rates = True, self._rates()
+        asked = self._ask(self._request(rates, wants, frees), Keep.NO)
+        asked.addCallbacks(lambda answer: self._heard(now, rates, wants, answer), lambda _: None)
         asked.addErrback(lambda failure: log.failure("what the other nodes said was not understood", failure=failure))
         asked.addBoth(self._asked)
 
     def _asked(self, _: Any) -> None:
         self._asking = False
 
-    def _request(self, wants: list[str], frees: list[str]) -> list[Any]:
+    def _request(self, rates: Mapping[str, Rate], wants: list[str], frees: list[str]) -> list[Any]:
         now = self._reactor.seconds()
         if now - self._renewed_at > TEND_S * 3 and self._renewed_at:
             self._here_since = now  # the store was away, for the others perhaps as well: let them renew first
-        channels = [
-            (name, channel.kind, bool(channel.up), self._rate(channel), self._shares.get(name, 0.0))
-            for name, channel in self._delivery.channels.items()
-        ]
+        channels = [(name, channel.kind) for name, channel in self._delivery.channels.items()]
+        shared = [(name, rate.up, rate.per_s, self._shares.get(name, 0.0)) for name, rate in rates.items()]
         patient = self._alone or now - self._here_since > LEASE_S
         accounts = [] if self._alone else list(self._accounts())
-        return [self._instance, LEASE_S, self._alone, patient, channels, wants, frees, accounts]
+        return [self._instance, LEASE_S, self._alone, patient, channels, shared, wants, frees, accounts]
 
-    def _rate(self, channel: Any) -> float:
-        """What is divided among the nodes; 0 for a channel whose rate is each node's own."""
-        return 0.0 if self._alone else float(getattr(channel, "throughput", 0.0))
+    def _rates(self) -> dict[str, Rate]:
+        """What is divided among the nodes, as it is at this moment."""
+        found: dict[str, Rate] = {}
+        for channel in () if self._alone else self._delivery.channels.values():
+            for rate in getattr(channel, "rates", tuple)():  # channels of other workers have none
+                found[rate.name] = rate
+        return found
 
     def _ask(self, request: list[Any], keep: Keep) -> Any:
         return self._store.call("tend", self._time(), self._node, records.encode(request), keep=keep)
 
-    def _heard(self, asked_at: float, channels: list[str], wants: list[str], answer: list[Any]) -> None:
-        """channels, wants: what was asked for, in order; some of it may have gone by a reload since."""
+    def _heard(self, asked_at: float, rates: Mapping[str, Rate], wants: list[str], answer: list[Any]) -> None:
+        """rates, wants: what was asked for, in order; some of it may have gone by a reload since."""
         lapsed, ousted, left, orphans, elsewhere, shares, desks, held, before, now = answer
         if ousted:
             log.critical(
@@ -200,7 +204,7 @@ class Membership:
         }
         self.held_elsewhere = frozenset(one.decode() for one in held)
         if not self._alone:
-            self._use_shares(dict(zip(channels, map(float, shares), strict=True)))
+            self._use_shares(dict(zip(rates, map(float, shares), strict=True)))
             self._use_leases(asked_at + LEASE_S - SAFETY_S, wants, desks)
         if (left or orphans) and asked_at - self._joined_at > SETTLED_S:
             self._takeover.begin([tuple(_words(one)) for one in left], [tuple(_words(one)) for one in orphans])
@@ -244,20 +248,17 @@ class Membership:
                 self._desk.look(account)
 
     def _use_shares(self, shares: dict[str, float]) -> None:
-        for name, share in shares.items():
-            channel = self._delivery.channels.get(name)
-            take = getattr(channel, "take_share", None)
-            if take is not None and self._rate(channel):
-                self._shares[name] = share
-                take(share)
+        for name, rate in self._rates().items():
+            if name in shares:
+                self._shares[name] = shares[name]
+                rate.take(shares[name])
 
     def _give_up_shares(self) -> None:
         """The lease runs out: others may use it all from then on."""
-        for name, share in self._shares.items():
-            channel: Any = self._delivery.channels.get(name)
-            if share and channel is not None:
+        for name, rate in self._rates().items():
+            if self._shares.get(name):
                 self._shares[name] = 0.0
-                channel.take_share(0.0)
+                rate.take(0.0)
 
 
 def _words(one: bytes) -> list[str]:

@@ -5,6 +5,19 @@ Pure: `now` is any clock in seconds that never goes back.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Rate(NamedTuple):
+    """A rate that all nodes together may use. name: the same at each of them. up: can this node use some of it now?
+    take(share): so much of it is this node's from now on; 0: nothing."""
+
+    name: str
+    up: bool
+    per_s: float
+    take: Callable[[float], None]
+
 
 class Pacer:
     """Emission times for a channel (generic cell rate algorithm, ITU-T I.371, used as a scheduler).

@@ -46,6 +46,14 @@ class Evidence:
         before, _, waiting = self._uses.get((tally, day), (0, 0, []))
         self._uses[tally, day] = (before + count, max(1, int(ttl_s)), [*waiting, told])
 
+    async def spend(self, budget: str, window_s: float, most: int, count: int) -> tuple[int, float]:
+        """So much of `count` as all nodes have left of `most` in any window; and for how many seconds nothing is left
+        then. StoreAway."""
+        granted, seconds = await self._store.call(
+            "spend", "", keys.person(budget), str(window_s), str(most), str(count), keep=Keep.NO
+        )
+        return int(granted), float(seconds)
+
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, {}
         args: list[str | bytes] = []

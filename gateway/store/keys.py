@@ -16,12 +16,13 @@ r:{account}                 stream  receipts and replies waiting for a bind     
 writers:{day}               zset    who wrote to which number, see records.written      store.writers
 told:{day}                  hash    id -> when its receipt was sent, answered   store.retention + 1 day
 p:{person}                  string  a channel's evidence, see bridge/presence.py given by the writer
+p:{channel}:#budget         string  lookups of all nodes, see spend.lua         the budget's window
 mo:{channel}:{remote_id}    string  an inbound text that was taken              1 day
 shapes:{channel}            zset    shape of a text without a template -> count 90 days after the last, 1000 shapes
 dup:{account}:{digest}      string  id of the message that had this text first  the account's dedupe
 members                     hash    node -> its process, lease and channels     while it is renewed
 hands                       set     "node channel kind" of hands that may hold  until the hand is empty
-share:{channel}             hash    node -> its share of the rate, until when   1 h
+share:{rate}                hash    node -> its share of the rate, until when   1 h
 desk:{account}              string  the node that writes its receipts, until    1 day
 erasures                    zset    person -> when they were erased, for other processes 10 min
 format                      string  the store's format, and who brought it to it  for ever
@@ -68,8 +69,8 @@ def hand(node: str, channel: str) -> str:
     return f"hand:{node}:{channel}"
 
 
-def share(channel: str) -> str:
-    return f"share:{channel}"
+def share(rate: str) -> str:
+    return f"share:{rate}"
 
 
 def desk(account: str) -> str:

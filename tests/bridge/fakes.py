@@ -44,6 +44,7 @@ class FakeStore:
         self.values: dict[str, bytes] = {}
         self.reads: list[list[str]] = []
         self.writes: list[tuple[str, float]] = []
+        self.spent: dict[str, int] = {}  # of budgets, whose windows never end here
         self.broken = self.away = False
 
     async def read(self, people: Sequence[str]) -> list[bytes | None] | None:
@@ -64,6 +65,13 @@ class FakeStore:
         used = known.used if known.day == day else 0
         self.write(tally, limits.pack(limits.Tally(known.first_day or day, day, max(0, used + count))), ttl_s)
         told(self.values[tally])
+
+    async def spend(self, budget: str, window_s: float, most: int, count: int) -> tuple[int, float]:
+        if self.away:
+            raise ConnectionError("the store is away")
+        before = self.spent.get(budget, 0)
+        self.spent[budget] = min(most, before + count)
+        return self.spent[budget] - before, window_s if self.spent[budget] >= most else 0.0
 
 
 Answer = HttpOutcome | Callable[[HttpRequest], HttpOutcome] | None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
 from twisted.internet.defer import Deferred
 
 from bridge.limits import Quota
-from bridge.lookup import AT_A_TIME, Finding, Lookup
+from bridge.lookup import AT_A_TIME, CLOSED_S, Finding, Lookup
 from bridge.presence import Evidence, Presence, PresenceMemory, delivered, pack
 from bridge.provider import HttpOutcome, HttpRequest, HttpResponse, NotWritten, Unanswered
 from bridge.providers.evolution import Evolution
@@ -27,8 +28,9 @@ def answer(request: HttpRequest, active: bool = True) -> HttpResponse:
 class Room:
     """A lookup service and everything around it."""
 
-    def __init__(self, budget: float = 100.0, enabled: bool = True) -> None:
-        self.clock, self.http, self.store, self.spawned = clock(), FakeHttp(), FakeStore(), Spawned()
+    def __init__(self, budget: float = 100.0, enabled: bool = True, shares: FakeStore | None = None) -> None:
+        """shares: a store whose budget it spends, with other nodes."""
+        self.clock, self.http, self.store, self.spawned = clock(), FakeHttp(), shares or FakeStore(), Spawned()
         self.http.answers[CHECK] = answer
         self.memory = PresenceMemory(
             self.store, clock=self.clock, spawn=self.spawned, active_for=30 * 86_400, inactive_for=86_400
@@ -43,6 +45,8 @@ class Room:
             deadline=2.0,
             budget=budget,
             timeout=10.0,
+            day=Quota(1000),
+            spend=partial(self.store.spend, "zap:#budget") if shares is not None else None,
         )
 
     def find(self, msisdn: str = PERSON) -> Deferred[Finding]:
@@ -330,6 +334,37 @@ def test_a_day_has_its_number_of_lookups_too() -> None:
     seen = [finding.result.presence for finding in findings if isinstance(finding.result, Finding)]
     assert (len(seen), seen.count(Presence.ACTIVE), seen.count(Presence.UNKNOWN)) == (100, 70, 30)
     assert sum(map(len, room.asked)) == 70 and used[-1] == 0
+
+
+def test_nodes_ask_within_one_budget() -> None:
+    """R18, for a sender that two nodes ask through."""
+    store = FakeStore()
+    rooms = [Room(budget=0.5, shares=store) for _ in range(2)]  # 30 a minute
+    crowd = people(40)
+    findings = [room.find(number) for room, number in zip(rooms * 20, crowd, strict=True)]
+    for room in rooms:
+        room.clock.pump([0, 0, 0, 0.3, 2.1])
+        room.spawned.check()
+    asked = [sum(map(len, room.asked)) for room in rooms]
+    assert sum(asked) == 30
+    assert asked[0] == 20, "the second one has what is left, whatever it could ask by itself"
+    seen = [finding.result.presence for finding in findings if isinstance(finding.result, Finding)]
+    assert (seen.count(Presence.ACTIVE), seen.count(Presence.UNKNOWN)) == (30, 10)
+    store.spent.clear()
+    rooms[1].clock.advance(59.0)
+    assert rooms[1].found("5511955550001").presence is Presence.ACTIVE, "and then there is some for both again"
+    assert rooms[1].lookup._day.left(START) == 1000 - 11, "who was not asked about is not counted"
+
+
+def test_while_the_store_cannot_say_what_is_left_nobody_is_asked_about() -> None:
+    store = FakeStore()
+    room = Room(shares=store)
+    store.away = True
+    assert room.found() == Finding(Presence.UNKNOWN, "provider")
+    assert room.asked == [] and not room.lookup.failing
+    store.away = False
+    room.clock.advance(CLOSED_S)
+    assert room.found().presence is Presence.ACTIVE
 
 
 def test_the_answers_of_a_call_are_told_a_few_in_a_turn() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.pace import ENOUGH, LEAST_RATE, LOOKED_AT_S, Pace
+from bridge.pace import ENOUGH, LEAST_RATE, LOOK_AGAIN_S, LOOKED_AT_S, Pace
 
 
 def test_it_sends_at_its_rate() -> None:
@@ -60,3 +60,23 @@ def test_after_a_stop_the_count_begins_anew() -> None:
     pace = Pace(80.0, 0.0)
     assert throttled(pace, 1.0, 5.0)[-1]
     assert not pace.throttled(106.0)
+
+
+def test_of_its_share_and_what_the_service_allows_it_goes_by_what_is_less() -> None:
+    pace = Pace(80.0, 0.0)
+    pace.take_share(40.0)
+    assert not pace.throttled(10.0)
+    assert pace.rate == 20.0, "half of what it was"
+    pace.take_share(10.0)
+    assert pace.rate == 10.0
+    pace.recover(11.0)
+    pace.take_share(80.0)
+    assert pace.rate == 28.0
+
+
+def test_without_a_share_nothing_leaves() -> None:
+    pace = Pace(80.0, 0.0)
+    pace.take_share(0.0)
+    assert pace.wait(10.0) == pace.wait(11.0) == LOOK_AGAIN_S
+    pace.take_share(1.0)
+    assert pace.wait(12.0) == 0.0

@@ -432,6 +432,55 @@ def test_what_a_sender_used_on_another_node_is_used() -> None:
     assert unpacked_tally(store.values["zap:#sends"]).used == 5
 
 
+def test_a_sender_sends_no_faster_than_its_nodes_share_of_its_rate() -> None:
+    room = Room("a", throughput="20/s")
+    [rate] = room.channel.rates()
+    assert (rate.name, rate.up, rate.per_s) == ("zap/a", True, 20.0)
+    rate.take(10.0)
+    room.send(*(message(f"m{n}", person) for n, person in enumerate(people(30))))
+    room.turn(2.0)
+    assert 16 <= len(room.sends("a")) <= 21
+    rate.take(20.0)
+    before = len(room.sends("a"))
+    room.turn(0.4)
+    assert 7 <= len(room.sends("a")) - before <= 9
+
+
+def test_what_a_sender_without_a_share_has_not_written_goes_back_for_another_node() -> None:
+    room = Room("a", throughput="1/s")
+    [rate] = room.channel.rates()
+    room.send(*(message(f"m{n}", person) for n, person in enumerate(people(3))))
+    assert (len(room.sends("a")), room.channel.capacity() > 0) == (1, True)
+    rate.take(0.0)
+    room.turn()
+    assert {one: type(result) for one, result in room.delivery.results.items()} == {
+        "m0": Accepted, "m1": Unwritten, "m2": Unwritten,
+    }  # fmt: skip
+    assert room.channel.capacity() == 0
+    assert room.channel.up, "nothing is wrong with it: nobody need take another way"
+    room.send(message("m3"))
+    assert isinstance(room.result("m3"), TryLater), "for whom room was kept before"
+    told = room.delivery.changes
+    rate.take(1.0)
+    room.turn()
+    assert room.delivery.changes > told, "there is room again"
+    room.send(message("m4"))
+    room.turn(1.1)
+    assert isinstance(room.result("m4"), Accepted)
+
+
+def test_the_others_have_shares_of_their_own() -> None:
+    room = Room("a", "e", throughput="10/s")
+    shares = {rate.name: rate for rate in room.channel.rates()}
+    assert shares.keys() == {"zap/a", "zap/e"}
+    shares["zap/a"].take(0.0)
+    room.ours("a")
+    room.send(message("m0"), *(message(f"m{n}", person) for n, person in enumerate(people(5), 1)))
+    room.turn(1.0)
+    assert isinstance(room.result("m0"), TryLater), "its person's thread is at a sender that another node has"
+    assert (len(room.sends("a")), len(room.sends("e"))) == (0, 5)
+
+
 # ------------------------------------------------------------------------------------------------------------ webhooks
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.delivery.pacing import Rate
 from gateway.delivery.ports import Results
 from gateway.messages.message import Message
 from gateway.messages.outcome import Accepted, AttemptResult, Report, Status, Unwritten
@@ -34,6 +35,9 @@ class MemoryChannel:
 
     def capacity(self) -> int:
         return max(0, self.window - len(self.holding)) if self.up else 0
+
+    def rates(self) -> list[Rate]:
+        return [Rate(self.name, self.up, self.throughput, self.take_share)] if self.throughput else []
 
     def take_share(self, share: float) -> None:
         self.share = share

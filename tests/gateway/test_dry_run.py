@@ -111,7 +111,7 @@ def test_sends_that_were_not_made_use_up_nothing_and_what_was_learned_stays() ->
 
 async def join(store: Store, node: str) -> None:
     """A node is alive, as gateway.delivery.membership says it."""
-    await store.call("tend", "", node, records.encode([1, 12.0, True, True, [], [], [], []]))
+    await store.call("tend", "", node, records.encode([1, 12.0, True, True, [], [], [], [], []]))
 
 
 @pytest_twisted.ensureDeferred

@@ -1,18 +1,19 @@
 -- A node renews its lease on everything it holds and learns how the others are.
 -- ARGV[1]  the time, or '' for the server's own
 -- ARGV[2]  the node's name
--- ARGV[3]  msgpack {instance, lease_s, alone, patient, channels, wants, frees, accounts}
+-- ARGV[3]  msgpack {instance, lease_s, alone, patient, channels, rates, wants, frees, accounts}
 --            instance   which process of that name this is
 --            alone      nobody else can be alive
 --            patient    it has been here long enough for every living node to have renewed: what ran out may be taken
---            channels   list of {name, kind, up, rate, using}: rate 0 shares nothing; using is what it may write now
+--            channels   list of {name, kind}
+--            rates      list of {name, up, rate, using}, each an operator's or a sender's; using is what it may use now
 --            wants, frees  accounts whose receipts it wants to write, or has done with; accounts: all it knows
 -- Returns {lapsed, ousted, left, orphans, elsewhere, shares, desks, held, before, now}
 --   lapsed   1: its own lease had run out. ousted  1: another process has this name
 --   left     'node channel kind' of hands that hold something and whose node, or channel there, is no more
 --   orphans  'channel kind' of channels that no node has and for which something waits
 --   elsewhere  'channel kind' of channels of other nodes
---   shares   segments per second, as text, for each of channels
+--   shares   how much is this node's, as text, for each of rates
 --   desks    for each of wants: 0 another node's, 1 still this one's, 2 this one's from now on
 --   held     accounts of other living nodes
 --   before   when the lease would have ended that this process had until now, '' when it is not known; now: the time
@@ -20,7 +21,7 @@
 local FORGET_S = 3600
 local call = redis.call
 local node, it = ARGV[2], cmsgpack.unpack(ARGV[3])
-local instance, lease_s, alone, patient, channels, wants, frees, accounts = unpack(it)
+local instance, lease_s, alone, patient, channels, rates, wants, frees, accounts = unpack(it)
 local now = tonumber(ARGV[1])
 if not now then
   local time = call('TIME')
@@ -104,11 +105,11 @@ for i = 1, #hands do
   end
 end
 
--- each living node with a bind gets an equal share of a channel's rate, in whole segments per second; never more than
--- the others do not hold. What a node may still be writing until it hears of a smaller share counts as held.
+-- each living node that can use a rate gets an equal share of it, in whole segments per second; never more than the
+-- others do not hold. What a node may still be using until it hears of a smaller share counts as held.
 local shares = {}
-for i, channel in ipairs(channels) do
-  local name, up, rate, using = channel[1], channel[3], channel[4], channel[5]
+for i, one in ipairs(rates) do
+  local name, up, rate, using = one[1], one[2], one[3], one[4]
   local grant = 0
   if rate > 0 then
     local key = 'share:' .. name

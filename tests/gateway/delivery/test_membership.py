@@ -532,7 +532,7 @@ async def test_a_share_is_its_channels_though_a_reload_has_removed_another_meanw
 @pytest_twisted.ensureDeferred
 async def test_a_share_is_free_only_once_its_holder_has_said_that_it_uses_less(store: Store) -> None:
     async def tend(node: str, using: float) -> float:
-        request = [1, LEASE_S, False, True, [("operator", "smsc", True, 100.0, using)], [], [], []]
+        request = [1, LEASE_S, False, True, [("operator", "smsc")], [("operator", True, 100.0, using)], [], [], []]
         answer = await store.call("tend", "1000.0", node, records.encode(request))
         return float(answer[5][0])
 

@@ -463,3 +463,48 @@ async def test_what_one_process_used_of_a_day_the_other_hears_with_its_own_use(s
         turn()
     await store.command("PING")
     assert heard == {"mine": 3, "again": 3, "yours": 7}
+
+
+# -- spend
+
+
+@pytest_twisted.ensureDeferred
+async def test_of_a_shared_budget_no_window_has_more_than_there_is(store: Store) -> None:
+    spent: list[tuple[float, int]] = []
+
+    async def spend(now: float, wanted: int, most: int = 10) -> tuple[int, float]:
+        granted, closed = await store.call("spend", str(now), "p:zap:#budget", "60", str(most), str(wanted))
+        spent.append((now, granted))
+        assert sum(n for at, n in spent if at > now - 60) <= 10
+        return granted, float(closed)
+
+    assert await spend(1000.5, 4) == (4, 0.0)
+    assert await spend(1000.7, 4) == (4, 0.0)
+    assert await spend(1030.0, 9) == (2, 31.0), "it is counted until the end of its second"
+    assert await spend(1060.9, 1) == (0, 0.1)
+    assert await spend(1061.0, 5, most=7) == (5, 29.0), "a reload may have changed it"
+    assert await spend(1061.0, 5) == (3, 29.0)
+    assert await spend(1090.0, 5) == (2, 31.0)
+    assert 60 < await store.command("TTL", "p:zap:#budget") <= 61
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_shared_budget_survives_rubbish_and_a_clock_that_was_set_back(store: Store) -> None:
+    async def spend(now: float, wanted: int) -> list[object]:
+        answer: list[object] = await store.call("spend", str(now), "p:b", "60", "10", str(wanted))
+        return answer
+
+    await store.command("SET", "p:b", b"rubbish")
+    assert await spend(9000.0, 10) == [10, b"60.000"]
+    assert await spend(1000.0, 1) == [0, b"60.000"], "what was spent in the future was spent just now"
+    assert await spend(1060.0, 4) == [4, b"0.000"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_two_processes_spend_one_budget(store: Store) -> None:
+    mine, yours = Evidence(store, lambda _: None), Evidence(store, lambda _: None)
+    assert await mine.spend("zap:#budget", 60.0, 5, 3) == (3, 0.0)
+    granted, closed_s = await yours.spend("zap:#budget", 60.0, 5, 3)
+    assert granted == 2
+    assert 58 < closed_s <= 61
+    assert (await mine.spend("zap:#budget", 60.0, 5, 3))[0] == 0

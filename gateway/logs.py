@@ -2,11 +2,15 @@
 
 Texts and secrets never show, numbers only their last four digits unless `log.redact` is off; see `gateway.redaction`.
 Every field is masked on its way into the line, and so are tracebacks with their exception's words.
+
+Where the stream is systemd's journal each line begins with its priority, which the journal takes off and keeps, so that
+`journalctl -p warning` finds it.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import string
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -34,8 +38,8 @@ class LogSettings(Protocol):
 class LogWriter:
     """Writes events to a stream. `apply` takes other settings while it runs."""
 
-    def __init__(self, settings: LogSettings, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, settings: LogSettings, stream: TextIO, environ: Mapping[str, str] = os.environ) -> None:
+        self._stream, self._journal = stream, is_journal(stream, environ)
         self.who = ""  # of several processes that write to one stream: which one this is
         self.apply(settings)
 
@@ -54,11 +58,25 @@ class LogWriter:
             line = self._write(event, name, self._masks, self.who)
         except Exception as error:  # an event must never end the process
             line = f"an event could not be written ({type(error).__name__})\n"
+        if self._journal:
+            line = "".join(f"<{_PRIORITY.get(name, 6)}>{one}" for one in line.splitlines(keepends=True))
         try:
             self._stream.write(line)
             self._stream.flush()
         except (OSError, ValueError):
             pass  # nowhere left to say so
+
+
+def is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Does systemd's journal read this stream? Source: systemd.exec(5), JOURNAL_STREAM."""
+    named = environ.get("JOURNAL_STREAM", "")
+    if not named:
+        return False
+    try:
+        at = os.fstat(stream.fileno())
+    except (OSError, ValueError):  # no file, or closed
+        return False
+    return named == f"{at.st_dev}:{at.st_ino}"
 
 
 def start_logging(settings: LogSettings, stream: TextIO, beginner: LogBeginner = globalLogBeginner) -> LogWriter:
@@ -73,6 +91,7 @@ def start_logging(settings: LogSettings, stream: TextIO, beginner: LogBeginner =
 
 
 _ORDER = {level.name: place for place, level in enumerate(LogLevel.iterconstants())}
+_PRIORITY = {"debug": 7, "info": 6, "warn": 4, "error": 3, "critical": 2}  # syslog(3), as sd-daemon(3) has them
 
 
 def message(event: LogEvent, masks: bool) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from twisted.logger import LogBeginner, Logger, LogPublisher
 from twisted.python.failure import Failure
 
 from config.schema import LogSettings
-from gateway.logs import LogWriter, start_logging
+from gateway.logs import LogWriter, is_journal, start_logging
 from gateway.redaction import redact
 
 
@@ -69,6 +71,28 @@ def test_numbers_keep_their_last_four_digits(text: str, expected: str) -> None:
 @given(st.text(), st.integers(10_000_000, 10**15), st.text())
 def test_no_number_survives_whatever_stands_around_it(before: str, number: int, after: str) -> None:
     assert str(number) not in redact(f"{before}{number}{after}")
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_the_journal_is_told_the_priority_of_each_line_and_no_other_file_is(tmp_path: Path, form: str) -> None:
+    with (tmp_path / "journal").open("w+") as stream:
+        at = os.fstat(stream.fileno())
+        for named in (f"{at.st_dev}:{at.st_ino}", f"{at.st_dev}:{at.st_ino + 1}", ""):
+            observer: Any = LogWriter(LogSettings(format=form), stream, {"JOURNAL_STREAM": named})
+            log = Logger("gateway.test", observer=observer)
+            log.info("ready")
+            log.warn("the disk is full\nnearly")
+            log.critical("the gateway cannot start")
+        stream.seek(0)
+        lines = stream.read().splitlines()
+    count = 4 if form == "console" else 3
+    assert [line[:3] for line in lines[:count]] == ["<6>", *["<4>"] * (count - 2), "<2>"]
+    assert not any(line.startswith("<") for line in lines[count:])
+    assert all(line.endswith(other[-10:]) for line, other in zip(lines[:count], lines[count : 2 * count], strict=True))
+
+
+def test_a_stream_that_is_no_file_is_no_journal() -> None:
+    assert not is_journal(io.StringIO(), {"JOURNAL_STREAM": "8:1"})
 
 
 def test_a_console_line_has_moment_level_place_and_words() -> None:

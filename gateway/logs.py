@@ -52,7 +52,7 @@ class LogWriter:
     def __call__(self, event: LogEvent) -> None:
         level = event.get("log_level")
         name = level.name if level is not None else "info"
-        if _ORDER.get(name, 1) < self._lowest:
+        if _ORDER.get(name, 1) < self._lowest or (name == "info" and event.get("log_namespace") == _OLD):
             return
         try:
             line = self._write(event, name, self._masks, self.who)
@@ -91,6 +91,9 @@ def start_logging(settings: LogSettings, stream: TextIO, beginner: LogBeginner =
 
 
 _ORDER = {level.name: place for place, level in enumerate(LogLevel.iterconstants())}
+_OLD = (
+    "log_legacy"  # Twisted's own words from before its logger: every port that it opens and closes, our own among them
+)
 _PRIORITY = {"debug": 7, "info": 6, "warn": 4, "error": 3, "critical": 2}  # syslog(3), as sd-daemon(3) has them
 
 

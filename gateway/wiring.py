@@ -373,6 +373,7 @@ class Node(Service):
         self.people.start(self._reactor)
         await self.server.start(self._reactor)
         if self._first:
+            log.info("listening for SMPP on {addresses}", addresses=", ".join(config.smpp_server.listen))
             self._outbind.start()
         _quieten_gc()
         self._ready, self._starting = True, None
@@ -426,6 +427,7 @@ class Node(Service):
     async def _listen_http(self) -> None:
         listener = Listener(self._pages.answer, clock=self._reactor, most_octets=LARGEST_BODY)
         await self._http_listeners.open(self._reactor, self._config.http.listen, listener)
+        log.info("listening for HTTP on {addresses}", addresses=", ".join(self._config.http.listen))
 
     def _store_back(self) -> None:
         """The link to the store is new: nothing that was on its way may be forgotten."""

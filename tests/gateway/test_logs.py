@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.logger import LogBeginner, Logger, LogPublisher
+from twisted.logger import LogBeginner, Logger, LogLevel, LogPublisher
 from twisted.python.failure import Failure
 
 from config.schema import LogSettings
@@ -211,6 +211,15 @@ def test_events_of_the_old_kind_are_written_too() -> None:
     out = Out()
     out.writer({"message": ("starting", "on", 2775), "time": 0.0, "system": "-", "isError": 0})
     assert out.text == "1970-01-01T00:00:00.000Z info  [-] starting on 2775\n"
+
+
+def test_what_twisted_says_of_its_ports_is_left_out_and_its_errors_are_not() -> None:
+    out = Out()
+    event = {"log_namespace": "log_legacy", "log_format": "{log_text}", "log_text": "Ear starting on '/tmp/x/1.ear'"}
+    out.writer({**event, "log_level": LogLevel.info})
+    assert out.text == ""
+    out.writer({**event, "log_level": LogLevel.critical})
+    assert "Ear starting" in out.text
 
 
 @pytest.mark.parametrize("form", ["console", "json"])

@@ -52,7 +52,8 @@ from config.wire_numbers import StatusTable, Tags
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
 Alphabet = Literal["gsm7", "latin1", "utf8"]
-Day = Annotated[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], Lower]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+Day = Annotated[Weekday, Lower]
 Currency = Annotated[str, text(r"[A-Z]{3}", "write the three capital letters of ISO 4217, such as BRL")]
 Language = Annotated[str, text(r"[a-z]{2,3}(_[A-Za-z]{2,4})?", "write a language code such as pt_BR")]
 Quirk = Annotated[str, BeforeValidator(quirks.named)]

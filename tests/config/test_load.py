@@ -635,6 +635,12 @@ def test_a_route_that_an_earlier_one_leaves_nothing_for_is_an_error(
     routes = f"  - {{name: a, when: {first}, channels: [zap]}}\n  - {{name: b, when: {second}, channels: [zap]}}\n"
     errors = check(written(tmp_path, BASE[: BASE.index("  - name: default")] + routes), {})
     assert [error.split(": ")[1] for error in errors] == ([] if reached else ["routes[1]"])
+        ("{hours: '08:00-20:00'}", "{hours: '09:00-20:00'}", False),
+        ("{hours: '08:00-20:00'}", "{hours: '07:00-09:00'}", True),
+        ("{hours: '08:00-20:00'}", "{hours: '19:00-08:00'}", True),
+        ("{hours: '22:00-06:00'}", "{hours: '23:00-05:00'}", False),
+        ("{hours: '00:00-24:00', days: [mon]}", "{hours: '22:00-06:00', days: [mon]}", True),
+        ("{hours: '00:00-24:00', days: [mon, tue, wed, thu, fri, sat, sun]}", "{}", False),
 
 
 @pytest.mark.parametrize(

@@ -212,8 +212,11 @@ BROKEN: list[tuple[str, str | bytes, int, str, str]] = [
     ("binary", b"\x7fELF\x02\x01\x01\x00\xff\xfe", 1, "file", "UTF-8"),
     ("control characters", b"node: gw1\ncurrency: \x01\n", 2, "file", "control character"),
     ("latin-1", "node: gw1\ncurrency: ção\n".encode("latin-1"), 2, "file", "UTF-8"),
-    ("open quote", "node: 'gw1\nstore: {}\n", 3, "file", "is not YAML"),
+    ("open quote", "node: 'gw1\nstore: {}\n", 1, "file", "a quote without its partner"),
     ("open bracket", "log: [hunter2secret,\n", 2, "file", "is not YAML"),
+    ("open bracket above", "log: [a\nstore: {}\n", 2, "file", "expected ',' or ']' to what line 1 opens"),
+    ("no space behind a key", at("password: ", "password:"), 4, "file", 'a key without ": "'),
+    ("a reference in braces", "log: {level: ${LEVEL}}\n", 1, "file", "put it in quotes"),
     ("two documents", "node: a\n---\nnode: b\n", 2, "file", "more than one document"),
     ("a colon in a value", at("hunter2secret", "hunter2secret: x"), 4, "file", "put the value in quotes"),
     ("an alias by accident", at("hunter2secret", "*hunter2secret"), 4, "file", "begins with *"),
@@ -224,6 +227,13 @@ BROKEN: list[tuple[str, str | bytes, int, str, str]] = [
     ("a merge", "store:\n  <<: {url: embedded}\n", 2, "store", "merge"),
     ("a list as a key", "store:\n  ? [a]\n  : b\n", 2, "store", "plain words"),
     # keys
+    (
+        "no space behind a key in braces",
+        BASE + "log: {level:hunter2secret}\n",
+        20,
+        "log.level...",
+        "lacks the space",
+    ),
     ("unknown at the top", BASE + "nodes: x\n", 20, "nodes", "did you mean node?"),
     ("unknown in an account", more(ACCOUNT, "      max_bind: 3"), 5, "smpp_server.accounts[0].max_bind", "max_binds?"),
     ("an unknown quirk", more(ACCOUNT, "      quirks: [smpp34]"), 5, "smpp_server.accounts[0].quirks[0]", "smpp33?"),
@@ -625,6 +635,12 @@ def test_a_file_that_cannot_be_read_is_an_error_too(tmp_path: Path, name: str) -
         ("{days: [mon, tue]}", "{days: [TUE]}", False),
         ("{hours: '08:00-20:00'}", "{hours: '08:00-20:00', from: ['1']}", False),
         ("{data_coding: [0, 8]}", "{data_coding: 8}", False),
+        ("{hours: '08:00-20:00'}", "{hours: '09:00-20:00'}", False),
+        ("{hours: '08:00-20:00'}", "{hours: '07:00-09:00'}", True),
+        ("{hours: '08:00-20:00'}", "{hours: '19:00-08:00'}", True),
+        ("{hours: '22:00-06:00'}", "{hours: '23:00-05:00'}", False),
+        ("{hours: '00:00-24:00', days: [mon]}", "{hours: '22:00-06:00', days: [mon]}", True),
+        ("{hours: '00:00-24:00', days: [mon, tue, wed, thu, fri, sat, sun]}", "{}", False),
         ("{data_coding: [0]}", "{}", True),
         ("{account: []}", "{data_coding: 8}", False),
     ],
@@ -635,12 +651,6 @@ def test_a_route_that_an_earlier_one_leaves_nothing_for_is_an_error(
     routes = f"  - {{name: a, when: {first}, channels: [zap]}}\n  - {{name: b, when: {second}, channels: [zap]}}\n"
     errors = check(written(tmp_path, BASE[: BASE.index("  - name: default")] + routes), {})
     assert [error.split(": ")[1] for error in errors] == ([] if reached else ["routes[1]"])
-        ("{hours: '08:00-20:00'}", "{hours: '09:00-20:00'}", False),
-        ("{hours: '08:00-20:00'}", "{hours: '07:00-09:00'}", True),
-        ("{hours: '08:00-20:00'}", "{hours: '19:00-08:00'}", True),
-        ("{hours: '22:00-06:00'}", "{hours: '23:00-05:00'}", False),
-        ("{hours: '00:00-24:00', days: [mon]}", "{hours: '22:00-06:00', days: [mon]}", True),
-        ("{hours: '00:00-24:00', days: [mon, tue, wed, thu, fri, sat, sun]}", "{}", False),
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ class StoreSettings(Settings):
     replicas: Annotated[int, whole(0, 10)] = 0  # that must have a change before it counts as kept; WAIT of the store
     retention: Duration = 48 * HOUR
     writers: Duration = 30 * DAY  # how long it is noted who wrote to which number, and never less than retention
-    events: Annotated[int, whole(1_000, 1_000_000_000)] = 1_000_000
+    events: Annotated[int, whole(1, 1_000_000_000)] = 1_000_000
     max_messages: Annotated[int, whole(1, 1_000_000_000)] = 2_000_000
 
 

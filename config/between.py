@@ -10,12 +10,12 @@ import difflib
 import re
 import string
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 from config import certificates, endpoints, quirks, units
 from config.document import Document, Path, dotted
 from config.fields import shown
-from config.schema import of_360dialog, sender_name
+from config.schema import Weekday, of_360dialog, sender_name
 
 
 def between(document: Document) -> None:
@@ -268,11 +268,17 @@ def _dangling(document: Document, path: Path, name: str, known: set[str], what: 
     document.error(path, f"no {what} is called {shown(name)}; {hint}")
 
 
+DAY_MINUTES = 1440
 _LISTS = ("account", "to", "from", "data_coding", "days")
+_ALWAYS = {
+    "days": frozenset(get_args(Weekday)),
+    "hours": (0, DAY_MINUTES),
+}  # what the absence of a condition stands for
 
 
 def _conditions(when: Any) -> dict[str, Any] | None:
-    """A route's conditions, lists as frozensets; those that match everything left out. None when unreadable."""
+    """A route's conditions, lists as frozensets, hours as minutes of the day they begin on; those that match everything
+    left out. None when unreadable."""
     if when is None:
         return {}
     if not isinstance(when, dict):
@@ -285,6 +291,12 @@ def _conditions(when: Any) -> dict[str, Any] | None:
                 return None
             if items:
                 out[key] = frozenset(_same(key, item) for item in items)
+        elif key == "hours" and isinstance(value, str):
+            try:
+                start, end = units.hours(value)
+            except ValueError:
+                return None
+            out[key] = start, end if start < end else end + DAY_MINUTES
         elif value is not None:
             out[key] = value
     return out
@@ -300,7 +312,7 @@ def _same(key: str, item: Any) -> Any:
 def _covers(first: dict[str, Any], second: dict[str, Any]) -> bool:
     """Whether every message that the second's conditions let through is let through by the first's."""
     for key, allowed in first.items():
-        wanted = second.get(key)
+        wanted = second.get(key, _ALWAYS.get(key))
         if wanted is None:
             return False
         if key == "to":
@@ -308,6 +320,9 @@ def _covers(first: dict[str, Any], second: dict[str, Any]) -> bool:
                 return False
         elif key in _LISTS:
             if not wanted <= allowed:
+                return False
+        elif key == "hours":
+            if wanted[0] < allowed[0] or wanted[1] > allowed[1]:
                 return False
         elif wanted != allowed:
             return False

@@ -20,7 +20,8 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
 _MOST_VALUES = 100_000  # aliases can make a small file endless
 _DEEPEST = 50
-_QUOTED = re.compile(r"'[^']{2,}'|\"[^\"]{2,}\"")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_SHOWN_OF_A_KEY = re.compile(r"[\w.\-]{0,40}")
 
 
 @dataclass
@@ -48,11 +49,17 @@ class Document:
 
 
 def dotted(path: Path) -> str:
-    """`("smpp_server", "accounts", 0, "window")` as `smpp_server.accounts[0].window`."""
+    """`("smpp_server", "accounts", 0, "window")` as `smpp_server.accounts[0].window`. What is no word in a key is left
+    out, for `password:secret` without its space is one key."""
     out = ""
     for step in path:
-        out += f"[{step}]" if isinstance(step, int) else f".{step}" if out else step
+        out += f"[{step}]" if isinstance(step, int) else f".{_word(step)}" if out else _word(step)
     return out or "file"
+
+
+def _word(key: str) -> str:
+    shown = _SHOWN_OF_A_KEY.match(key)
+    return key if shown is None or shown[0] == key else f"{shown[0]}..."
 
 
 def read(data: bytes, resolver: Resolver) -> Document:
@@ -86,7 +93,9 @@ def read(data: bytes, resolver: Resolver) -> Document:
 
 def _syntax(error: yaml.YAMLError, text: str) -> tuple[int, str]:
     """Line and sentence for text that is not YAML."""
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    opened, inside = getattr(error, "context_mark", None), str(getattr(error, "context", ""))
+    begun = inside in ("while scanning a simple key", "while scanning a quoted scalar")
+    mark = (opened if begun else None) or getattr(error, "problem_mark", None) or opened
     if mark is None:
         found = re.search(r"position (\d+)", str(error))
         where = int(found[1]) if found else 0
@@ -94,7 +103,8 @@ def _syntax(error: yaml.YAMLError, text: str) -> tuple[int, str]:
     line = mark.line + 1
     rows = text.split("\n")
     row = rows[mark.line] if mark.line < len(rows) else ""
-    problem = _QUOTED.sub("something", str(getattr(error, "problem", "") or "")) or "it is malformed"
+    problem = str(getattr(error, "problem", "") or "") or "it is malformed"
+    problem = _QUOTED.sub(lambda quoted: quoted[0] if len(quoted[0]) == 3 else "something", problem)
     if row[: len(row) - len(row.lstrip())].count("\t"):
         return line, "is indented with a tab; indent with spaces"
     if "undefined alias" in problem:
@@ -106,6 +116,14 @@ def _syntax(error: yaml.YAMLError, text: str) -> tuple[int, str]:
     if "mapping values are not allowed" in problem:
         right = "put the value in quotes or indent it evenly"
         return line, f'is not YAML (": " inside a value, or wrong indentation); {right}'
+    if "could not find expected ':'" in problem:
+        return line, 'is not YAML (a key without ": "); write key: value'
+    if begun:
+        return line, "is not YAML (a quote without its partner); put the whole value in quotes of one kind"
+    if "did not find expected ',' or" in problem and "${" in row:
+        return line, "is not YAML (a ${...} between brackets or braces); put it in quotes"
+    if "did not find expected" in problem and "flow" in inside and opened is not None and opened.line != mark.line:
+        problem += f" to what line {opened.line + 1} opens"
     return line, f"is not YAML ({problem}); check quotes, brackets and indentation"
 
 

@@ -154,6 +154,8 @@ def _unknown(path: Path) -> str:
     model = model_at(path[:-1])
     key = str(path[-1])
     names = key_names(model) if model is not None else []
+    if key.partition(":")[0] in names:
+        return "lacks the space behind its colon; write key: value"
     near = difflib.get_close_matches(key.lower().replace("-", "_"), names, 1, 0.6)
     if near:
         return f"is not a known key; did you mean {near[0]}?"

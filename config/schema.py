@@ -52,7 +52,8 @@ from config.wire_numbers import StatusTable, Tags
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
 Alphabet = Literal["gsm7", "latin1", "utf8"]
-Day = Annotated[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], Lower]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+Day = Annotated[Weekday, Lower]
 Currency = Annotated[str, text(r"[A-Z]{3}", "write the three capital letters of ISO 4217, such as BRL")]
 Language = Annotated[str, text(r"[a-z]{2,3}(_[A-Za-z]{2,4})?", "write a language code such as pt_BR")]
 Quirk = Annotated[str, BeforeValidator(quirks.named)]
@@ -79,7 +80,7 @@ class StoreSettings(Settings):
     replicas: Annotated[int, whole(0, 10)] = 0  # that must have a change before it counts as kept; WAIT of the store
     retention: Duration = 48 * HOUR
     writers: Duration = 30 * DAY  # how long it is noted who wrote to which number, and never less than retention
-    events: Annotated[int, whole(1_000, 1_000_000_000)] = 1_000_000
+    events: Annotated[int, whole(1, 1_000_000_000)] = 1_000_000
     max_messages: Annotated[int, whole(1, 1_000_000_000)] = 2_000_000
 
 

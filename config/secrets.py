@@ -35,9 +35,9 @@ class WithPassword(Protocol):
 
 
 def hash_password(password: str, random: Callable[[int], bytes] = os.urandom) -> str:
-    """A hash for `password_hash`, with a new salt every time."""
+    """A hash for `password_hash`, with a new salt every time. What is not UTF-8 is hashed octet for octet."""
     salt = random(_SALT_OCTETS)
-    key = _scrypt(password.encode(), salt, N, R, P, _KEY_OCTETS)
+    key = _scrypt(password.encode(errors="surrogateescape"), salt, N, R, P, _KEY_OCTETS)
     return f"scrypt${N}${R}${P}${base64.b64encode(salt).decode()}${base64.b64encode(key).decode()}"
 
 

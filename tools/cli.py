@@ -107,18 +107,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of `pombo`; returns the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     options = _simulate_options(words[1:]) if words[:1] == ["simulate"] else parser().parse_args(words)
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  (whoever started us has closed it)
     terminal = Terminal(sys.stdout)
     try:
         command: Command = options.run
-        return command(options, terminal)
+        status = command(options, terminal)
+        sys.stdout.flush()
+        return status
     except NodeError as error:
         print(f"pombo: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader, `head` say, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         return 0
+    except OSError as error:
+        _write_no_more()
+        print(f"pombo: {error.strerror or error}", file=sys.stderr)
+        return 2
+
+
+def _write_no_more() -> None:
+    """What is still to be written cannot be: nor can it when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _version() -> str:

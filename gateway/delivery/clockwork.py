@@ -39,13 +39,13 @@ class Clockwork:
     def __init__(
         self, *, store: Store, delivery: Delivery, joining: Joining, intake: Intake, reactor: Any,
         was_written: Callable[[str, str], bool], resends: Callable[[str], bool], accounts: Callable[[], Sequence[str]],
-        concerned: Callable[[], Set[str]], looks: bool = True,
+        concerned: Callable[[], Set[str]], surveyed: Callable[[], None], looks: bool = True,
     ) -> None:  # fmt: skip
         """was_written(id, channel): may the dead process have sent it by that channel? resends(channel): is such a
         message sent again?
-        concerned(): ids of the messages whose change is on its way to the store. looks: does this process look for what
-        is due?"""
-        self._concerned = concerned
+        concerned(): ids of the messages whose change is on its way to the store. surveyed(): called with a new
+        overview. looks: does this process look for what is due?"""
+        self._concerned, self._new_overview = concerned, surveyed
         self._store, self._delivery, self._joining, self._intake = store, delivery, joining, intake
         self._reactor, self._was_written, self._resends, self._accounts = reactor, was_written, resends, accounts
         self.overview = Overview()
@@ -196,3 +196,4 @@ class Clockwork:
             if dispatcher is not None and any(seen.depth[name]):
                 dispatcher.something_waits()
         seen.pending = dict(zip(accounts, answer[1 + len(channels) :], strict=True))
+        self._new_overview()

@@ -4,7 +4,7 @@ order over any of its receiving binds, as many at a time as their windows allow.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -200,6 +200,16 @@ class Pump:
                 leases.leave_to_others(self.account)
             self._silent_at = self._silent_at or now
 
+    def expire(self, oldest: int) -> None:
+        """Forget what was written before `oldest`, a moment of the stream."""
+        old = [one for one in self._back if _place(one)[0] < oldest]
+        self._back = [one for one in self._back if one not in old]
+        while self._ready and _place(self._ready[0])[0] < oldest:
+            old.append(self._ready.popleft())
+        for entry, _ in old:
+            self._tries.pop(entry, None)
+            self._given_up.discard(entry)
+
     def _again(self, entry: bytes, item: Receipt | Mo) -> None:
         self._resting -= 1
         if entry in self._settled:
@@ -278,6 +288,28 @@ class ReceiptDesk:
                 pump.pump()
             except Exception:  # those behind it go on
                 log.failure("the receipts of {account} could not be written", account=pump.account)
+
+    def expire(self, waiting: Mapping[str, int]) -> None:
+        """What accounts without a receiver have had waiting for longer than it is kept goes.
+
+        waiting: how much, by account; without accounts whose receipts another node writes.
+        """
+        unbound = [account for account, n in waiting.items() if n and not self.esmes.receiving(account)]
+        if not unbound:
+            return
+        words: list[str] = []
+        for account in unbound:
+            oldest = int((self.clock() - self.kept_s(account)) * 1000)
+            words += keys.receipts(account), str(oldest)
+            if account in self._pumps:
+                self._pumps[account].expire(oldest)
+        told = self.store.call("expire", *words, keep=Keep.NO)
+        told.addCallbacks(self._expired, lambda _: None, callbackArgs=(unbound,))
+
+    def _expired(self, gone: list[int], accounts: Sequence[str]) -> None:
+        for account, n in zip(accounts, gone, strict=True):
+            if n:
+                log.warn("account {a}: {n} receipts were dropped: older than receipts_kept", a=account, n=n)
 
     def look(self, account: str) -> None:
         """Other nodes may have written to the stream."""

@@ -26,6 +26,7 @@ from gateway.store.sentinel import NoMaster, find_master
 SCRIPTS = (
     "commit", "lease", "due", "exact", "find", "answered", "receive", "keep", "revoke", "overview", "shapes", "tend",
     "stranded", "leave", "writers", "story", "people", "naming", "rewrite", "use", "spend",
+    "expire",
 )  # fmt: skip
 STALL_S = 3.0  # without an answer for so long, the store counts as not writable
 CONNECT_S = 5.0

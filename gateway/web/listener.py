@@ -36,7 +36,7 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A request. peer: the address it came from; host: the one it came to."""
+    """A request. peer: the address it came from; host: the one that is listened on, `0.0.0.0` for every address."""
 
     request: HttpRequest
     peer: str
@@ -92,7 +92,8 @@ class Connection(Protocol):
             transport.setTcpNoDelay(True)
         transport.registerProducer(self, True)
         self._peer = str(getattr(transport.getPeer(), "host", "local"))
-        self._host = str(getattr(transport.getHost(), "host", "local"))
+        listening = getattr(transport, "server", None) or transport  # the port that took the connection
+        self._host = str(getattr(listening.getHost(), "host", "local"))
         self._heard_at = self._listener.clock.seconds()
         self._timer = self._listener.clock.callLater(IDLE_S, self._look)
 

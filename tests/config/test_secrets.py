@@ -25,6 +25,11 @@ def test_a_hash_fits_its_password_and_no_other() -> None:
     assert not verify_password("", account(password_hash=form))
 
 
+def test_a_password_typed_in_latin1_can_be_hashed() -> None:
+    typed = b"ma\xe7\xe3".decode("utf-8", "surrogateescape")  # as Python reads what is not UTF-8
+    assert verify_password("maçã", account(password_hash=hash_password(typed)))
+
+
 def test_two_hashes_of_one_password_differ() -> None:
     assert hash_password("x") != hash_password("x")
     assert hash_password("x", random=lambda n: bytes(n)) == hash_password("x", random=lambda n: bytes(n))

@@ -540,6 +540,21 @@ def test_version_and_schema_and_completions_need_no_node(capsys: pytest.CaptureF
         assert "receipts" in out and "unmatched" in out
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a file that is always full")
+@pytest.mark.parametrize("command", ["version", "check"])
+def test_output_that_cannot_be_written_is_told_in_a_line(command: str) -> None:
+    words = [sys.executable, "-m", "tools.cli", command, *(["config/pombo.yaml"] if command == "check" else [])]
+    with open("/dev/full", "w") as full:
+        ran = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (2, "pombo: No space left on device\n")
+
+
+def test_standard_output_may_be_closed() -> None:
+    words = f"{sys.executable} -m tools.cli check config/pombo.yaml >&-"
+    ran = subprocess.run(["sh", "-c", words], stderr=subprocess.PIPE, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 @pytest.mark.parametrize(
     ("typed", "offered"),

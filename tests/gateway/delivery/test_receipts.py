@@ -328,6 +328,31 @@ async def test_what_is_older_than_it_may_be_kept_is_dropped(store: Store) -> Non
 
 
 @pytest_twisted.ensureDeferred
+async def test_what_waits_without_a_bind_for_longer_than_it_is_kept_is_dropped(store: Store) -> None:
+    house = await House(store, receipts_kept=2 * DAY_S).start()
+    lost = house.esmes.bind(automatic=False)
+    await write(house, 2)
+    house.esmes.lose(lost)
+    await write(house, 1, first=2)
+    await house.passes(1.9 * DAY_S)
+    assert await left(house) == 3
+    await house.passes(0.2 * DAY_S)
+    assert await left(house) == 0
+    bind = house.esmes.bind()
+    await house.settle()
+    assert bind.ids == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_waits_for_a_bind_that_does_not_answer_is_not_dropped(store: Store) -> None:
+    house = await House(store, receipts_kept=2 * DAY_S).start()
+    house.esmes.bind(window=1, automatic=False)
+    await write(house, 3)
+    await house.passes(3 * DAY_S)
+    assert await left(house) == 3
+
+
+@pytest_twisted.ensureDeferred
 async def test_replies_wait_and_go_like_receipts(store: Store) -> None:
     house = await House(store).start()
     reply = Mo("billing", NUMBER, 1, 1, "28940", 0, 1, 0, 0, b"ola")

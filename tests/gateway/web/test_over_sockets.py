@@ -24,17 +24,22 @@ reactor: Any = real_reactor
 
 
 async def echo(asked: Asked) -> HttpResponse:
-    return HttpResponse(200, asked.request.body, (("X-From", asked.peer),))
+    return HttpResponse(200, asked.request.body, (("X-From", asked.peer), ("X-Listening", asked.host)))
+
+
+@pytest.fixture
+def interface() -> str:
+    return "127.0.0.1"
 
 
 @pytest.fixture(params=["tcp", "ssl"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[HttpClient, str]]:
+def place(request: pytest.FixtureRequest, tmp_path: Path, interface: str) -> Iterator[tuple[HttpClient, str]]:
     """A client, and the URL of a listener that answers with the body it is given."""
     key, shown = tmp_path / "key.pem", tmp_path / "certificate.pem"
     write_certificate(key, shown)
     files = f":privateKey={key}:certKey={shown}" if request.param == "ssl" else ""
     listeners, factory = Listeners(), Listener(echo, clock=reactor, most_octets=2 * LARGE)
-    opening = listeners.open(reactor, [f"{request.param}:0:interface=127.0.0.1{files}"], factory)
+    opening = listeners.open(reactor, [f"{request.param}:0:interface={interface}{files}"], factory)
     pytest_twisted.blockon(Deferred.fromCoroutine(opening))
     policy = BrowserLikePolicyForHTTPS(trustRoot=ssl.Certificate.loadPEM(shown.read_bytes()))
     client = HttpClient(reactor, tls=policy)
@@ -56,3 +61,11 @@ async def test_bodies_small_and_large_come_back_whole(place: tuple[HttpClient, s
         for body, answer in zip(bodies, await gatherResults([ask(body) for body in bodies]), strict=True):
             assert isinstance(answer, HttpResponse) and answer.status == 200
             assert answer.body == body and answer.header("X-From") == "127.0.0.1"
+
+
+@pytest_twisted.ensureDeferred
+@pytest.mark.parametrize("interface", ["127.0.0.1", "0.0.0.0"])
+async def test_a_request_tells_the_address_that_is_listened_on(place: tuple[HttpClient, str], interface: str) -> None:
+    client, url = place
+    answer = await client.send(HttpRequest("GET", url, (), b""), 30.0)
+    assert isinstance(answer, HttpResponse) and answer.header("X-Listening") == interface

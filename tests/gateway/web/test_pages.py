@@ -199,7 +199,8 @@ def test_the_scheme_of_the_token_is_read_in_any_case(given: str) -> None:
 
 @pytest.mark.parametrize(("method", "path"), ADMIN)
 def test_without_a_configured_token_only_a_loopback_listener_answers(method: str, path: str) -> None:
-    assert Stage(token=None, host="10.0.0.5").browser.ask(method, path, b"{}", headers=BEARER).status == 403
+    for host in ("10.0.0.5", "0.0.0.0", "::"):
+        assert Stage(token=None, host=host).browser.ask(method, path, b"{}", headers=BEARER).status == 403
     assert Stage(token=None).browser.ask(method, path, b'{"to": "1"}').status in (200, 202)
 
 

@@ -22,7 +22,7 @@ from gateway.store.keys import DAY_S
 from gateway.store.records import octets
 from gateway.store.valkey import Keep, Store, StoreAway
 
-OWN_ID = 4  # how find.lua found a message: by the id that we gave it
+HELD, OWN_ID = 3, 4  # how find.lua found a message: it was held for such a report; by the id that we gave it
 SAME_NUMBER_DIGITS = 8  # last digits that source and destination must share when an id is matched by another form
 STRANGERS, STRANGERS_OF_A_NUMBER = 10_000, 10  # numbers, and reports of each, that are looked at once more
 AGAIN_S = 3.0  # until they are looked at once more where other processes have binds of the channel, too
@@ -158,7 +158,8 @@ class Reports:
             if message is not None and answer[1] == OWN_ID and channel not in [a.channel for a in message.attempts]:
                 message = None  # it names a message that this channel never had
             if message is not None:
-                self._apply(message, report, kept)
+                named = answer[1] == HELD and bool(report.remote_id)
+                self._apply(message, replace(report, parked=True) if named else report, kept)
             else:
                 unknown += not report.parked and item[-1]  # of what is just being answered it may be early
                 kept()

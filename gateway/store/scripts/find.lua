@@ -10,6 +10,9 @@
 --   strays  where it is then noted by its addresses
 --   own     m:{id} where the report names our own id; "" where it does not
 -- Returns for each {record, 1 exact or 2 other form or 3 held or 4 our own id} or false.
+-- What is held has the report's id from now on, and the report is parked until it is applied: a crash in between costs
+-- nothing, and the report finds the same message when it comes again. One without an id leaves the message where it is,
+-- behind the others.
 local items = cmsgpack.unpack(ARGV[1])
 local channel, today, days = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local out = {}
@@ -33,6 +36,23 @@ local function is_for(record, digits)
     end
   end
   return false
+end
+
+local function park(it)
+  redis.call('SET', it[4], it[7], 'EX', it[8])
+  redis.call('SET', 'parked', '1', 'EX', it[8])
+end
+
+-- A held message is settled by a report.
+local function settle(id, it, hold)
+  if it[4] == '' then
+    redis.call('RPUSH', hold, id)
+    return
+  end
+  local ids = 'ids:' .. channel .. ':' .. today
+  redis.call('HSET', ids, it[6], id)
+  redis.call('EXPIRE', ids, (days + 1) * 86400)
+  park(it)
 end
 
 -- How much a packed report says: of several that come before their message is known, the one that says most is parked.
@@ -66,6 +86,7 @@ for i = 1, #items do
       local record = redis.call('GET', 'm:' .. id)
       if record and string.byte(record, 5) == 0 then
         found = { record, 3 }
+        settle(id, it, it[3][j])
         break
       end
       id = redis.call('LPOP', it[3][j])
@@ -74,9 +95,8 @@ for i = 1, #items do
   if not found and it[4] ~= '' then
     local before = redis.call('GET', it[4])
     if not before or weight(it[7]) >= weight(before) then
-      redis.call('SET', it[4], it[7], 'EX', it[8])
+      park(it)
     end
-    redis.call('SET', 'parked', '1', 'EX', it[8])
     for j = 1, #it[5] do
       redis.call('RPUSH', it[5][j], it[6])
       redis.call('EXPIRE', it[5][j], it[8])

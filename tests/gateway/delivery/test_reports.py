@@ -197,6 +197,51 @@ async def test_the_oldest_of_several_unanswered_ones_is_settled_first(store: Sto
     assert await state(house, second) is State.DELIVERED
 
 
+@pytest.mark.parametrize("again", [True, False], ids=["it comes again", "it does not come again"])
+@pytest_twisted.ensureDeferred
+async def test_a_report_settles_what_was_never_answered_also_when_the_process_dies_over_it(
+    store: Store, again: bool
+) -> None:
+    house = await House(store, SMS_ONLY).start()
+    message_id = await unanswered(house)
+    house.ledger.commit = lambda turn: None  # type: ignore[method-assign]  # the process dies before it is kept
+    told = house.operator.report("77", Status.DELIVERED, **addressed())
+    await house.settle()
+    assert told == []
+    house.die()
+    after = await House(store, SMS_ONLY, clock=house.clock, incarnation=2).start()
+    if again:
+        after.operator.report("77", Status.DELIVERED, **addressed())
+    await after.settle()
+    assert await state(after, message_id) is State.DELIVERED
+    assert len(await after.receipts()) == 1
+    assert await store.command("KEYS", keys.parked("operator", "*")) == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_report_without_an_id_that_comes_again_after_a_crash_still_settles_it(store: Store) -> None:
+    house = await House(store, SMS_ONLY).start()
+    message_id = await unanswered(house)
+    house.ledger.commit = lambda turn: None  # type: ignore[method-assign]
+    house.operator.report("", Status.DELIVERED, **addressed())
+    await house.settle()
+    house.die()
+    after = await House(store, SMS_ONLY, clock=house.clock, incarnation=2).start()
+    after.operator.report("", Status.DELIVERED, **addressed())
+    await after.settle()
+    assert await state(after, message_id) is State.DELIVERED
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_report_that_comes_twice_settles_one_of_several_unanswered_ones(store: Store) -> None:
+    house = await House(store, SMS_ONLY).start()
+    first, second = await unanswered(house), await unanswered(house)
+    for _ in range(2):
+        house.operator.report("77", Status.DELIVERED, **addressed())
+        await house.settle()
+    assert [await state(house, one) for one in (first, second)] == [State.DELIVERED, State.ENROUTE]
+
+
 @pytest_twisted.ensureDeferred
 async def test_a_report_that_came_before_we_gave_up_waiting_settles_the_message_too(store: Store) -> None:
     house = await House(store, SMS_ONLY).start()

@@ -95,6 +95,7 @@ class Hub:
     """ports.Results in one object: what channels hand in, each to whom it concerns."""
 
     attempted: Callable[..., None]
+    answered_late: Callable[..., None]
     reported: Callable[..., None]
     inbound: Callable[..., None]
     looked_up: Callable[..., None]
@@ -175,8 +176,8 @@ class Node(Service):
             call_later=reactor.callLater, spawn=self._spawn, own_disk=config.store.url == "embedded",
         )  # fmt: skip
         hub = self.hub
-        hub.attempted, hub.looked_up = self.delivery.attempted, self.delivery.looked_up
-        hub.noted = self.delivery.noted
+        hub.attempted, hub.answered_late = self.delivery.attempted, self.delivery.answered_late
+        hub.looked_up, hub.noted = self.delivery.looked_up, self.delivery.noted
         hub.capacity_changed = self.delivery.capacity_changed
         hub.reported, hub.inbound = self.reports.reported, self.replies.inbound
         self.bound = Bound(reactor)

@@ -120,8 +120,8 @@ class House:
             store, self.desk, now, lambda n: self.normalize(n) or n, charset.choose, lambda: self.owners, self.spawn
         )
         self.hub: Any = Hub()
-        self.hub.attempted, self.hub.looked_up = self.delivery.attempted, self.delivery.looked_up
-        self.hub.noted = self.delivery.noted
+        self.hub.attempted, self.hub.answered_late = self.delivery.attempted, self.delivery.answered_late
+        self.hub.looked_up, self.hub.noted = self.delivery.looked_up, self.delivery.noted
         self.hub.capacity_changed = self.delivery.capacity_changed
         self.hub.reported, self.hub.inbound = self.reports.reported, self.replies.inbound
         if "zap" in channels:

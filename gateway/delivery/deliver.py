@@ -119,6 +119,8 @@ class Delivery:
                 dispatcher.done(message.id)
             sent += isinstance(result, Accepted)
             self._resolve(message, result, now, facts)
+            if self.strangers and type(result) is not Accepted:
+                self._know_strangers(channel, message.msisdn)
         if sent:
             self.metrics.sent(channel, sent)
         if dispatcher is not None:
@@ -251,8 +253,13 @@ class Delivery:
         for answer in answers or ():
             if answer and answer[0] >= 0x80:  # a packed report; places in a stream are digits
                 self.early_report(answer)
-        if self.strangers and (ids := self.strangers.pop((message.attempts[-1].channel, message.msisdn), None)):
-            self.look_again(message.attempts[-1].channel, ids)
+        if self.strangers:
+            self._know_strangers(message.attempts[-1].channel, message.msisdn)
+
+    def _know_strangers(self, channel: str, msisdn: str) -> None:
+        """Reports that might have been about a message which was just being answered: whose are they?"""
+        if ids := self.strangers.pop((channel, msisdn), None):
+            self.look_again(channel, ids)
 
     def _tell_on_its_way(self, turn: Turn, channel: str) -> None:
         """The one intermediate notification of a message, or of each part of a text that asked."""

@@ -87,6 +87,25 @@ async def test_a_link_lost_with_a_full_window_doubles_nothing(store: Store) -> N
     assert len(await got(house)) == 150
 
 
+@pytest.mark.parametrize("second", [Reply(status=0x0B, after=2.0), Reply(status=0x08, after=2.0), Reply(after=2.0)])
+@pytest_twisted.ensureDeferred
+async def test_a_receipt_of_one_never_answered_that_comes_while_another_to_the_number_is_on_its_way_settles_it(
+    store: Store, second: Reply
+) -> None:
+    def script(pdu: SubmitSm, now: float) -> Reply | None:
+        if pdu.short_message == b"first":
+            house.report(6.0, receipt_of(pdu, "1001"))
+            return None
+        return second
+
+    house = await started(store, script, response_timeout=5.0)
+    first = await house.submit_one(user_data=b"first")
+    await house.run(5.5)
+    await house.submit_one(user_data=b"second")
+    await house.run(4)
+    assert (await house.read(first)).state is State.DELIVERED
+
+
 # -- answers that come late
 
 

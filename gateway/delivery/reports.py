@@ -1,6 +1,6 @@
 """From a report to its message: exact id first, then the id's other forms, then a message that was written to the same
 number and never answered, or answered without an id; what names nobody yet is parked, for a report may overtake the
-answer that names it."""
+answer that names it. The number tells which of several messages is meant that one id may stand for."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from gateway.store.keys import DAY_S
 from gateway.store.records import octets
 from gateway.store.valkey import Keep, Store, StoreAway
 
+ANYWAY = 9  # place of `anyway` in what find.lua is asked
 HELD, OWN_ID = 3, 4  # how find.lua found a message: it was held for such a report; by the id that we gave it
 SAME_NUMBER_DIGITS = 8  # last digits that source and destination must share when an id is matched by another form
 STRANGERS, STRANGERS_OF_A_NUMBER = 10_000, 10  # numbers, and reports of each, that are looked at once more
@@ -107,8 +108,9 @@ class Reports:
         numbered = operator is not None and operator.kind == "smsc"
         for case, answer in zip(cases, answers, strict=True):
             message = records.unpack(answer) if answer else None
-            # One operator's "1001" may be 0x1001 of an answer, or a thousand and one of another: the number tells.
-            if message is not None and (not numbered or _same_number(message, case[0])):
+            # One operator's "1001" may be 0x1001 of an answer, or a thousand and one of another: the number tells. Of
+            # two messages that it gave one id, the one that has not ended is meant.
+            if message is not None and (not numbered or _is_about(message, case[0])):
                 self._apply(message, *case)
             else:
                 missing.append(case)
@@ -141,7 +143,16 @@ class Reports:
             keys.PARKED_S,
             keys.message(report.message_id) if report.message_id else "",
             int(answered),
+            numbers if settles else [],
+            int(self._is_looked_at_later(report)),
         )
+
+    def _is_looked_at_later(self, report: Report) -> bool:
+        """Where other processes have binds of the channel, one of them may be waiting for the answer that names the
+        message of a report that names nobody here."""
+        if self.call_later is None or report.parked or self._later_looks >= STRANGERS:
+            return False
+        return bool(report.remote_id and report.dest)
 
     def _numbers(self, report: Report) -> tuple[str, ...]:
         """The message's number as it was sent, and as the operator's way of writing it may be read: in national form,
@@ -161,14 +172,14 @@ class Reports:
                 named = answer[1] == HELD and bool(report.remote_id)
                 self._apply(message, replace(report, parked=True) if named else report, kept)
             else:
-                unknown += not report.parked and item[-1]  # of what is just being answered it may be early
+                unknown += not report.parked and item[ANYWAY]  # of what is just being answered it may be early
                 kept()
                 if report.remote_id and report.dest:
                     self._note_stranger(channel, report)
-                    again += [] if report.parked else [report.remote_id]
+                    again += [report.remote_id] if self._is_looked_at_later(report) else []
         if unknown:
             self._metrics.unknown_receipts(channel, unknown)
-        if again and self.call_later is not None and self._later_looks < STRANGERS:
+        if again and self.call_later is not None:
             self._later_looks += len(again)
             self.call_later(AGAIN_S, partial(self._look_later, channel, again))
 
@@ -260,6 +271,11 @@ def _has_report(record: bytes, channel: str, remote_id: str) -> bool:
     attempts = records.unpack(record).attempts
     named = [one for one in attempts if one.channel == channel and one.remote_id == remote_id]
     return any(one.acked or one.state is Attempted.FAILED for one in named)
+
+
+def _is_about(message: Message, report: Report) -> bool:
+    """Is it about this message, which has its id, without a look at others?"""
+    return _same_number(message, report) and (not message.final or message.success == "sent")
 
 
 def _same_number(message: Message, report: Report) -> bool:

@@ -66,6 +66,9 @@ async def test_of_which_ids_a_report_has_come_is_known_to_every_node(store: Stor
         ("0e99abcd", "0e99abcd-1"),
         ("1099511627775", "ffffffffff"),
         ("00000000-0000-0000-0000-000000000e99", "00000000000000000000000000000E99"),
+        ("aBc-0e9X", "ABC-0E9X"),
+        ("aBc-0e9X", "abc-0e9x"),
+        (f"{'aBc':a<40}", f"{'abc':a<40}"),
     ],
 )
 @pytest_twisted.ensureDeferred
@@ -124,6 +127,45 @@ async def test_an_exact_id_is_believed_whatever_number_the_receipt_names_where_n
     house.operator.report("77", Status.DELIVERED, **addressed(dest=dest))
     await house.settle()
     assert await state(house, message_id) is State.DELIVERED
+
+
+@pytest_twisted.ensureDeferred
+async def test_ids_that_differ_in_the_case_of_a_letter_are_different_ids(store: Store) -> None:
+    house = await House(store, SMS_ONLY).start()
+    first = await by_sms(house, "aB1")
+    second = await by_sms(house, "Ab1")
+    for _ in range(2):  # it comes once more
+        house.operator.report("Ab1", Status.DELIVERED, **addressed())
+        await house.settle()
+    assert [await state(house, one) for one in (first, second)] == [State.ENROUTE, State.DELIVERED]
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_id_that_two_messages_have_means_the_one_to_the_number_of_the_report(store: Store) -> None:
+    house = await House(store, SMS_ONLY).start()
+    other = "5521900000000"
+    ids = [await by_sms(house, "77"), await by_sms(house, "77", msisdn=other), await by_sms(house, "77")]
+    house.operator.report("77", Status.FAILED, State.UNDELIVERABLE, **addressed(dest=other))
+    await house.settle()
+    assert [await state(house, one) for one in ids] == [State.ENROUTE, State.UNDELIVERABLE, State.ENROUTE]
+    for _ in range(2):
+        house.operator.report("77", Status.DELIVERED, **addressed())
+        await house.settle()
+    assert [await state(house, one) for one in ids] == [State.DELIVERED, State.UNDELIVERABLE, State.DELIVERED]
+    house.operator.report("77", Status.DELIVERED, **addressed())
+    await house.settle()
+    assert len(await house.receipts()) == 3
+
+
+@pytest.mark.parametrize("length", [0, 31, 32, 65, 255, 256, 3000])
+@pytest_twisted.ensureDeferred
+async def test_an_unknown_id_of_any_length_harms_nothing(store: Store, length: int) -> None:
+    house = await House(store, SMS_ONLY).start()
+    message_id = await by_sms(house, "77")
+    told = house.operator.report("X" * length, Status.DELIVERED, **addressed())
+    await house.settle()
+    assert told == [True]
+    assert await state(house, message_id) is State.ENROUTE
 
 
 @pytest_twisted.ensureDeferred

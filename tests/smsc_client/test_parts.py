@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gateway.messages.message import Message
 from gateway.messages.outcome import Accepted, Refused, TryLater, Uncertain, Unwritten
+from gateway.messages.states import State
 from smsc_client.channel import LATE
 from tests.fakes.smsc import Reply
 from tests.smsc_client.stage import Stage, message
@@ -107,3 +110,21 @@ def test_resend_continues_a_text_where_it_stopped() -> None:
     stage.send(one)
     assert stage.outcomes[1] == Accepted("1,2,3")
     assert [pdu.short_message[5] for _, pdu in stage.smsc.submits] == [1, 2, 2, 3]
+
+
+@pytest.mark.parametrize("how", ["its validity ends", "it is cancelled"])
+def test_a_long_text_of_which_nothing_has_gone_yet_ends_where_a_short_one_does(how: str) -> None:
+    """The first part is throttled."""
+    stage = Stage(lambda pdu, now: Reply(status=0x58))
+    one = long_text()
+    one.expires_at = stage.clock.seconds() + 20
+    stage.send(one)
+    if how == "it is cancelled":
+        one.state = State.DELETED
+    stage.run(3, step=0.1)
+    before = len(stage.smsc.submits)
+    stage.run(60, step=0.1)
+    if how == "it is cancelled":
+        assert len(stage.smsc.submits) == before == 1
+    assert all(at < one.expires_at for at, _ in stage.smsc.submits)
+    assert stage.outcomes == [Unwritten("over")]

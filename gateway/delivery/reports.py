@@ -103,24 +103,28 @@ class Reports:
         return str(int(self._delivery.clock() // DAY_S)), str(self._delivery.remote_id_days)
 
     def _exact(self, answers: list[Any], channel: str, cases: list[Case]) -> None:
-        missing = []
+        missing: list[Case] = []
+        items = []
         operator = self._delivery.channels.get(channel)
         numbered = operator is not None and operator.kind == "smsc"
         for case, answer in zip(cases, answers, strict=True):
             message = records.unpack(answer) if answer else None
             # One operator's "1001" may be 0x1001 of an answer, or a thousand and one of another: the number tells. Of
             # two messages that it gave one id, the one that has not ended is meant.
-            if message is not None and (not numbered or _is_about(message, case[0])):
+            if message is not None and numbered and not _same_number(message, case[0]):
+                message = None
+            ended = message is not None and numbered and message.final and message.success != "sent"
+            if message is not None and not ended:
                 self._apply(message, *case)
             else:
                 missing.append(case)
+                items.append(self._second_look(channel, case[0], ended))
         if missing:
-            items = [self._second_look(channel, report) for report, _ in missing]
             found = self._store.call("find", msgspec.msgpack.encode(items), channel, *self._days())
             found.addCallback(self._found_or_parked, channel, missing, items).addErrback(_not_applied)
 
-    def _second_look(self, channel: str, report: Report) -> tuple[Any, ...]:
-        """One item for find.lua."""
+    def _second_look(self, channel: str, report: Report, ended: bool) -> tuple[Any, ...]:
+        """One item for find.lua. ended: a message to the number has this very id, and has ended."""
         operator = self._delivery.channels.get(channel)
         smsc = operator is not None and operator.kind == "smsc"
         busy: Callable[[str], bool] = getattr(operator, "is_busy", lambda _: False)
@@ -129,13 +133,13 @@ class Reports:
         numbers = self._numbers(report)
         answered = not any(map(busy, numbers))  # else its message is just being answered; the exact id comes
         settles = final and answered
-        if settles:
+        if settles and not ended:
             for one in list(forms):
                 forms += [form for form in self._id_forms(one) if form not in forms]
         return (
             [form for form in forms if form],
             report.dest[-SAME_NUMBER_DIGITS:] if smsc else "",
-            [keys.held(channel, report.source, number) for number in numbers] if settles else [],
+            [keys.held(channel, report.source, number) for number in numbers] if settles and not ended else [],
             keys.parked(channel, report.remote_id) if report.remote_id else "",
             [keys.stray(channel, report.source, number) for number in numbers] if final else [],
             report.remote_id,
@@ -271,11 +275,6 @@ def _has_report(record: bytes, channel: str, remote_id: str) -> bool:
     attempts = records.unpack(record).attempts
     named = [one for one in attempts if one.channel == channel and one.remote_id == remote_id]
     return any(one.acked or one.state is Attempted.FAILED for one in named)
-
-
-def _is_about(message: Message, report: Report) -> bool:
-    """Is it about this message, which has its id, without a look at others?"""
-    return _same_number(message, report) and (not message.final or message.success == "sent")
 
 
 def _same_number(message: Message, report: Report) -> bool:

@@ -396,7 +396,7 @@ class Node(Service):
             store=self.store, delivery=self.delivery, joining=self.joining, intake=self.intake, reactor=self._reactor,
             was_written=self._wirelog.was_written, resends=self._resends,
             accounts=lambda: list(self._accounts()),
-            concerned=concerned, looks=self._first,
+            concerned=concerned, sweep_receipts=self.receipts.sweep, looks=self._first,
         )  # fmt: skip
         takeover = Takeover(
             store=self.store, node=self._node, delivery=self.delivery, was_written=self._wirelog.was_written,

@@ -18,6 +18,7 @@ from gateway.store import keys, records
 from gateway.store.valkey import Keep, Store
 
 LOOK_S = 0.2  # how often due messages are looked for
+SWEEP_S = 10.0  # how often receipts that are not kept any more are looked for
 AT_ONCE = 256
 TAKEN_FOR_S = 30.0  # another node may take a due message after this
 log = Logger("clockwork")
@@ -39,12 +40,12 @@ class Clockwork:
     def __init__(
         self, *, store: Store, delivery: Delivery, joining: Joining, intake: Intake, reactor: Any,
         was_written: Callable[[str, str], bool], resends: Callable[[str], bool], accounts: Callable[[], Sequence[str]],
-        concerned: Callable[[], Set[str]], looks: bool = True,
+        concerned: Callable[[], Set[str]], sweep_receipts: Callable[[Sequence[str]], None], looks: bool = True,
     ) -> None:  # fmt: skip
         """was_written(id, channel): may the dead process have sent it by that channel? resends(channel): is such a
         message sent again?
-        concerned(): ids of the messages whose change is on its way to the store. looks: does this process look for what
-        is due?"""
+        concerned(): ids of the messages whose change is on its way to the store. sweep_receipts(accounts): drop those
+        that are not kept any more. looks: does this process look for what is due?"""
         self._concerned = concerned
         self._store, self._delivery, self._joining, self._intake = store, delivery, joining, intake
         self._reactor, self._was_written, self._resends, self._accounts = reactor, was_written, resends, accounts
@@ -52,7 +53,8 @@ class Clockwork:
         self._looking = False
         self._loops = {self._loop(self._survey): 1.0, self._loop(intake.sweep): 1.0}
         if looks:
-            self._loops = {self._loop(self._look): LOOK_S, **self._loops}
+            sweep = self._loop(lambda: sweep_receipts(accounts()))
+            self._loops = {self._loop(self._look): LOOK_S, **self._loops, sweep: SWEEP_S}
 
     def _loop(self, work: Callable[[], object]) -> task.LoopingCall:
         def guarded() -> None:

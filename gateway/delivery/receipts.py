@@ -4,7 +4,7 @@ order over any of its receiving binds, as many at a time as their windows allow.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -23,6 +23,7 @@ READ_AT_ONCE = 500
 AT_MOST_IN_MEMORY = 2000
 AT_MOST_RESTING = 1000
 AT_MOST_ANSWERED = 256  # in one call of the store
+AT_MOST_SWEPT = "100000"  # in one call
 CALLS_AT_ONCE = 4  # of those, while there is enough for full ones
 AT_MOST_UNTOLD = 2048  # acknowledged ones the store has not been told of: they would come again after a crash
 RETRY_S = (10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 600.0)
@@ -129,17 +130,18 @@ class Pump:
     def _have_read(self, rows: list[Any]) -> None:
         self._reading = False
         self._more = self._missed or len(rows) >= READ_AT_ONCE
-        kept_s = self._desk.kept_s(self.account)
-        oldest = (self._desk.clock() - kept_s) * 1000
+        oldest, old = self._desk.oldest(self.account), []
         for entry, fields in rows:
             self._cursor = entry
             if int(entry.split(b"-")[0]) < oldest:
-                self._desk.drop(self.account, entry, "older than receipts_kept")
+                old.append(entry)
                 continue
             try:
                 self._ready.append((entry, records.unpack_waiting(fields[1])))
             except Exception:
                 log.failure("an entry of the receipts cannot be read and stays where it is")
+        if old:
+            self._desk.drop(self.account, old)
         self.pump()
 
     def _not_read(self, failure: Any) -> None:
@@ -312,10 +314,27 @@ class ReceiptDesk:
         if not self._scheduled and (not self._flying or len(self._done) >= AT_MOST_ANSWERED):
             self._schedule()
 
-    def drop(self, account: str, entry: bytes, why: str) -> None:
-        log.warn("account {a}: a receipt was dropped: {why}", a=account, why=why)
-        self._done.append((account, entry, None, 0.0, 0.0, 0))
+    def oldest(self, account: str) -> int:
+        """What was written before is not kept any more: milliseconds since the epoch, as in the entries' names."""
+        return int((self.clock() - self.kept_s(account)) * 1000)
+
+    def drop(self, account: str, entries: Sequence[bytes]) -> None:
+        self._done += [(account, entry, None, 0.0, 0.0, 0) for entry in entries]
         self._schedule()
+        self._say_dropped(len(entries), account)
+
+    def sweep(self, accounts: Sequence[str]) -> None:
+        """Drop what is not kept any more, also where nobody ever binds to read it. Up to a hundred of an account stay
+        until somebody does."""
+        for account in accounts:
+            trimmed = self.store.command(
+                "XTRIM", keys.receipts(account), "MINID", "~", str(self.oldest(account)), "LIMIT", AT_MOST_SWEPT
+            )
+            trimmed.addCallbacks(self._say_dropped, lambda _: None, callbackArgs=(account,))
+
+    def _say_dropped(self, count: int, account: str) -> None:
+        if count:
+            log.warn("account {a}: {n} receipts were dropped: older than receipts_kept", a=account, n=count)
 
     def hold(self, pump: Pump) -> None:
         """Wake it when the desk is not behind any more."""

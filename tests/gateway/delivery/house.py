@@ -138,6 +138,7 @@ class House:
             resends=lambda _: False,
             accounts=lambda: ["billing", "shop"],
             concerned=lambda: self.ledger.concerned | self.accepted.concerned,
+            sweep_receipts=self.desk.sweep,
         )
         self.ousted = 0
         self.membership: Membership | None = None

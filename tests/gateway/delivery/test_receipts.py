@@ -19,7 +19,7 @@ from gateway.delivery.receipts import (
     TRIES,
 )
 from gateway.messages.message import Mo, Receipt
-from gateway.messages.outcome import ANSWERED_LATE
+from gateway.messages.outcome import ANSWERED_LATE, Status
 from gateway.messages.states import State
 from gateway.store import keys, records
 from gateway.store.embedded import EmbeddedServer
@@ -27,7 +27,7 @@ from gateway.store.lookups import story_of
 from gateway.store.valkey import Store
 from tests.benchmarks.direct_store import DirectStore
 from tests.fakes.esmes import MemoryBind
-from tests.gateway.delivery.house import RETENTION_S, House
+from tests.gateway.delivery.house import RETENTION_S, SMS_ONLY, House
 from tests.gateway.samples import DAY_S, NUMBER
 
 Items = Iterator[tuple[Receipt | Mo, Callable[[int | None], None]]]
@@ -312,6 +312,21 @@ async def test_an_account_that_never_answers_holds_no_other_and_fills_no_memory(
     silent.answer()
     await house.settle()
     assert silent.ids == names(AT_MOST_IN_MEMORY + 3000)
+
+
+@pytest_twisted.ensureDeferred
+async def test_it_is_dropped_too_where_nobody_ever_binds_to_read_it(store: Store) -> None:
+    house = await House(store, SMS_ONLY, receipts_kept=2 * DAY_S).start()
+    await house.submit(*(house.message() for _ in range(300)))
+    house.operator.accept()
+    await house.settle()
+    for number in range(300):
+        house.operator.report(f"operator-{number + 1}", Status.DELIVERED)
+    await house.settle()
+    await house.passes(2 * DAY_S - 60)
+    assert len(await house.receipts()) == 300
+    await house.passes(120)
+    assert len(await house.receipts()) < 100
 
 
 @pytest_twisted.ensureDeferred

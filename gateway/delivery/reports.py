@@ -220,9 +220,9 @@ class Reports:
             del strangers[next(iter(strangers))]
 
     def look_again(self, channel: str, ids: Sequence[str]) -> None:
-        """A message to the number of these reports has its id now: is it one of theirs, in another form?"""
+        """A message to the number of these reports has its id now, or is known to have none: is it one of theirs?"""
         for remote_id in ids:
-            parked = self._store.command("GET", keys.parked(channel, remote_id))
+            parked = self._store.command("GET", keys.parked(channel, remote_id), keep=Keep.ALWAYS)
             parked.addCallbacks(lambda packed: self.unpark(packed) if packed else None, lambda _: None)
 
     def unpark(self, packed: bytes) -> None:
@@ -250,21 +250,11 @@ class Reports:
         """A message was written and never answered, or answered without an id: perhaps its report came before we knew
         that."""
         key = keys.stray(channel, self._delivery.source_at(channel, message), message.msisdn)
-        turn.then(lambda _: self._next_stray(key, channel))
+        turn.then(lambda _: self._look_at_strays(key, channel))
 
-    def _next_stray(self, key: str, channel: str) -> None:
-        self._store.command("LPOP", key).addCallbacks(self._stray, lambda _: None, callbackArgs=(key, channel))
-
-    def _stray(self, remote_id: bytes | None, key: str, channel: str) -> None:
-        if remote_id:
-            parked = self._store.command("GET", keys.parked(channel, remote_id.decode()))
-            parked.addCallbacks(self._unparked, lambda _: None, callbackArgs=(key, channel))
-
-    def _unparked(self, packed: bytes | None, key: str, channel: str) -> None:
-        if packed:
-            self.unpark(packed)
-        else:  # its owner was found since
-            self._next_stray(key, channel)
+    def _look_at_strays(self, key: str, channel: str) -> None:
+        strays = self._store.command("LRANGE", key, "0", "-1", keep=Keep.ALWAYS)
+        strays.addCallbacks(lambda ids: self.look_again(channel, [one.decode() for one in ids]), lambda _: None)
 
 
 def _parked(packed: bytes) -> Report:

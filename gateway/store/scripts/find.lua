@@ -164,7 +164,9 @@ for i = 1, #items do
       park(it)
     end
     for j = 1, #it[5] do
-      redis.call('RPUSH', it[5][j], it[6])
+      if not redis.call('LPOS', it[5][j], it[6]) then
+        redis.call('RPUSH', it[5][j], it[6])
+      end
       redis.call('EXPIRE', it[5][j], it[8])
     end
   end

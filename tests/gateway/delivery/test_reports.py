@@ -296,6 +296,46 @@ async def test_a_report_that_came_before_we_gave_up_waiting_settles_the_message_
     assert await state(house, message_id) is State.DELIVERED
 
 
+@pytest.mark.parametrize("asked", ["LRANGE", "GET"])
+@pytest_twisted.ensureDeferred
+async def test_such_a_report_settles_it_also_when_the_link_to_the_store_breaks_over_it(
+    store: Store, asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = await House(store, SMS_ONLY).start()
+    message_id = await house.submit_one()
+    house.operator.report("77", Status.DELIVERED, **addressed())
+    await house.settle()
+    command, broken = store.command, []
+
+    def breaking(*words: Any, **how: Any) -> Any:
+        answer = command(*words, **how)
+        if words[0] == asked and not broken:
+            broken.append(words)
+            store._link.transport.abortConnection()  # type: ignore[union-attr]
+        return answer
+
+    monkeypatch.setattr(store, "command", breaking)
+    house.delivery.strangers.clear()  # as in another process than the one that the report came to
+    house.operator.answer(message_id, Uncertain("timeout"))
+    await house.settle()
+    assert broken
+    assert (await house.read(message_id)).state is State.DELIVERED
+
+
+@pytest_twisted.ensureDeferred
+async def test_each_of_several_such_reports_settles_one(store: Store) -> None:
+    house = await House(store, SMS_ONLY).start()
+    ids = await house.submit(*(house.message() for _ in range(3)))
+    for remote_id in ("77", "78", "77"):
+        house.operator.report(remote_id, Status.DELIVERED, **addressed())
+    await house.settle()
+    for one in ids:
+        house.operator.answer(one, Uncertain("timeout"))
+    await house.settle()
+    assert sorted([await state(house, one) for one in ids]) == [State.ENROUTE, State.DELIVERED, State.DELIVERED]
+    assert await store.command("LRANGE", keys.stray("operator", "28940", NUMBER), "0", "-1") == [b"77", b"78"]
+
+
 @pytest.mark.parametrize("taken", [False, True], ids=["before it looked", "while it looked"])
 @pytest_twisted.ensureDeferred
 async def test_such_a_report_settles_it_also_when_the_process_ends(store: Store, taken: bool) -> None:

@@ -6,7 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.messages.message import Message
+from gateway.messages.outcome import Inbound
 from gateway.smpp import charset, segments
+from gateway.smpp.relay import relay
 from gateway.smpp.retext import retext
 
 SMS_ALONE = frozenset(value for value in range(256) if charset.message_class(value) in (0, 2))  # data_coding
@@ -22,6 +24,12 @@ def text_of(message: Message) -> str | None:
 def retext_of(message: Message, text: str) -> bytes:
     """A message's user data with another text; UnicodeEncodeError where its coding does not hold it."""
     return retext(message.esm_class, message.data_coding, message.user_data, text, message.alphabet)
+
+
+def reply_of(text: Inbound, alphabet: str, of_account: str) -> tuple[int, int, bytes]:
+    """(data_coding, esm_class, user data) of a person's text by SMS, as an account reads it. alphabet: the operator's
+    under data_coding 0; of_account: the account's."""
+    return relay(text.user_data, text.esm_class & segments.UDHI, text.data_coding, alphabet, of_account)
 
 
 def segments_of(message: Message) -> int:

@@ -51,6 +51,7 @@ from gateway.listening import Listeners
 from gateway.messages.address import parse_destination
 from gateway.messages.ids import Ids
 from gateway.messages.message import Priority
+from gateway.messages.outcome import Inbound
 from gateway.metrics import Gauge, Metrics
 from gateway.polling import without_context
 from gateway.server.bound import Bound
@@ -65,7 +66,7 @@ from gateway.store.room import Room
 from gateway.store.unmatched import Unmatched
 from gateway.store.valkey import Keep, Store, StoreAway
 from gateway.store.wirelog import WireLog
-from gateway.texts import is_text, join_parts, retext_of, segments_of, text_of
+from gateway.texts import is_text, join_parts, reply_of, retext_of, segments_of, text_of
 from gateway.web.admin import NodeAdmin, senders_of
 from gateway.web.listener import Listener
 from gateway.web.pages import LARGEST_BODY, Pages
@@ -95,6 +96,7 @@ class Hub:
     """ports.Results in one object: what channels hand in, each to whom it concerns."""
 
     attempted: Callable[..., None]
+    answered_late: Callable[..., None]
     reported: Callable[..., None]
     inbound: Callable[..., None]
     looked_up: Callable[..., None]
@@ -164,7 +166,7 @@ class Node(Service):
         replacing = Replacing(self.store, self.intake, self.delivery, clock, reactor.callLater)
         self.replies = Replies(
             self.store, self.receipts, clock, lambda number: self._normalize(number) or number, self._encode,
-            self._owners, self._spawn,
+            self._relay, self._owners, self._spawn,
         )  # fmt: skip
         self.replies.rules = replies_of(config)
         self.replies.writers_days = writers_days_of(config)
@@ -175,8 +177,8 @@ class Node(Service):
             call_later=reactor.callLater, spawn=self._spawn, own_disk=config.store.url == "embedded",
         )  # fmt: skip
         hub = self.hub
-        hub.attempted, hub.looked_up = self.delivery.attempted, self.delivery.looked_up
-        hub.noted = self.delivery.noted
+        hub.attempted, hub.answered_late = self.delivery.attempted, self.delivery.answered_late
+        hub.looked_up, hub.noted = self.delivery.looked_up, self.delivery.noted
         hub.capacity_changed = self.delivery.capacity_changed
         hub.reported, hub.inbound = self.reports.reported, self.replies.inbound
         self.bound = Bound(reactor)
@@ -294,6 +296,13 @@ class Node(Service):
     def _encode(self, text: str) -> tuple[int, bytes]:
         """A reply, so that whichever account gets it reads what was written."""
         return charset.choose_common(text, {account.default_alphabet for account in self._config.smpp_server.accounts})
+
+    def _relay(self, text: Inbound, account: str) -> tuple[int, int, bytes]:
+        """An operator's text, so that the account reads what was written."""
+        operators = {one.name: one.default_alphabet for one in self._config.smsc_client}
+        known = self._accounts().get(account)
+        alphabet = known.default_alphabet if known is not None else "gsm7"
+        return reply_of(text, operators.get(text.channel, alphabet), alphabet)
 
     def _revoke(self, *words: str) -> None:
         self.store.call("revoke", *words).addErrback(lambda _: None)

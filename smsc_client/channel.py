@@ -19,7 +19,7 @@ from gateway.messages.message import Message
 from gateway.messages.outcome import Accepted, AttemptResult, Inbound, Refused, Report, Uncertain, Unwritten
 from gateway.metrics import Metrics
 from gateway.smpp.constants import Tag
-from gateway.smpp.events import Answered, Event, Received, Unanswered
+from gateway.smpp.events import Answered, AnsweredLate, Event, Received, Unanswered
 from gateway.smpp.pdu import BindReceiver, BindTransceiver, BindTransmitter, Pdu, SubmitSmResp, tlv
 from gateway.smpp.status import Verdict
 from smsc_client import answers
@@ -36,6 +36,7 @@ FULL_RETRIES = 5  # of one message after ESME_RMSGQFUL: then it is the person's 
 FULL_REST_S = 1.0
 NEARLY_CONGESTED, CONGESTED = 90, 100  # congestion_state
 STOP_S = 4.0
+LATE = "answered after response_timeout"
 UNBIND_S = 1.0  # of STOP_S, for the answer to our unbind
 
 BINDS = {
@@ -49,6 +50,7 @@ class Results(Protocol):
     """What is needed of delivery's Results."""
 
     def attempted(self, channel: str, results: Sequence[tuple[Message, AttemptResult]]) -> None: ...
+    def answered_late(self, channel: str, message: Message, result: AttemptResult) -> None: ...
     def reported(self, channel: str, reports: Sequence[Report], done: Callable[[bool], None]) -> None: ...
     def inbound(self, channel: str, texts: Sequence[Inbound], done: Callable[[bool], None]) -> None: ...
     def capacity_changed(self, channel: str) -> None: ...
@@ -220,6 +222,9 @@ class SmscChannel:
                 elif type(event) is Unanswered:
                     changed = True
                     self._unanswered(event.context)  # type: ignore[arg-type]
+                elif type(event) is AnsweredLate:
+                    changed = True
+                    self._answered_late(event.context, event.response)  # type: ignore[arg-type]
                 else:
                     changed = True
                     link.noticed(event)
@@ -305,15 +310,37 @@ class SmscChannel:
         else:
             self._end(item, Uncertain("unanswered"))
 
+    def _answered_late(self, item: Item, response: Pdu) -> None:
+        """The answer to a submit_sm that was given up: what was to be sent again is not, and what is held has its
+        result. Of a long text only all its answers together are one, or a refusal for good."""
+        message, status = message_of(item), response.command_status
+        result: AttemptResult
+        if status:
+            tries = message.attempts[-1].tries if message.attempts else 0
+            told = answers.of_error(response, tries, self._random(), self.settings.status)
+            result = answers.later(status, tries, self._random()) if isinstance(told, Verdict) else told
+            self._alarms.heed(status, self.settings.status)
+            if type(item) is Parts and (item.left or type(result) is not Refused):
+                return
+        elif type(item) is Parts:
+            item.named_late(response.message_id)  # type: ignore[attr-defined]
+            if item.left or item.uncertain:
+                return
+            result = Accepted(item.remote_id, note=LATE)
+        else:
+            result = Accepted(response.message_id, note=LATE)  # type: ignore[attr-defined]
+            if self.settings.unanswered == "resend" and self._hand.take_back(item):
+                self._end(item, result)
+                return
+        self._results.answered_late(self.name, message, result)
+
     def _part_done(self, parts: Parts, remote_id: str) -> None:
         parts.left.popleft()
         parts.ids.append(remote_id)
         if parts.left:
             self._hand.first.append(parts)
         else:
-            self._end(
-                parts, Uncertain("unanswered") if parts.uncertain else Accepted(",".join(filter(None, parts.ids)))
-            )
+            self._end(parts, Uncertain("unanswered") if parts.uncertain else Accepted(parts.remote_id))
 
     def _end(self, item: Item, result: AttemptResult) -> None:
         if type(item) is Parts and item.left and not isinstance(result, Refused):

@@ -25,6 +25,17 @@ class Parts:
     def started(self) -> bool:
         return self.uncertain or bool(self.ids)
 
+    @property
+    def remote_id(self) -> str:
+        """The operator's ids of the parts, as one."""
+        return ",".join(filter(None, self.ids))
+
+    def named_late(self, remote_id: str) -> None:
+        """A part that was not answered in time has its answer."""
+        if "" in self.ids:
+            self.ids[self.ids.index("")] = remote_id
+        self.uncertain = self.uncertain and "" in self.ids
+
 
 Item = Message | Parts
 """What waits for its turn; later the context of a submit_sm."""
@@ -84,6 +95,15 @@ class Hand:
         if item is not None:
             self.ready.append(item)
         return item is not None
+
+    def take_back(self, item: Item) -> bool:
+        """It need not be written any more; False when it is not waiting here. Its destination stays busy."""
+        for queue in (self.first, self.ready):
+            for at, one in enumerate(queue):
+                if one is item:
+                    del queue[at]
+                    return True
+        return False
 
     def parts(self, message: Message, pdus: list[SubmitSm]) -> Parts:
         """The parts of a long text, those left out that went when the message was here before."""

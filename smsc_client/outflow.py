@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from twisted.logger import Logger
 
@@ -127,14 +128,17 @@ class Outflow:
             if not queue:
                 break
             item = queue[0]
+            pdu: Any = None
+            begun = False
             if type(item) is Parts:
-                message, pdu = item.message, item.left[0]
+                message, pdu, begun = item.message, item.left[0], item.started
             else:
                 message = item  # type: ignore[assignment]
-                if message.state in FINAL or message.expires_at <= now:
-                    queue.popleft()
-                    self._end(item, Unwritten("over"))
-                    continue
+            if not begun and (message.state in FINAL or message.expires_at <= now):
+                queue.popleft()
+                self._end(item, Unwritten("over"))
+                continue
+            if pdu is None:
                 try:
                     built = submit_sm(message, now)
                 except Exception as error:  # whatever it holds, those behind it go on
@@ -154,7 +158,7 @@ class Outflow:
                     self._pacer.take(taken + message.segments - 1, now)
                     self._prepaid, taken, allowed = message, 0, self._pacer.available(now)
                     continue
-                pdu = built  # type: ignore[assignment]
+                pdu = built
             at = turn % len(links)
             link = links[at]
             queue.popleft()

@@ -20,6 +20,7 @@ from smsc_client.clock import Clock, Timer, cancel
 
 READ_OCTETS = 256 * 1024  # at a time: answers and receipts cost less the more of them come together
 EARLY_S = 0.001  # timers may fire so much too early
+LATE_S = 1.0  # who fires later was held up with the whole process: what has come meanwhile is read first
 MAX_PENDING = 2000  # requests of one link without an answer: read no more; on below half of it
 CLOSE_S = 5.0  # what is still unsent then is thrown away with the connection
 
@@ -52,7 +53,7 @@ class EsmeProtocol(Protocol):
         self._timer_at = math.inf
         self._closing: Timer | None = None
         self._lost = False
-        self._unsent = self._full = self._paused = False
+        self._unsent = self._full = self._paused = self._held_up = False
         self._transport: Any = None
         self.session = Session(Role.ESME, settings, clock.seconds())
 
@@ -163,7 +164,10 @@ class EsmeProtocol(Protocol):
     def _tick(self) -> None:
         self._timer, self._timer_at = None, math.inf
         now, at = self._clock.seconds(), self.session.deadline()
-        if at <= now + EARLY_S:
+        self._held_up = 0.0 < at < now - LATE_S and not self._held_up
+        if self._held_up:
+            self._arm(now)
+        elif at <= now + EARLY_S:
             self._handle(self.session.tick(max(now, at)))
         else:
             self.flush()

@@ -35,6 +35,7 @@ def _add_forms(forms: dict[str, None], text: str) -> None:
     if lower.startswith("0x") and _HEX.fullmatch(lower[2:]):
         lower = lower[2:]
     _both_cases(forms, text)
+    forms[text.lstrip("0")] = None
     _both_cases(forms, lower)
     short = lower.lstrip("0") or "0"
     _both_cases(forms, short)

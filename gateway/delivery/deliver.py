@@ -16,7 +16,7 @@ from gateway.delivery.dispatch import Dispatcher
 from gateway.delivery.parting import Parting
 from gateway.delivery.ports import Channel
 from gateway.messages.ids import told
-from gateway.messages.message import Attempted, Message, Receipt
+from gateway.messages.message import Attempt, Attempted, Message, Receipt
 from gateway.messages.outcome import Accepted, AttemptResult, Lookup, Report, Status, Uncertain, Unwritten
 from gateway.messages.states import FINAL, INTERMEDIATE, STATE_NAMES, State, wants_receipt
 from gateway.metrics import Metrics
@@ -61,12 +61,14 @@ class Joined(Protocol):
 
 
 class _Resolving(Turn, eq=False, kw_only=True):
-    """The result of an attempt on its way through the store. `ordinal`: which attempt of the message it was."""
+    """The result of an attempt on its way through the store. `ordinal`: which attempt of the message it was. `late`:
+    it was given up as uncertain."""
 
     delivery: Delivery
     result: AttemptResult
     facts: Mapping[str, ChannelFacts]
     ordinal: int
+    late: bool
 
     def overtaken(self, fresh: Message | None) -> None:
         self.delivery._resolve_again(self, fresh)
@@ -117,17 +119,36 @@ class Delivery:
                 dispatcher.done(message.id)
             sent += isinstance(result, Accepted)
             self._resolve(message, result, now, facts)
+            if self.strangers and type(result) is not Accepted:
+                self._know_strangers(channel, message.msisdn)
         if sent:
             self.metrics.sent(channel, sent)
         if dispatcher is not None:
             dispatcher.pump()
 
-    def _resolve(self, message: Message, result: AttemptResult, now: float, facts: Mapping[str, ChannelFacts]) -> None:
+    def answered_late(self, channel: str, message: Message, result: AttemptResult) -> None:
+        """See ports.Results."""
+        attempt = message.attempts[-1]
+        if not message.final and attempt.channel == channel and _is_unanswered(attempt, result):
+            self._resolve(message, result, self.clock(), self.facts(), late=True)
+        elif isinstance(result, Accepted) and result.remote_id and not message.in_hand:  # only for its reports
+            turn = Turn(message, self.clock())
+            turn.step("sent", channel, result.note)
+            self._remember(turn, channel, result.remote_id, by_sms=True)
+            self._note_after_end(turn, message)
+
+    def _resolve(
+        self, message: Message, result: AttemptResult, now: float, facts: Mapping[str, ChannelFacts], late: bool = False
+    ) -> None:
         channel = message.attempts[-1].channel
         last = message.plan[-1:] == (channel,)
-        turn = _Resolving(message, now, delivery=self, result=result, facts=facts, ordinal=len(message.attempts))
+        ordinal = len(message.attempts)
+        turn = _Resolving(message, now, delivery=self, result=result, facts=facts, ordinal=ordinal, late=late)
         if self._noted:
             turn.events += self._noted.pop(message.id, ())
+        if late:
+            turn.commands.append(("LREM", self._hold_key(message, channel), "0", message.id))
+            turn.counts = [(("pombo_sent", channel), 1)] if type(result) is Accepted else ()
         for event, of, detail in journey.resolve(message, result, now, alone=last):
             turn.events.append((now, event, of, detail))
         dispatcher = self.dispatchers.get(channel)
@@ -170,10 +191,14 @@ class Delivery:
         resolved = fresh is not None and isinstance(result, Unwritten) and not fresh.in_hand
         if resolved and fresh.attempts and fresh.attempts[-1].reason == TAKEN_OVER:  # type: ignore[union-attr]
             resolved = False  # this node was taken for dead, and knows better
-        if fresh is None or fresh.final or len(fresh.attempts) != turn.ordinal or resolved:
+        if fresh is None or fresh.final or len(fresh.attempts) != turn.ordinal:
+            resolved = True
+        elif turn.late:
+            resolved = not _is_unanswered(fresh.attempts[-1], result)
+        if fresh is None or resolved:
             self._note_after_end(turn, fresh)
         else:
-            self._resolve(fresh, result, turn.now, turn.facts)
+            self._resolve(fresh, result, turn.now, turn.facts, turn.late)
 
     def left_behind(self, channel: str, kind: str, hand_key: str, message: Message, result: AttemptResult) -> None:
         """A message in the hands of a dead node, or of a channel that is no more: Uncertain or Unwritten. Nothing
@@ -228,8 +253,13 @@ class Delivery:
         for answer in answers or ():
             if answer and answer[0] >= 0x80:  # a packed report; places in a stream are digits
                 self.early_report(answer)
-        if self.strangers and (ids := self.strangers.pop((message.attempts[-1].channel, message.msisdn), None)):
-            self.look_again(message.attempts[-1].channel, ids)
+        if self.strangers:
+            self._know_strangers(message.attempts[-1].channel, message.msisdn)
+
+    def _know_strangers(self, channel: str, msisdn: str) -> None:
+        """Reports that might have been about a message which was just being answered: whose are they?"""
+        if ids := self.strangers.pop((channel, msisdn), None):
+            self.look_again(channel, ids)
 
     def _tell_on_its_way(self, turn: Turn, channel: str) -> None:
         """The one intermediate notification of a message, or of each part of a text that asked."""
@@ -253,10 +283,13 @@ class Delivery:
         """A message that may have arrived, or has no id of the operator's: a report without an owner for the same
         addresses will settle it."""
         message = turn.message
-        key = keys.held(channel, self.source_at(channel, message), message.msisdn)
+        key = self._hold_key(message, channel)
         ttl = str(int(max(0.0, message.expires_at - turn.now)) + 3600)
         turn.commands += [("RPUSH", key, message.id), ("EXPIRE", key, ttl)]
         self.held(message, channel, turn)
+
+    def _hold_key(self, message: Message, channel: str) -> str:
+        return keys.held(channel, self.source_at(channel, message), message.msisdn)
 
     def held(self, message: Message, channel: str, turn: Turn) -> None:
         """Overridden by wiring: look for a stray report of a message that is held."""
@@ -532,6 +565,12 @@ class Delivery:
         dispatcher = self.dispatchers.get(channel)
         if dispatcher is not None:
             dispatcher.pump()
+
+
+def _is_unanswered(attempt: Attempt, result: AttemptResult) -> bool:
+    """Does a late answer tell what became of this attempt? A report may have told before that it was taken."""
+    taken = attempt.state is _SENT and not attempt.remote_id
+    return attempt.state is _UNCERTAIN or (taken and isinstance(result, Accepted))
 
 
 @lru_cache(maxsize=4096)

@@ -170,7 +170,7 @@ class Joining:
             part.attempts = [msgspec.structs.replace(attempt) for attempt in before]
             part.trace += text.trace
             part.registered_delivery &= text.registered_delivery | ~INTERMEDIATE
-            one = Turn(part, turn.now)
+            one = Turn(part, turn.now, follows_from=turn)
             self._delivery.enqueue(one, send)
             changes.append(one.change(self._again))
         self._delivery.ledger.together(changes)
@@ -187,7 +187,7 @@ class Joining:
             part.attempts = [msgspec.structs.replace(attempt) for attempt in text.attempts]
             part.trace += text.trace
             journey.close(part, text.state, text.err, text.decided_by, turn.now)
-            one = Turn(part, turn.now)
+            one = Turn(part, turn.now, follows_from=turn)
             self._delivery.close(one)
             changes.append(one.change(self._again))
         self._delivery.ledger.together(changes)

@@ -104,8 +104,6 @@ class Operations:
         turn.step("cancelled", channel)
         turn.then(lambda _: outcome.callback(True))
         self._delivery.end(turn, lambda _: outcome.callback(False))
-        if message.parts:  # a joined text ends with its parts in one call of its own
-            return True
         return await outcome
 
     def _may_cancel(self, message: Message) -> bool:

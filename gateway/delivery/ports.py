@@ -20,6 +20,9 @@ class Results(Protocol):
 
         Unwritten ones come last first: each goes to the front of the queue, which restores their order."""
 
+    def answered_late(self, channel: str, message: Message, result: AttemptResult) -> None:
+        """What became of an attempt that had ended as Uncertain."""
+
     def reported(self, channel: str, reports: Sequence[Report], done: Callable[[bool], None]) -> None:
         """Reports arrived. `done(True)` is called once they are kept: only then may they be acknowledged;
         `done(False)` when they could not be kept and must come again (HTTP 503, ESME_RMSGQFUL)."""

@@ -129,17 +129,18 @@ class Pump:
     def _have_read(self, rows: list[Any]) -> None:
         self._reading = False
         self._more = self._missed or len(rows) >= READ_AT_ONCE
-        kept_s = self._desk.kept_s(self.account)
-        oldest = (self._desk.clock() - kept_s) * 1000
+        oldest, old = self._desk.oldest(self.account), []
         for entry, fields in rows:
             self._cursor = entry
             if int(entry.split(b"-")[0]) < oldest:
-                self._desk.drop(self.account, entry, "older than receipts_kept")
+                old.append(entry)
                 continue
             try:
                 self._ready.append((entry, records.unpack_waiting(fields[1])))
             except Exception:
                 log.failure("an entry of the receipts cannot be read and stays where it is")
+        if old:
+            self._desk.drop(self.account, old)
         self.pump()
 
     def _not_read(self, failure: Any) -> None:
@@ -299,7 +300,7 @@ class ReceiptDesk:
             return
         words: list[str] = []
         for account in unbound:
-            oldest = int((self.clock() - self.kept_s(account)) * 1000)
+            oldest = self.oldest(account)
             words += keys.receipts(account), str(oldest)
             if account in self._pumps:
                 self._pumps[account].expire(oldest)
@@ -308,8 +309,7 @@ class ReceiptDesk:
 
     def _expired(self, gone: list[int], accounts: Sequence[str]) -> None:
         for account, n in zip(accounts, gone, strict=True):
-            if n:
-                log.warn("account {a}: {n} receipts were dropped: older than receipts_kept", a=account, n=n)
+            self._say_dropped(n, account)
 
     def look(self, account: str) -> None:
         """Other nodes may have written to the stream."""
@@ -344,10 +344,18 @@ class ReceiptDesk:
         if not self._scheduled and (not self._flying or len(self._done) >= AT_MOST_ANSWERED):
             self._schedule()
 
-    def drop(self, account: str, entry: bytes, why: str) -> None:
-        log.warn("account {a}: a receipt was dropped: {why}", a=account, why=why)
-        self._done.append((account, entry, None, 0.0, 0.0, 0))
+    def oldest(self, account: str) -> int:
+        """What was written before is not kept any more: milliseconds since the epoch, as in the entries' names."""
+        return int((self.clock() - self.kept_s(account)) * 1000)
+
+    def drop(self, account: str, entries: Sequence[bytes]) -> None:
+        self._done += [(account, entry, None, 0.0, 0.0, 0) for entry in entries]
         self._schedule()
+        self._say_dropped(len(entries), account)
+
+    def _say_dropped(self, count: int, account: str) -> None:
+        if count:
+            log.warn("account {a}: {n} receipts were dropped: older than receipts_kept", a=account, n=count)
 
     def hold(self, pump: Pump) -> None:
         """Wake it when the desk is not behind any more."""

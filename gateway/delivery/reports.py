@@ -1,6 +1,6 @@
 """From a report to its message: exact id first, then the id's other forms, then a message that was written to the same
 number and never answered, or answered without an id; what names nobody yet is parked, for a report may overtake the
-answer that names it."""
+answer that names it. The number tells which of several messages is meant that one id may stand for."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from gateway.store.keys import DAY_S
 from gateway.store.records import octets
 from gateway.store.valkey import Keep, Store, StoreAway
 
-OWN_ID = 4  # how find.lua found a message: by the id that we gave it
+ANYWAY = 9  # place of `anyway` in what find.lua is asked
+HELD, OWN_ID = 3, 4  # how find.lua found a message: it was held for such a report; by the id that we gave it
 SAME_NUMBER_DIGITS = 8  # last digits that source and destination must share when an id is matched by another form
 STRANGERS, STRANGERS_OF_A_NUMBER = 10_000, 10  # numbers, and reports of each, that are looked at once more
 AGAIN_S = 3.0  # until they are looked at once more where other processes have binds of the channel, too
@@ -102,23 +103,28 @@ class Reports:
         return str(int(self._delivery.clock() // DAY_S)), str(self._delivery.remote_id_days)
 
     def _exact(self, answers: list[Any], channel: str, cases: list[Case]) -> None:
-        missing = []
+        missing: list[Case] = []
+        items = []
         operator = self._delivery.channels.get(channel)
         numbered = operator is not None and operator.kind == "smsc"
         for case, answer in zip(cases, answers, strict=True):
             message = records.unpack(answer) if answer else None
-            # One operator's "1001" may be 0x1001 of an answer, or a thousand and one of another: the number tells.
-            if message is not None and (not numbered or _same_number(message, case[0])):
+            # One operator's "1001" may be 0x1001 of an answer, or a thousand and one of another: the number tells. Of
+            # two messages that it gave one id, the one that has not ended is meant.
+            if message is not None and numbered and not _same_number(message, case[0]):
+                message = None
+            ended = message is not None and numbered and message.final and message.success != "sent"
+            if message is not None and not ended:
                 self._apply(message, *case)
             else:
                 missing.append(case)
+                items.append(self._second_look(channel, case[0], ended))
         if missing:
-            items = [self._second_look(channel, report) for report, _ in missing]
             found = self._store.call("find", msgspec.msgpack.encode(items), channel, *self._days())
             found.addCallback(self._found_or_parked, channel, missing, items).addErrback(_not_applied)
 
-    def _second_look(self, channel: str, report: Report) -> tuple[Any, ...]:
-        """One item for find.lua."""
+    def _second_look(self, channel: str, report: Report, ended: bool) -> tuple[Any, ...]:
+        """One item for find.lua. ended: a message to the number has this very id, and has ended."""
         operator = self._delivery.channels.get(channel)
         smsc = operator is not None and operator.kind == "smsc"
         busy: Callable[[str], bool] = getattr(operator, "is_busy", lambda _: False)
@@ -127,13 +133,13 @@ class Reports:
         numbers = self._numbers(report)
         answered = not any(map(busy, numbers))  # else its message is just being answered; the exact id comes
         settles = final and answered
-        if settles:
+        if settles and not ended:
             for one in list(forms):
                 forms += [form for form in self._id_forms(one) if form not in forms]
         return (
             [form for form in forms if form],
             report.dest[-SAME_NUMBER_DIGITS:] if smsc else "",
-            [keys.held(channel, report.source, number) for number in numbers] if settles else [],
+            [keys.held(channel, report.source, number) for number in numbers] if settles and not ended else [],
             keys.parked(channel, report.remote_id) if report.remote_id else "",
             [keys.stray(channel, report.source, number) for number in numbers] if final else [],
             report.remote_id,
@@ -141,7 +147,16 @@ class Reports:
             keys.PARKED_S,
             keys.message(report.message_id) if report.message_id else "",
             int(answered),
+            numbers if settles else [],
+            int(self._is_looked_at_later(report)),
         )
+
+    def _is_looked_at_later(self, report: Report) -> bool:
+        """Where other processes have binds of the channel, one of them may be waiting for the answer that names the
+        message of a report that names nobody here."""
+        if self.call_later is None or report.parked or self._later_looks >= STRANGERS:
+            return False
+        return bool(report.remote_id and report.dest)
 
     def _numbers(self, report: Report) -> tuple[str, ...]:
         """The message's number as it was sent, and as the operator's way of writing it may be read: in national form,
@@ -158,16 +173,17 @@ class Reports:
             if message is not None and answer[1] == OWN_ID and channel not in [a.channel for a in message.attempts]:
                 message = None  # it names a message that this channel never had
             if message is not None:
-                self._apply(message, report, kept)
+                named = answer[1] == HELD and bool(report.remote_id)
+                self._apply(message, replace(report, parked=True) if named else report, kept)
             else:
-                unknown += not report.parked and item[-1]  # of what is just being answered it may be early
+                unknown += not report.parked and item[ANYWAY]  # of what is just being answered it may be early
                 kept()
                 if report.remote_id and report.dest:
                     self._note_stranger(channel, report)
-                    again += [] if report.parked else [report.remote_id]
+                    again += [report.remote_id] if self._is_looked_at_later(report) else []
         if unknown:
             self._metrics.unknown_receipts(channel, unknown)
-        if again and self.call_later is not None and self._later_looks < STRANGERS:
+        if again and self.call_later is not None:
             self._later_looks += len(again)
             self.call_later(AGAIN_S, partial(self._look_later, channel, again))
 
@@ -204,9 +220,9 @@ class Reports:
             del strangers[next(iter(strangers))]
 
     def look_again(self, channel: str, ids: Sequence[str]) -> None:
-        """A message to the number of these reports has its id now: is it one of theirs, in another form?"""
+        """A message to the number of these reports has its id now, or is known to have none: is it one of theirs?"""
         for remote_id in ids:
-            parked = self._store.command("GET", keys.parked(channel, remote_id))
+            parked = self._store.command("GET", keys.parked(channel, remote_id), keep=Keep.ALWAYS)
             parked.addCallbacks(lambda packed: self.unpark(packed) if packed else None, lambda _: None)
 
     def unpark(self, packed: bytes) -> None:
@@ -234,21 +250,11 @@ class Reports:
         """A message was written and never answered, or answered without an id: perhaps its report came before we knew
         that."""
         key = keys.stray(channel, self._delivery.source_at(channel, message), message.msisdn)
-        turn.then(lambda _: self._next_stray(key, channel))
+        turn.then(lambda _: self._look_at_strays(key, channel))
 
-    def _next_stray(self, key: str, channel: str) -> None:
-        self._store.command("LPOP", key).addCallbacks(self._stray, lambda _: None, callbackArgs=(key, channel))
-
-    def _stray(self, remote_id: bytes | None, key: str, channel: str) -> None:
-        if remote_id:
-            parked = self._store.command("GET", keys.parked(channel, remote_id.decode()))
-            parked.addCallbacks(self._unparked, lambda _: None, callbackArgs=(key, channel))
-
-    def _unparked(self, packed: bytes | None, key: str, channel: str) -> None:
-        if packed:
-            self.unpark(packed)
-        else:  # its owner was found since
-            self._next_stray(key, channel)
+    def _look_at_strays(self, key: str, channel: str) -> None:
+        strays = self._store.command("LRANGE", key, "0", "-1", keep=Keep.ALWAYS)
+        strays.addCallbacks(lambda ids: self.look_again(channel, [one.decode() for one in ids]), lambda _: None)
 
 
 def _parked(packed: bytes) -> Report:

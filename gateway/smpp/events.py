@@ -43,7 +43,7 @@ class Unanswered(Struct, frozen=True):
 
 
 class AnsweredLate(Struct, frozen=True):
-    """SMSC role: the answer to a request that was given up as Unanswered."""
+    """The answer to a request that was given up as Unanswered."""
 
     context: object
     response: Pdu

@@ -531,10 +531,9 @@ class Session:
                 return
             del self._outstanding[sequence_number]
             events.append(Unanswered(context))
-            if self.role is Role.SMSC:
-                self._late[sequence_number] = context, response
-                if len(self._late) > MAX_LATE:
-                    del self._late[next(iter(self._late))]
+            self._late[sequence_number] = context, response
+            if len(self._late) > MAX_LATE:
+                del self._late[next(iter(self._late))]
 
     def _init_deadline(self) -> float:
         return self._init_by if self.state is SessionState.OPEN and self._bind is None else math.inf

@@ -111,8 +111,12 @@ class Ledger:
             turn.over()
 
     def _go_round(self, obstacles: dict[int, Obstacle], batch: list[Turn]) -> None:
-        """Nothing of the batch was done: the others go again, without what stood in the way."""
+        """Nothing of the batch was done: the others go again, without what stood in the way and follows from that."""
         others = [turn for place, turn in enumerate(batch) if place not in obstacles]
+        lost = {id(batch[place]) for place, obstacle in obstacles.items() if not obstacle.done}
+        for turn in [one for one in others if id(one.follows_from) in lost]:
+            others.remove(turn)
+            turn.over()
         going = {turn.message.id for turn in others}
         if others:
             self._send(others)

@@ -42,6 +42,7 @@ class Turn(Struct, eq=False):
     settled       called last, whatever came of it: it is kept, or refused, or somebody else was faster
     counts        what the ledger counts then: one that lost the race is made again, or never was
     again         called with the message as it is now (None: it is gone) when somebody else was faster
+    follows_from  another change of the same call, without which this one is not made
     unless        of a new message: a key and the seconds it lives. While it names another message this one is not kept,
                   and instead(id) is called with that one's; else it names this one from now on
     """
@@ -73,6 +74,7 @@ class Turn(Struct, eq=False):
     settled: Sequence[Callable[[], object]] = ()
     instead: Callable[[str], None] | None = None
     unless: tuple[str, int] | None = None
+    follows_from: Turn | None = None
 
     def step(self, event: str, channel: str = "", detail: str = "") -> None:
         """An event of the message."""
@@ -132,3 +134,4 @@ class Turn(Struct, eq=False):
         if self.again is not None or self.kept or self.instead is not None:
             self.again = self.instead = None
             self.kept = ()
+        self.follows_from = None

@@ -70,6 +70,7 @@ class Stage:
         self.smsc = FakeSmsc(self.clock, script, latency)
         self.queue: deque[Message] = deque()
         self.results: list[tuple[Message, AttemptResult]] = []
+        self.late: list[tuple[Message, AttemptResult]] = []
         self.batches: list[int] = []
         self.reports: list[Report] = []
         self.texts: list[Inbound] = []
@@ -121,6 +122,9 @@ class Stage:
             for one, result in results:
                 if type(result).__name__ == "Unwritten":
                     self.queue.appendleft(one)
+
+    def answered_late(self, channel: str, message: Message, result: AttemptResult) -> None:
+        self.late.append((message, result))
 
     def reported(self, channel: str, reports: Sequence[Report], done: Callable[[bool], None]) -> None:
         self.reports += reports

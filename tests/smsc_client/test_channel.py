@@ -185,6 +185,20 @@ def test_submits_outstanding_on_a_lost_link_are_uncertain_and_the_rest_unwritten
     assert not stage.channel.up
 
 
+@pytest.mark.parametrize("unanswered", ["hold", "resend"])
+@pytest.mark.parametrize("pause_s", [10.0, 200.0], ids=["response_timeout", "and enquire_link"])
+def test_answers_that_came_while_the_process_stood_still_are_read_before_their_time_is_over(
+    unanswered: str, pause_s: float
+) -> None:
+    """The answer has left in time, and is in the pipe when all timers ring at once."""
+    stage = Stage(lambda pdu, now: Reply(message_id="77", after=4.9), response_timeout=5.0, unanswered=unanswered)
+    stage.send(message(1))
+    stage.clock.advance(pause_s)
+    assert stage.outcomes == [Accepted("77")]
+    assert len(stage.smsc.submits) == 1
+    assert stage.channel.binds == 1
+
+
 def test_resend_writes_an_unanswered_submit_again() -> None:
     replies = iter([None])
     stage = Stage(lambda pdu, now: next(replies, Reply()), unanswered="resend", response_timeout=5.0)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gateway.messages.message import Message
 from gateway.messages.outcome import Accepted, Refused, TryLater, Uncertain, Unwritten
+from gateway.messages.states import State
+from smsc_client.channel import LATE
 from tests.fakes.smsc import Reply
 from tests.smsc_client.stage import Stage, message
 
@@ -60,6 +64,35 @@ def test_an_unanswered_part_makes_the_text_uncertain_but_the_others_go() -> None
     assert [pdu.short_message[5] for _, pdu in stage.smsc.submits] == [1, 2, 3]
 
 
+def test_a_part_that_is_answered_late_completes_the_text_where_it_was_the_last_one_missing() -> None:
+    late = Reply(message_id="b", after=7.0)
+    stage = Stage(lambda pdu, now: late if pdu.short_message[5:6] == b"\x02" else Reply(), response_timeout=5.0)
+    stage.send(long_text())
+    stage.run(8, step=0.1)
+    assert stage.outcomes == [Uncertain("unanswered")]
+    assert stage.late == [(long_text(), Accepted("1,b,2", note=LATE))]
+
+
+def test_a_part_that_is_answered_late_while_others_wait_is_as_good_as_one_in_time() -> None:
+    answers = [Reply(after=6.0), Reply(after=3.0), Reply()]
+    stage = Stage(lambda pdu, now: answers.pop(0), response_timeout=5.0)
+    stage.send(long_text())
+    stage.run(10, step=0.1)
+    assert (stage.outcomes, stage.late) == ([Accepted("1,2,3")], [])
+
+
+def test_of_several_parts_one_that_is_answered_late_tells_nothing_of_the_text_unless_it_is_refused_for_good() -> None:
+    answers = [Reply(after=6.0), None, Reply(status=0x08, after=6.0)]
+    stage = Stage(lambda pdu, now: answers.pop(0), response_timeout=5.0)
+    stage.send(long_text())
+    stage.run(30, step=0.1)
+    assert (stage.outcomes, stage.late) == ([Uncertain("unanswered")], [])
+    answers = [Reply(), Reply(), Reply(status=0x0B, after=6.0)]
+    stage.send(long_text(2))
+    stage.run(10, step=0.1)
+    assert stage.late == [(long_text(2), Refused("refused", "11", ends=True))]
+
+
 def test_a_lost_link_in_the_middle_of_a_text_is_uncertain() -> None:
     stage = Stage(lambda pdu, now: None)
     stage.send(long_text())
@@ -77,3 +110,21 @@ def test_resend_continues_a_text_where_it_stopped() -> None:
     stage.send(one)
     assert stage.outcomes[1] == Accepted("1,2,3")
     assert [pdu.short_message[5] for _, pdu in stage.smsc.submits] == [1, 2, 2, 3]
+
+
+@pytest.mark.parametrize("how", ["its validity ends", "it is cancelled"])
+def test_a_long_text_of_which_nothing_has_gone_yet_ends_where_a_short_one_does(how: str) -> None:
+    """The first part is throttled."""
+    stage = Stage(lambda pdu, now: Reply(status=0x58))
+    one = long_text()
+    one.expires_at = stage.clock.seconds() + 20
+    stage.send(one)
+    if how == "it is cancelled":
+        one.state = State.DELETED
+    stage.run(3, step=0.1)
+    before = len(stage.smsc.submits)
+    stage.run(60, step=0.1)
+    if how == "it is cancelled":
+        assert len(stage.smsc.submits) == before == 1
+    assert all(at < one.expires_at for at, _ in stage.smsc.submits)
+    assert stage.outcomes == [Unwritten("over")]

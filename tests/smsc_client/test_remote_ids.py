@@ -43,6 +43,7 @@ UUID = "0e99c3a1-27f4-4f6e-9d0a-7b1c2d3e4f50"
         ("1001", "1001\x00"),
         ("abc", "0xABC"),
         ("msg-abc", "MSG-ABC"),
+        ("aZ9x", "0000aZ9x"),
         ("0e99c3a127f44f6e9d0a7b1c2d3e4f50", "E99C3A127F44F6E9D0A7B1C2D3E4F50"),
         ("9223372036854775807", "7fffffffffffffff"),
     ],

@@ -317,7 +317,10 @@ class Gateway:
         settles = smsc and report.status in (Status.DELIVERED, Status.FAILED) and not busy
         found = self.world.memory.find(report, settles)
         message = unpack(found[0]) if found else None
-        if message is not None and found[1] and report.channel not in [a.channel for a in message.attempts]:  # type: ignore[index]
+        if found and found[1] == "held" and not told:
+            self.world.reported(report)
+            told = True
+        if message is not None and found[1] == "own id" and report.channel not in [a.channel for a in message.attempts]:  # type: ignore[index]
             message = None
         if message is not None:
             self.apply(message, report, told)

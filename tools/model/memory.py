@@ -167,17 +167,19 @@ class Memory:
         self.hands.discard((node, channel))
         return None
 
-    def find(self, report: Report, settles: bool) -> tuple[bytes, bool] | None:
-        """The message of a report, and whether it is known by the id we gave it alone; parks it when nobody's."""
+    def find(self, report: Report, settles: bool) -> tuple[bytes, str] | None:
+        """The message of a report, and how it was found; parks it when nobody's, or for what was held for it."""
         if self.record:
             if (report.channel, report.remote_id) in self.named:
-                return self.record, False
+                return self.record, "exact"
             if report.message_id:
-                return self.record, True
+                return self.record, "own id"
             if settles and self.held:
                 self.held = False
                 if not self.record[4]:
-                    return self.record, False
+                    self.named.add((report.channel, report.remote_id))
+                    self.parked.add(report)
+                    return self.record, "held"
         before = self.parked_as(report.channel, report.remote_id)
         if before is None or SAYS[report.status] >= SAYS[before.status]:
             self.parked.discard(before)

@@ -38,7 +38,7 @@ from gateway.store.ledger import Ledger
 from gateway.store.lookups import story_of
 from gateway.store.records import Event
 from gateway.store.valkey import Keep, Store
-from gateway.texts import is_text, join_parts, text_of
+from gateway.texts import is_text, join_parts, reply_of, text_of
 from gateway.wiring import Hub
 from smsc_client.remote_ids import id_forms
 from tests.fakes.channels import MemoryChannel
@@ -116,12 +116,14 @@ class House:
         self.intake.use(routes or (USUAL,))
         self.replacing = Replacing(store, self.intake, self.delivery, now, self.clock.callLater)
         self.owners: dict[str, str] = {}
+        self.alphabets = "gsm7", "gsm7"  # what data_coding 0 means to operators, and to accounts
         self.replies = Replies(
-            store, self.desk, now, lambda n: self.normalize(n) or n, charset.choose, lambda: self.owners, self.spawn
-        )
+            store, self.desk, now, lambda n: self.normalize(n) or n, charset.choose,
+            lambda text, account: reply_of(text, *self.alphabets), lambda: self.owners, self.spawn,
+        )  # fmt: skip
         self.hub: Any = Hub()
-        self.hub.attempted, self.hub.looked_up = self.delivery.attempted, self.delivery.looked_up
-        self.hub.noted = self.delivery.noted
+        self.hub.attempted, self.hub.answered_late = self.delivery.attempted, self.delivery.answered_late
+        self.hub.looked_up, self.hub.noted = self.delivery.looked_up, self.delivery.noted
         self.hub.capacity_changed = self.delivery.capacity_changed
         self.hub.reported, self.hub.inbound = self.reports.reported, self.replies.inbound
         if "zap" in channels:

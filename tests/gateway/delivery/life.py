@@ -90,6 +90,7 @@ class Life(RuleBasedStateMachine):
         self.answers: dict[str, int] = {}  # id -> command_status
         self.marked: set[str] = set()  # the wire log
         self.sent: list[Sent] = []
+        self.unanswered: dict[int, tuple[Sent, Message]] = {}  # by number; those of this process
         self.given: Counter[tuple[str, str]] = Counter()  # channel, id -> texts it may have taken
         self.denied: set[int] = set()  # numbers of those that it then reported failed
         self.arrived: set[int] = set()
@@ -118,6 +119,7 @@ class Life(RuleBasedStateMachine):
     async def _start(self) -> None:
         """A new process."""
         self.incarnation += 1
+        self.unanswered.clear()
         store = await self._link(self.scripts)
         marked = frozenset(self.marked)
         clock = Clock()
@@ -256,7 +258,24 @@ class Life(RuleBasedStateMachine):
             self.marked.add(one)
         if isinstance(result, (Accepted, Uncertain)):
             self.given[name, one] += 1
+        if isinstance(result, Uncertain) and name == "operator":
+            sent = next(
+                one_sent for one_sent in reversed(self.sent) if (one_sent.channel, one_sent.message.id) == (name, one)
+            )
+            self.unanswered[sent.number] = sent, self._channel(name).holding[one]
         self._channel(name).answer(one, result)
+
+    @rule(which=LATEST, taken=OFTEN, settled=OFTEN)
+    def operator_answers_late(self, which: int, taken: bool, settled: bool) -> None:
+        open_ones = [number for number in sorted(self.unanswered) if taken or number not in self.arrived]
+        if not open_ones:
+            return
+        sent, message = self.unanswered.pop(open_ones[-1 - which % len(open_ones)])
+        if not taken:
+            self.given["operator", sent.message.id] -= 1
+        result = Accepted(sent.remote_id) if taken else (Refused("refused"), TryLater(30.0, "busy"))[which % 2]
+        self.house.hub.answered_late("operator", message, result)
+        self.then(settled)
 
     @rule(which=LATEST, status=st.sampled_from(WORDS), again_s=st.sampled_from([-1.0, 20.0]), settled=st.booleans())
     def channel_reports(self, which: int, status: Status, again_s: float, settled: bool) -> None:

@@ -75,6 +75,33 @@ async def test_a_text_from_the_operator_comes_through_byte_by_byte(store: Store)
     assert (mo.dest, mo.dest_ton, mo.dest_npi) == ("28940", 0, 1)
 
 
+@pytest.mark.parametrize(
+    ("alphabets", "octets", "expected"),
+    [
+        (
+            ("gsm7", "latin1"),
+            b"Ol\x05 \0",
+            (0, "Olé @".encode("latin-1")),
+        ),
+        (("latin1", "gsm7"), "Olé @".encode("latin-1"), (0, b"Ol\x05 \0")),
+        (("latin1", "gsm7"), "Não".encode("latin-1"), (8, "Não".encode("utf-16-be"))),
+        (("gsm7", "utf8"), b"Ol\x05", (0, "Olé".encode())),
+        (("gsm7", "gsm7"), b"Ol\x05", (0, b"Ol\x05")),
+    ],
+)
+@pytest.mark.parametrize("udh", [b"", bytes((5, 0, 3, 9, 2, 1))], ids=["short", "part"])
+@pytest_twisted.ensureDeferred
+async def test_under_data_coding_0_a_text_from_the_operator_is_written_in_the_accounts_alphabet(
+    store: Store, alphabets: tuple[str, str], octets: bytes, expected: tuple[int, bytes], udh: bytes
+) -> None:
+    house = await House(store).start()
+    house.alphabets = alphabets
+    await house.submit_one()
+    await house.inbound("operator", mobile_originated(udh + octets, esm_class=0x40 if udh else 0))
+    (mo,) = await waiting(house)
+    assert (mo.data_coding, mo.user_data) == (expected[0], udh + expected[1])
+
+
 @pytest_twisted.ensureDeferred
 async def test_a_text_that_comes_twice_is_kept_once(store: Store) -> None:
     house = await House(store).start()

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from gateway.delivery.membership import ELSEWHERE_S, LEASE_S, LEAVE_S, LOOK_S, TEND_S
 from gateway.delivery.reports import AGAIN_S
 from gateway.messages.message import Attempted, Mo
-from gateway.messages.outcome import Accepted, Inbound, Report, Status, Unwritten
+from gateway.messages.outcome import Accepted, Inbound, Report, Status, Uncertain, Unwritten
 from gateway.messages.states import State
 from gateway.store import keys, records
 from gateway.store.valkey import Keep, Store
@@ -690,3 +690,41 @@ async def test_due_moments_are_handled_once(street: Street) -> None:
     street.clock.advance(PATIENCE_S - 2)
     await street.passes(4)
     assert sorted(ids_of(first.operator.taken + other.operator.taken)) == ids
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_report_that_overtakes_the_answer_to_another_node_settles_no_other_message_to_the_number(
+    street: Street,
+) -> None:
+    writer, other = await street.house("gw1"), await street.house("gw2")
+    await street.steady()
+    (held,) = await writer.submit(writer.message())
+    writer.operator.answer(held, Uncertain("unanswered"))
+    await street.settle()
+    (answered,) = await writer.submit(writer.message())
+    dest = (await writer.read(held)).msisdn
+    other.operator.report("78", Status.FAILED, State.UNDELIVERABLE, source="28940", dest=dest)
+    await street.settle()
+    writer.operator.accept("78")
+    await street.passes(AGAIN_S + LOOK_S)
+    assert [(await writer.read(one)).state for one in (held, answered)] == [State.ENROUTE, State.UNDELIVERABLE]
+    other.operator.report("77", Status.DELIVERED, source="28940", dest=dest)
+    await street.settle()
+    assert (await writer.read(held)).state is State.DELIVERED, "at once: nothing else is on its way there"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_report_of_what_is_held_waits_three_seconds_at_most_for_what_other_nodes_have_in_hand(
+    street: Street,
+) -> None:
+    writer, other = await street.house("gw1"), await street.house("gw2")
+    await street.steady()
+    (held,) = await writer.submit(writer.message())
+    writer.operator.answer(held, Uncertain("unanswered"))
+    await writer.submit(writer.message())
+    dest = (await writer.read(held)).msisdn
+    other.operator.report("77", Status.DELIVERED, source="28940", dest=dest)
+    await street.settle()
+    assert (await writer.read(held)).state is State.ENROUTE
+    await street.passes(AGAIN_S + LOOK_S)
+    assert (await writer.read(held)).state is State.DELIVERED

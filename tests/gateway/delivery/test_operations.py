@@ -109,6 +109,29 @@ async def test_what_no_channel_has_yet_can_be_cancelled(store: Store) -> None:
     assert await cancel(house, message_id) == CANNOT_CANCEL, "it is over"
 
 
+@pytest.mark.parametrize("looks", range(6))
+@pytest_twisted.ensureDeferred
+async def test_a_joined_text_that_a_channel_takes_at_that_moment_is_cancelled_or_sent_and_the_answer_says_which(
+    store: Store, looks: int
+) -> None:
+    """The channel is free again when the store has been asked so many times."""
+    house = await House(store).start()
+    house.zap.window = 0
+    ids = await house.submit(house.part(1, 2), house.part(2, 2))
+    answer = ensureDeferred(house.operations.cancel("billing", ids[0], "28940", "", ""))
+    for _ in range(looks):
+        house.clock.advance(0)
+        await store.command("PING")
+    house.zap.window = 10
+    house.hub.capacity_changed("zap")
+    await house.settle()
+    status = await answer
+    sent = len(house.zap.taken)
+    assert (status, sent) in ((OK, 0), (CANNOT_CANCEL, 1))
+    state = State.ACCEPTED if sent else State.DELETED
+    assert [message.state for message in await house.read_all(ids)] == [state] * 2
+
+
 @pytest_twisted.ensureDeferred
 async def test_a_scheduled_message_can_be_cancelled_and_never_goes(store: Store) -> None:
     house = await House(store).start()

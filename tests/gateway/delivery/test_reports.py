@@ -66,6 +66,9 @@ async def test_of_which_ids_a_report_has_come_is_known_to_every_node(store: Stor
         ("0e99abcd", "0e99abcd-1"),
         ("1099511627775", "ffffffffff"),
         ("00000000-0000-0000-0000-000000000e99", "00000000000000000000000000000E99"),
+        ("aBc-0e9X", "ABC-0E9X"),
+        ("aBc-0e9X", "abc-0e9x"),
+        (f"{'aBc':a<40}", f"{'abc':a<40}"),
     ],
 )
 @pytest_twisted.ensureDeferred
@@ -124,6 +127,45 @@ async def test_an_exact_id_is_believed_whatever_number_the_receipt_names_where_n
     house.operator.report("77", Status.DELIVERED, **addressed(dest=dest))
     await house.settle()
     assert await state(house, message_id) is State.DELIVERED
+
+
+@pytest_twisted.ensureDeferred
+async def test_ids_that_differ_in_the_case_of_a_letter_are_different_ids(store: Store) -> None:
+    house = await House(store, SMS_ONLY).start()
+    first = await by_sms(house, "aB1")
+    second = await by_sms(house, "Ab1")
+    for _ in range(2):  # it comes once more
+        house.operator.report("Ab1", Status.DELIVERED, **addressed())
+        await house.settle()
+    assert [await state(house, one) for one in (first, second)] == [State.ENROUTE, State.DELIVERED]
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_id_that_two_messages_have_means_the_one_to_the_number_of_the_report(store: Store) -> None:
+    house = await House(store, SMS_ONLY).start()
+    other = "5521900000000"
+    ids = [await by_sms(house, "77"), await by_sms(house, "77", msisdn=other), await by_sms(house, "77")]
+    house.operator.report("77", Status.FAILED, State.UNDELIVERABLE, **addressed(dest=other))
+    await house.settle()
+    assert [await state(house, one) for one in ids] == [State.ENROUTE, State.UNDELIVERABLE, State.ENROUTE]
+    for _ in range(2):
+        house.operator.report("77", Status.DELIVERED, **addressed())
+        await house.settle()
+    assert [await state(house, one) for one in ids] == [State.DELIVERED, State.UNDELIVERABLE, State.DELIVERED]
+    house.operator.report("77", Status.DELIVERED, **addressed())
+    await house.settle()
+    assert len(await house.receipts()) == 3
+
+
+@pytest.mark.parametrize("length", [0, 31, 32, 65, 255, 256, 3000])
+@pytest_twisted.ensureDeferred
+async def test_an_unknown_id_of_any_length_harms_nothing(store: Store, length: int) -> None:
+    house = await House(store, SMS_ONLY).start()
+    message_id = await by_sms(house, "77")
+    told = house.operator.report("X" * length, Status.DELIVERED, **addressed())
+    await house.settle()
+    assert told == [True]
+    assert await state(house, message_id) is State.ENROUTE
 
 
 @pytest_twisted.ensureDeferred
@@ -197,6 +239,51 @@ async def test_the_oldest_of_several_unanswered_ones_is_settled_first(store: Sto
     assert await state(house, second) is State.DELIVERED
 
 
+@pytest.mark.parametrize("again", [True, False], ids=["it comes again", "it does not come again"])
+@pytest_twisted.ensureDeferred
+async def test_a_report_settles_what_was_never_answered_also_when_the_process_dies_over_it(
+    store: Store, again: bool
+) -> None:
+    house = await House(store, SMS_ONLY).start()
+    message_id = await unanswered(house)
+    house.ledger.commit = lambda turn: None  # type: ignore[method-assign]  # the process dies before it is kept
+    told = house.operator.report("77", Status.DELIVERED, **addressed())
+    await house.settle()
+    assert told == []
+    house.die()
+    after = await House(store, SMS_ONLY, clock=house.clock, incarnation=2).start()
+    if again:
+        after.operator.report("77", Status.DELIVERED, **addressed())
+    await after.settle()
+    assert await state(after, message_id) is State.DELIVERED
+    assert len(await after.receipts()) == 1
+    assert await store.command("KEYS", keys.parked("operator", "*")) == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_report_without_an_id_that_comes_again_after_a_crash_still_settles_it(store: Store) -> None:
+    house = await House(store, SMS_ONLY).start()
+    message_id = await unanswered(house)
+    house.ledger.commit = lambda turn: None  # type: ignore[method-assign]
+    house.operator.report("", Status.DELIVERED, **addressed())
+    await house.settle()
+    house.die()
+    after = await House(store, SMS_ONLY, clock=house.clock, incarnation=2).start()
+    after.operator.report("", Status.DELIVERED, **addressed())
+    await after.settle()
+    assert await state(after, message_id) is State.DELIVERED
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_report_that_comes_twice_settles_one_of_several_unanswered_ones(store: Store) -> None:
+    house = await House(store, SMS_ONLY).start()
+    first, second = await unanswered(house), await unanswered(house)
+    for _ in range(2):
+        house.operator.report("77", Status.DELIVERED, **addressed())
+        await house.settle()
+    assert [await state(house, one) for one in (first, second)] == [State.DELIVERED, State.ENROUTE]
+
+
 @pytest_twisted.ensureDeferred
 async def test_a_report_that_came_before_we_gave_up_waiting_settles_the_message_too(store: Store) -> None:
     house = await House(store, SMS_ONLY).start()
@@ -207,6 +294,46 @@ async def test_a_report_that_came_before_we_gave_up_waiting_settles_the_message_
     house.operator.answer(message_id, Uncertain("timeout"))
     await house.settle()
     assert await state(house, message_id) is State.DELIVERED
+
+
+@pytest.mark.parametrize("asked", ["LRANGE", "GET"])
+@pytest_twisted.ensureDeferred
+async def test_such_a_report_settles_it_also_when_the_link_to_the_store_breaks_over_it(
+    store: Store, asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = await House(store, SMS_ONLY).start()
+    message_id = await house.submit_one()
+    house.operator.report("77", Status.DELIVERED, **addressed())
+    await house.settle()
+    command, broken = store.command, []
+
+    def breaking(*words: Any, **how: Any) -> Any:
+        answer = command(*words, **how)
+        if words[0] == asked and not broken:
+            broken.append(words)
+            store._link.transport.abortConnection()  # type: ignore[union-attr]
+        return answer
+
+    monkeypatch.setattr(store, "command", breaking)
+    house.delivery.strangers.clear()  # as in another process than the one that the report came to
+    house.operator.answer(message_id, Uncertain("timeout"))
+    await house.settle()
+    assert broken
+    assert (await house.read(message_id)).state is State.DELIVERED
+
+
+@pytest_twisted.ensureDeferred
+async def test_each_of_several_such_reports_settles_one(store: Store) -> None:
+    house = await House(store, SMS_ONLY).start()
+    ids = await house.submit(*(house.message() for _ in range(3)))
+    for remote_id in ("77", "78", "77"):
+        house.operator.report(remote_id, Status.DELIVERED, **addressed())
+    await house.settle()
+    for one in ids:
+        house.operator.answer(one, Uncertain("timeout"))
+    await house.settle()
+    assert sorted([await state(house, one) for one in ids]) == [State.ENROUTE, State.DELIVERED, State.DELIVERED]
+    assert await store.command("LRANGE", keys.stray("operator", "28940", NUMBER), "0", "-1") == [b"77", b"78"]
 
 
 @pytest.mark.parametrize("taken", [False, True], ids=["before it looked", "while it looked"])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 
-from gateway.messages.message import Mo, Receipt
+from gateway.messages.message import Attempted, Mo, Receipt
 from gateway.messages.states import State, wants_receipt
 from gateway.server import translate
 from gateway.smpp.pdu import DataSm, DeliverSm, SubmitSm
@@ -85,6 +85,142 @@ async def test_a_link_lost_with_a_full_window_doubles_nothing(store: Store) -> N
     assert first == 50
     assert len(set(house.texts)) == len(house.texts) == 200
     assert len(await got(house)) == 150
+
+
+@pytest.mark.parametrize("second", [Reply(status=0x0B, after=2.0), Reply(status=0x08, after=2.0), Reply(after=2.0)])
+@pytest_twisted.ensureDeferred
+async def test_a_receipt_of_one_never_answered_that_comes_while_another_to_the_number_is_on_its_way_settles_it(
+    store: Store, second: Reply
+) -> None:
+    def script(pdu: SubmitSm, now: float) -> Reply | None:
+        if pdu.short_message == b"first":
+            house.report(6.0, receipt_of(pdu, "1001"))
+            return None
+        return second
+
+    house = await started(store, script, response_timeout=5.0)
+    first = await house.submit_one(user_data=b"first")
+    await house.run(5.5)
+    await house.submit_one(user_data=b"second")
+    await house.run(4)
+    assert (await house.read(first)).state is State.DELIVERED
+
+
+# -- answers that come late
+
+
+@pytest.mark.parametrize("stat", ["DELIVRD", "UNDELIV"])
+@pytest_twisted.ensureDeferred
+async def test_an_answer_that_comes_late_names_the_message_for_its_receipt(store: Store, stat: str) -> None:
+    """One of two to a number: without the id the receipt would be taken for the older one's."""
+
+    def script(pdu: SubmitSm, now: float) -> Reply | None:
+        if pdu.short_message == b"first":
+            return None
+        house.report(20.0, receipt_of(pdu, "1001", stat, "034"))
+        return Reply(message_id="1001", after=7.0)
+
+    house = await started(store, script, response_timeout=5.0, price="0.08")
+    first = await house.submit_one(user_data=b"first")
+    await house.run(6)
+    (second,) = await house.submit(house.message(user_data=b"second"))
+    await house.run(8)
+    message = await house.read(second)
+    assert (message.attempts[-1].state, message.attempts[-1].remote_id) == (Attempted.SENT, "1001")
+    assert message.cost == "0.08"
+    assert house.metric("pombo_sent_total", channel="operator") == 1
+    await house.run(15)
+    state = State.DELIVERED if stat == "DELIVRD" else State.UNDELIVERABLE
+    assert [(one.message_id, one.state) for one in await got(house)] == [(second, state)]
+    assert (await house.read(first)).state is State.ENROUTE
+    assert house.texts == [b"first", b"second"]
+
+
+@pytest.mark.parametrize("status", [0x0B, 0x0A])
+@pytest_twisted.ensureDeferred
+async def test_a_refusal_that_comes_late_is_the_end_all_the_same(store: Store, status: int) -> None:
+    house = await started(store, lambda pdu, now: Reply(status=status, after=7.0), response_timeout=5.0)
+    message_id = await house.submit_one()
+    await house.run(8)
+    assert [(one.message_id, one.state, one.err) for one in await got(house)] == [(message_id, State.REJECTED, status)]
+    assert len(house.texts) == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_refusal_for_now_that_comes_late_is_tried_again(store: Store) -> None:
+    replies = [Reply(status=0x58, after=7.0)]
+
+    def script(pdu: SubmitSm, now: float) -> Reply:
+        return replies.pop() if replies else taking(lambda: house)(pdu, now)  # type: ignore[return-value]
+
+    house = await started(store, script, response_timeout=5.0)
+    message_id = await house.submit_one()
+    await house.run(20)
+    assert [(one.message_id, one.state) for one in await got(house)] == [(message_id, State.DELIVERED)]
+    assert len(house.texts) == 2, "the operator has said that it did not take the first one"
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_answer_that_comes_after_the_receipt_changes_nothing_and_names_the_message_for_others(
+    store: Store,
+) -> None:
+    """The receipt comes once more behind it, while another message to the number is held."""
+
+    def script(pdu: SubmitSm, now: float) -> Reply | None:
+        if pdu.short_message == b"second":
+            return None
+        for after_s in (6.0, 9.0):
+            house.report(after_s, receipt_of(pdu, "1001"))
+        return Reply(message_id="1001", after=7.0)
+
+    house = await started(store, script, response_timeout=5.0)
+    first = await house.submit_one(user_data=b"first")
+    await house.run(5.5)
+    second = await house.submit_one(user_data=b"second")
+    await house.run(6)
+    assert [(one.message_id, one.state) for one in await got(house)] == [(first, State.DELIVERED)]
+    assert (await house.read(second)).state is State.ENROUTE
+    assert len(house.texts) == 2
+
+
+@pytest.mark.parametrize("reply", [Reply(after=7.0), Reply(status=0x0B, after=7.0), Reply(status=0x58, after=7.0)])
+@pytest_twisted.ensureDeferred
+async def test_an_answer_that_comes_after_the_validity_is_a_step_of_the_trace_and_nothing_else(
+    store: Store, reply: Reply
+) -> None:
+    house = await started(store, lambda pdu, now: reply, response_timeout=5.0)
+    message_id = await house.submit_one(expires_at=house.now + 6)
+    await house.run(20)
+    assert [(one.message_id, one.state) for one in await got(house)] == [(message_id, State.EXPIRED)]
+    assert len(house.texts) == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_is_answered_late_while_it_waits_to_be_sent_again_is_not(store: Store) -> None:
+    """`unanswered: resend`, at a rate that makes the second try wait for a tenth of a second."""
+
+    def script(pdu: SubmitSm, now: float) -> Reply:
+        house.report(10.0, receipt_of(pdu, "1001"))
+        return Reply(message_id="1001", after=5.05)
+
+    house = await started(store, script, response_timeout=5.0, unanswered="resend", throughput=0.2)
+    message_id = await house.submit_one()
+    await house.run(15)
+    assert [(one.message_id, one.state) for one in await got(house)] == [(message_id, State.DELIVERED)]
+    assert len(house.texts) == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_is_answered_late_while_it_is_on_its_way_again_has_one_end(store: Store) -> None:
+    def script(pdu: SubmitSm, now: float) -> Reply:
+        remote_id = house.smsc.new_id()
+        house.report(10.0, receipt_of(pdu, remote_id))
+        return Reply(message_id=remote_id, after=7.0)
+
+    house = await started(store, script, response_timeout=5.0, unanswered="resend")
+    message_id = await house.submit_one()
+    await house.run(60)
+    assert [(one.message_id, one.state) for one in await got(house)] == [(message_id, State.DELIVERED)]
 
 
 # -- R12: refusals for now

@@ -385,12 +385,16 @@ def test_a_data_request_without_answer_is_given_up_and_the_link_stays() -> None:
     assert esme.deadline() == START + 30.0
     assert esme.tick(START + 30.0) == [Unanswered("a")]
     assert (esme.outstanding, esme.state) == (1, TRX)
-    assert esme.receive(numbered(pdus.SubmitSmResp(message_id="1"), first), START + 30.5) == [Rejected(0x80000004, 0)]
+    late = numbered(pdus.SubmitSmResp(message_id="1"), first)
+    (told,) = esme.receive(late, START + 30.5)
+    assert isinstance(told, AnsweredLate)
+    assert (told.context, told.response.message_id) == ("a", "1")  # type: ignore[attr-defined]
+    assert esme.receive(late, START + 30.5) == [Rejected(0x80000004, 0)]
     assert esme.tick(START + 31.0) == [Unanswered("b")]
     assert esme.deadline() == math.inf
 
 
-def test_an_smsc_is_told_of_answers_that_come_after_it_has_given_up() -> None:
+def test_of_answers_that_come_after_it_has_given_up_a_session_tells() -> None:
     """One for each request, the youngest thousand of them; a late generic_nack is no lost boundary."""
     settings = SessionSettings(enquire_link=0.0, response_timeout=30.0, window=1002)
     smsc, _ = bound_pair(settings=settings)

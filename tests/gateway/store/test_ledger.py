@@ -247,6 +247,24 @@ async def test_the_feed_tells_the_steps_of_a_joined_text_of_its_parts(store: Sto
 
 
 @pytest_twisted.ensureDeferred
+async def test_what_follows_from_a_change_that_loses_its_race_is_not_made(store: Store) -> None:
+    desk = Desk(store)
+    for one in ("text", "part", "other"):
+        await desk.write(accepted(one))
+    mine = {one: await desk.read(one) for one in ("text", "part", "other")}
+    theirs = await desk.read("text")
+    await desk.write(theirs)
+    told: list[str] = []
+    first = sealed(mine["text"], again=lambda fresh: told.append("again"))
+    follows = sealed(mine["part"], follows_from=first, kept=[lambda _: told.append("part kept")])
+    other = sealed(mine["other"], kept=[lambda _: told.append("other kept")])
+    desk.ledger.together([first, follows, other])
+    await desk.settle()
+    assert sorted(told) == ["again", "other kept"]
+    assert (await desk.read("part")).rev == 1
+
+
+@pytest_twisted.ensureDeferred
 async def test_changes_given_together_go_in_one_call_even_past_the_usual_size(store: Store) -> None:
     desk = Desk(store)
     desk.ledger.commit(sealed(accepted("first"), ACCEPTED))

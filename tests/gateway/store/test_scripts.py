@@ -222,11 +222,21 @@ async def test_an_unclaimed_report_settles_the_oldest_message_that_is_held_and_n
     await desk.write(accepted("m1"), [("RPUSH", HELD, "m1")])
     await desk.write(accepted("m2"), [("RPUSH", HELD, "m2")])
     await store.command("LPUSH", HELD, "gone")
-    assert await find(store, asked("77", hold=HELD), asked("78", hold=HELD), asked("79", hold=HELD)) == [
-        ("m1", 3),
-        ("m2", 3),
-        None,
-    ]
+    one, other, third = (asked(remote_id, hold=HELD, park=True) for remote_id in ("77", "78", "79"))
+    assert await find(store, one, other, third) == [("m1", 3), ("m2", 3), None]
+    assert await find(store, other, one) == [("m2", 1), ("m1", 1)], "they have these ids from now on"
+    assert await store.command("GET", keys.parked("operator", "77")) == b"\x91report 77"
+    assert 0 < await store.command("TTL", keys.remote_ids("operator", TODAY)) <= 4 * keys.DAY_S
+
+
+@pytest_twisted.ensureDeferred
+async def test_reports_without_an_id_settle_what_is_held_in_turn_and_take_nothing_away(store: Store) -> None:
+    desk = Desk(store)
+    for one in ("m1", "m2"):
+        await desk.write(accepted(one), [("RPUSH", HELD, one)])
+    nameless = asked("", hold=HELD)
+    assert await find(store, nameless, nameless, nameless) == [("m1", 3), ("m2", 3), ("m1", 3)]
+    assert await store.command("KEYS", "ids:*") == []
 
 
 @pytest_twisted.ensureDeferred

@@ -275,8 +275,9 @@ class Delivery:
         late = Turn(fresh, turn.now)
         late.events = [e for e in turn.events if e[1] in OF_A_CHANNEL]
         late.ttl = self.retention_s if fresh.final else 0
-        late.out_of, late.sequel = turn.out_of, turn.sequel
+        late.out_of = turn.out_of
         late.commands = [command for command in turn.commands if command[0] == "REMOTE"]
+        late.sequel = self._remembered if late.commands else None
         self.ledger.commit(late.change(lambda newer: self._note_after_end(turn, newer)))
 
     # -- what follows from a change

@@ -487,6 +487,20 @@ async def test_a_message_that_expires_in_a_channels_hands_ends_and_is_not_writte
     assert len(house.operator.taken) == 1
 
 
+@pytest.mark.parametrize("result", [Accepted("77"), Uncertain("timeout")])
+@pytest_twisted.ensureDeferred
+async def test_a_message_that_has_expired_when_its_channel_answers_is_counted_once(
+    store: Store, result: Accepted | Uncertain
+) -> None:
+    house = await House(store).start()
+    message_id = await house.submit_one(expires_at=house.now + 60)
+    await house.passes(60)
+    house.zap.answer(message_id, result)
+    await house.settle()
+    await ended(house, message_id, State.EXPIRED, "zap")
+    assert house.metric("pombo_final_total", channel="zap", state="expired") == 1
+
+
 @pytest_twisted.ensureDeferred
 async def test_success_sent_ends_with_the_operators_word_that_it_was_taken(store: Store) -> None:
     house = await House(store, Route("quick", ("operator",), success="sent")).start()

@@ -7,7 +7,7 @@ way). Waiting ones go back when the sender goes down; written ones never do: the
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.defer import CancelledError
@@ -132,7 +132,7 @@ class Sender:
             count=around.count,
             settled=self._settled,
             moved=around.moved,
-            watched=self._pump,
+            watched=self._look_over,
             answered=around.answered,
         )
         # Waiting for longer than about two seconds is done in the queue, where priorities count.
@@ -246,7 +246,10 @@ class Sender:
             marketing = isinstance(job.form, TemplateText) and job.form.category == "marketing"
             if marketing and known.no_marketing_until > now:
                 return self._end(job, Refused("no_marketing", rejected=False))
-        wait = self.allowance.wait(job.person, self._sent_at(job) if self.allowance.spaced else 0.0)
+        wait: float | TryLater = 0.0
+        if self.allowance.spaced:
+            patience = job.message.patience_left(self._channel, now)
+            wait = self.allowance.wait(job.person, self._sent_at(job), patience)
         if isinstance(wait, TryLater):
             return self._end(job, wait)
         if wait > 0:
@@ -269,6 +272,17 @@ class Sender:
             heappush(self._ready, (job.message.priority, self._turn, job))
             self._pump()
 
+    def _look_over(self) -> None:
+        """Time has passed: what others stay ahead of until its time is over goes back."""
+        now = self._clock.seconds()
+        late = [job for _, _, job in self._ready if job.message.is_too_late_for(self._channel, now)]
+        if late:
+            self._ready = [one for one in self._ready if one[2] not in late]
+            heapify(self._ready)
+            for job in late:
+                self._end(job, ChannelDown("timeout"))
+        self._pump()
+
     def _pump(self) -> None:
         """Write what is ready, as fast as rate, concurrency and health allow."""
         if not self._ready:
@@ -285,7 +299,7 @@ class Sender:
                 self._end(job, Unwritten("over"))
             elif self.allowance.used_up:
                 self._end(job, self.allowance.refusal(job.alone(self._channel)))
-            elif job.message.is_too_late_for(self._channel, now):
+            elif (patience := job.message.patience_left(self._channel, now)) == 0.0:
                 self._end(job, ChannelDown("timeout"))
             else:
                 self.condition.pace.take(now)
@@ -293,14 +307,15 @@ class Sender:
                 job.written = True
                 self.written += 1
                 self._around.moved()
-                self._around.spawn(self._write(job), "a WhatsApp send", self._log)
+                self._around.spawn(self._write(job, patience), "a WhatsApp send", self._log)
         return None
 
     def _pump_at(self, delay: float) -> None:
         if self._pumping is None or not self._pumping.active():
             self._pumping = self._clock.callLater(max(delay, 0.0005), self._pump)
 
-    async def _write(self, job: Job) -> None:
+    async def _write(self, job: Job, patience: float) -> None:
+        """One request. patience: seconds after which it is the next channel's turn, answered or not."""
         result: AttemptResult = Refused("error", rejected=False)
         try:
             if self._phrasing is not None and job.form is not None:
@@ -309,7 +324,8 @@ class Sender:
                 request = self.provider.send_request(job.recipient, job.text, job.message.id)
             self._around.mark(job.message.id)
             result = Uncertain("error")
-            answer = await self._around.http.send(request, self.settings.timeout)
+            timeout = self.settings.timeout
+            answer = await self._around.http.send(request, timeout if timeout < patience else patience)
             match answer:
                 case HttpResponse():
                     result = self.provider.read_send(answer)

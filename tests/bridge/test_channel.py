@@ -121,6 +121,12 @@ class Room(Stage):
 # ------------------------------------------------------------------------------------------------------ one attempt
 
 
+def impatient(id: str, patience_s: float) -> Message:
+    """A message that another channel sends in so many seconds, unless word comes."""
+    began = Attempt("zap", started_at=START)
+    return structs.replace(message(id), plan=("zap", "operator"), fallback_after=patience_s, attempts=[began])
+
+
 class Silent(FakeStore):
     """A store that takes questions and answers none."""
 
@@ -286,6 +292,13 @@ def test_what_would_be_sent_by_the_next_channel_too_before_word_can_come_is_left
     assert isinstance(room.result(), Accepted) if sends else room.result() == ChannelDown("timeout")
 
 
+@pytest.mark.parametrize(("patience_s", "waited_s"), [(2.0, 2.0), (30.0, 3.0)])
+def test_an_answer_is_waited_for_until_it_is_the_next_channels_turn(patience_s: float, waited_s: float) -> None:
+    room = Room(timeout="3s")
+    room.send(impatient("m1", patience_s))
+    assert room.http.timeouts[-1] == waited_s
+
+
 def test_results_leave_together() -> None:
     room = Room()
     room.send(message("w"))
@@ -313,6 +326,19 @@ def test_what_is_urgent_does_not_wait_behind_what_the_rate_holds_back() -> None:
     for _ in range(12):
         room.turn(1.1)
     assert list(room.delivery.results) == ["bulk0", "urgent", "next", *(f"bulk{n}" for n in range(1, 9)), "late"]
+
+
+def test_what_urgent_ones_stay_ahead_of_is_left_to_the_next_channel_in_time() -> None:
+    room = Room(throughput="1/s", health={"min_acks": 0})
+    room.send(*(impatient(f"bulk{n}", 6.0) for n in range(5)))
+    for n in range(9):
+        code = message(f"code{n}")
+        code.priority = 0
+        room.send(code)
+        room.turn(1.0)
+    sent = [id for id, result in room.delivery.results.items() if isinstance(result, Accepted)]
+    assert sent == ["bulk0", *(f"code{n}" for n in range(8))]
+    assert [room.result(f"bulk{n}") for n in range(1, 5)] == [ChannelDown("timeout")] * 4
 
 
 def test_no_second_holds_more_sends_than_the_throughput() -> None:
@@ -750,6 +776,15 @@ def test_messages_to_one_person_keep_their_distance() -> None:
     assert "m1" not in room.delivery.results
     room.turn(0.2)
     assert isinstance(room.result("m1"), Accepted)
+
+
+def test_whoever_would_have_to_wait_for_the_next_channels_turn_is_left_to_it_at_once() -> None:
+    room = Room(limits={"person": "8s"})
+    room.send(message("m0"), impatient("m1", 6.0))
+    assert room.result("m1") == TryLater(8.0, "pair_rate", counted=False)
+    room.channel.senders["main"].allowance.close(people(1)[0], 5.0)
+    room.send(structs.replace(impatient("m2", 4.0), msisdn=people(1)[0]))
+    assert room.result("m2") == TryLater(5.0, "pair_rate", counted=False)
 
 
 @pytest.mark.parametrize(("ago", "gap", "wait"), [(600, "1h", 3000.0), (3700, "1h", 0.0), (2, "6s", 4.0)])

@@ -229,7 +229,7 @@ class Sender:
             self._around.looked_up(job.message, outcome.Lookup(finding.presence.value, finding.origin, finding.seconds))
         job.recipient = finding.identity or job.message.msisdn
         asked = finding.presence is UNKNOWN and finding.origin == "provider"
-        if asked and self._lookup.failing and self._around.several:
+        if asked and self._lookup.failing:
             job.asked_in_vain = True
             self.condition.doubted()
         if finding.presence is INACTIVE:

@@ -613,6 +613,32 @@ def test_a_send_that_meets_a_closed_session_rests_the_channel() -> None:
     assert room.channel.quarantined and not room.channel.up
 
 
+@pytest.mark.parametrize(
+    ("failure", "state", "up", "quarantined"),
+    [
+        (json_answer(400, {"output": {"statusCode": 428}}), CLOSED, False, True),
+        (NotWritten("refused"), NotWritten("refused"), False, False),
+        (json_answer(400, {"output": {"statusCode": 408}}), OPEN, True, False),
+        (Unanswered("timeout"), Unanswered("timeout"), True, False),
+    ],
+    ids=["logged out", "unreachable", "well", "slow"],
+)
+def test_a_sender_whose_lookups_fail_is_asked_how_it_is(
+    failure: HttpOutcome, state: HttpOutcome, up: bool, quarantined: bool
+) -> None:
+    room = Room()
+    room.http.answers |= {CHECK: failure, STATE: state}
+    room.send(message())
+    assert room.http.to(SEND) == [] and isinstance(room.result(), Refused if up else ChannelDown), "the next channel"
+    assert (room.channel.up, room.channel.quarantined) == (up, quarantined)
+    probes = len(room.http.to(STATE))
+    room.http.answers |= {CHECK: room.check, STATE: OPEN}
+    room.turn(5.0)
+    assert room.channel.up and len(room.http.to(STATE)) == probes + (not up)
+    room.send(message("m2"))
+    assert isinstance(room.result("m2"), Accepted)
+
+
 def test_a_broken_line_is_looked_into_before_anything_is_believed() -> None:
     room = Room()
     room.hook("connection.update", {"state": "close", "statusReason": 428})

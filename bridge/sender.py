@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 
 MOST_IN_HAND = 256
 MOST_CALLS = 128  # sends under way at once
+UNKNOWN_S, MOST_UNKNOWN_S = 15.0, 600.0  # on the last channel: until an account is asked after again
 OVERFULL = 2  # times what may wait: of people whose sender this is, when other senders have room
 
 
@@ -236,7 +237,7 @@ class Sender:
             return self._end(job, NoAccount(finding.origin))
         lost = finding.presence is UNKNOWN and not self._send_unknown
         if lost or (self.provider.needs_identity and not finding.identity):
-            return self._end(job, Refused("unknown", rejected=False))
+            return self._end(job, self._unknown(job))
         now = self._clock.seconds()
         if self._phrasing is not None:
             known = self._known(job)
@@ -257,6 +258,13 @@ class Sender:
         else:
             self._make_ready(job)
         return None
+
+    def _unknown(self, job: Job) -> AttemptResult:
+        """Nobody can tell whether the person has an account: the next channel, and where there is none again later."""
+        if not job.alone(self._channel):
+            return Refused("unknown", rejected=False)
+        tries = job.message.attempts[-1].tries if job.message.attempts else 0
+        return TryLater(min(UNKNOWN_S * 2.0 ** min(tries, 16), MOST_UNKNOWN_S), "unknown")
 
     def _sent_at(self, job: Job) -> float:
         """When this sender last sent to the person; 0: never, as far as anybody knows."""

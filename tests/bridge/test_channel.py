@@ -210,6 +210,14 @@ def test_what_unknown_means_is_configured(when_unknown: str, enabled: bool, send
     assert len(room.delivery.lookups) == enabled
 
 
+@pytest.mark.parametrize(("tries", "after_s"), [(0, 15.0), (1, 30.0), (9, 600.0)])
+def test_where_no_channel_follows_an_account_is_asked_after_again(tries: int, after_s: float) -> None:
+    room = Room()
+    room.http.answers[CHECK] = HttpResponse(400, b"{}")
+    room.send(structs.replace(message(), plan=("zap",), attempts=[Attempt("zap", started_at=START, tries=tries)]))
+    assert room.result() == TryLater(after_s, "unknown")
+
+
 def test_a_known_no_is_heeded_with_lookups_off_too() -> None:
     room = Room(lookup={"enabled": False})
     room.http.answers[SEND] = json_answer(400, {"response": {"message": [{"exists": False, "number": PERSON}]}})

@@ -75,7 +75,7 @@ class Condition:
             self._keys[ACCOUNT] = settings.business_account
         self.running = False
         self.up = self.quarantined = False
-        self._doubted_at, self._told = 0.0, ""
+        self._doubted_at, self._told, self._strange = 0.0, "", 0
         self.since = clock.seconds()  # it is as it is
 
     @property
@@ -188,6 +188,11 @@ class Condition:
         self._circuits.strike(self, self._keys, down, now)
 
     def _looked(self) -> None:
+        if self._watch.strange != self._strange:
+            self._strange = self._watch.strange
+            if self._strange:
+                says = "was asked for its state and got HTTP {status}, no answer of such a provider: is its url right?"
+                self.log.error("{sender} " + says, sender=self._label, status=self._strange)
         self.pace.recover(self._clock.seconds())
         self.changed()
         self._watched()

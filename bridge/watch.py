@@ -44,6 +44,7 @@ class Watch:
         self._step, self._timeout = min(STEP_S, window / 4), min(timeout, PROBE_TIMEOUT_S)
         self._answered = answered
         self._running = self._probing = self._looking_around = False
+        self.strange = 0  # HTTP status of the last answer about the state, where it is none of such a provider
         self._timer: Timer | None = None
 
     def start(self) -> None:
@@ -96,8 +97,12 @@ class Watch:
                 state = True  # it cannot be asked: a message will tell
             else:
                 answer = await self._http.send(request, self._timeout)
+                self.strange = 0
                 if isinstance(answer, HttpResponse):
                     state = self._provider.read_state(answer)
+                    redirects = 300 <= answer.status < 400
+                    if state is None and (redirects or (answer.status < 300 and answer.json() is None)):
+                        self.strange = answer.status
                 else:  # one slow answer is no reason to rest, but none to come back either
                     reached = isinstance(answer, Unanswered) and self._health.state is OPEN
         finally:

@@ -614,6 +614,20 @@ def test_the_log_says_why_a_sender_is_down_also_when_that_changes() -> None:
     assert said == ["zap is up", "zap is down: unreachable", "zap is down: logged_out", "zap is up"]
 
 
+@pytest.mark.parametrize("answer", [HttpResponse(301), HttpResponse(200, b"<html>Welcome</html>")])
+def test_the_log_says_that_a_url_leads_to_no_provider(answer: HttpResponse) -> None:
+    room = Room()
+    room.http.answers |= {CHECK: answer, STATE: answer}
+    with capturedLogs() as events:
+        for n, person in enumerate(people(3)):
+            room.send(message(f"m{n}", person))
+            room.turn(6.0)
+    assert len(room.http.to(STATE)) == 4
+    assert [formatEvent(event) for event in events] == [
+        f"zap was asked for its state and got HTTP {answer.status}, no answer of such a provider: is its url right?"
+    ], "once"
+
+
 def test_a_send_that_meets_a_closed_session_rests_the_channel() -> None:
     room = Room()
     room.http.answers[SEND] = LOGGED_OUT

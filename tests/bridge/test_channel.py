@@ -611,7 +611,7 @@ def test_the_log_says_why_a_sender_is_down_also_when_that_changes() -> None:
             room.turn(1.1)
     finally:
         globalLogPublisher.removeObserver(keep)
-    assert said == ["zap is up", "zap is down: unreachable", "zap is down: logged_out", "zap is up"]
+    assert said == ["zap is up", "zap is down: unreachable (refused)", "zap is down: logged_out", "zap is up"]
 
 
 @pytest.mark.parametrize("answer", [HttpResponse(301), HttpResponse(200, b"<html>Welcome</html>")])

@@ -61,16 +61,19 @@ class Allowance:
         """Lookups, of a budget that other nodes use as well. See EvidencePort."""
         return await self._evidence.spend(f"{self._channel}:#budget{self._of}", window_s, most, count)
 
-    def wait(self, person: str, sent_at: float = 0.0) -> float | TryLater:
-        """Seconds until the next message may go to this person; or that it has to come again then. sent_at: when one
-        was sent, as far as that is kept: it counts where it was before this process began."""
+    def wait(self, person: str, sent_at: float = 0.0, patience: float = LONGEST_GAP_S) -> float | TryLater:
+        """Seconds until the next message may go to this person; or that it has to come again then, where that is longer
+        than its patience or than it may wait in hand. sent_at: when one was sent, as far as that is kept: it counts
+        where it was before this process began."""
         last = sent_at if sent_at < self._began else 0.0
-        seconds = self._gaps.wait(person, self._clock.seconds(), LONGEST_GAP_S, last)
-        return seconds if seconds <= LONGEST_GAP_S else TryLater(seconds, "pair_rate", counted=False)
+        most = LONGEST_GAP_S if patience > LONGEST_GAP_S else patience
+        seconds = self._gaps.wait(person, self._clock.seconds(), most, last)
+        return seconds if seconds <= most else TryLater(seconds, "pair_rate", counted=False)
 
     def close(self, person: str, seconds: float) -> None:
         """The service takes nothing for this person from this sender for so long."""
         self._gaps.close(person, self._clock.seconds() + seconds)
+        self.spaced = True
 
     def _tallies(self, of: str) -> dict[str, Quota]:
         every = {f"{self._channel}:#sends{of}": self._sends, f"{self._channel}:#lookups{of}": self.lookups}

@@ -386,7 +386,7 @@ def _goes_to_another(job: Job, result: AttemptResult) -> bool:
     match result:
         case ChannelDown(reason=reason):
             return reason != "timeout"
-        case Refused(reason="unknown"):
+        case Refused(reason="unknown") | TryLater(reason="unknown"):
             return job.asked_in_vain
         case Refused(reason="daily_cap") | TryLater(reason="daily_cap"):
             return True

@@ -75,7 +75,8 @@ class Condition:
             self._keys[ACCOUNT] = settings.business_account
         self.running = False
         self.up = self.quarantined = False
-        self._doubted_at, self._told = 0.0, ""
+        self._doubted_at, self._told, self._strange = 0.0, "", 0
+        self._unreached = ""  # how the provider could not be reached last: refused, unknown_host, tls ...
         self.since = clock.seconds()  # it is as it is
 
     @property
@@ -188,6 +189,12 @@ class Condition:
         self._circuits.strike(self, self._keys, down, now)
 
     def _looked(self) -> None:
+        if self._watch.strange != self._strange:
+            self._strange = self._watch.strange
+            if self._strange:
+                says = "was asked for its state and got HTTP {status}, no answer of such a provider: is its url right?"
+                self.log.error("{sender} " + says, sender=self._label, status=self._strange)
+        self._unreached = self._watch.unreached or self._unreached
         self.pace.recover(self._clock.seconds())
         self.changed()
         self._watched()
@@ -196,6 +203,7 @@ class Condition:
 
     def suffer(self, down: ChannelDown, now: float) -> None:
         """A fault of this sender, or of what it shares with another."""
+        self._unreached = "" if down.code.isdigit() else down.code
         strike(self.health, down, now, self._quarantine)
 
     def refresh(self) -> None:
@@ -205,10 +213,17 @@ class Condition:
         self.up = self.running and self.health.up
         if self.up != was_up:
             self.since = self._clock.seconds()
-        if self.running and self.word != self._told:
-            self._told = self.word
-            down = not self.health.up and not self.on_trial
-            self.log.info("{sender} is {state}", sender=self._label, state=f"down: {self.word}" if down else self.word)
+        if self.running and (state := self._state) != self._told:
+            self._told = state
+            self.log.info("{sender} is {state}", sender=self._label, state=state)
+
+    @property
+    def _state(self) -> str:
+        """For the log: as `word`, and how the provider could not be reached."""
+        if self.health.up or self.on_trial:
+            return self.word
+        how = f" ({self._unreached})" if self.word == "unreachable" and self._unreached else ""
+        return f"down: {self.word}{how}"
 
     def settle(self) -> None:
         """Let what follows from it follow."""

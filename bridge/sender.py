@@ -7,7 +7,7 @@ way). Waiting ones go back when the sender goes down; written ones never do: the
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.defer import CancelledError
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 
 MOST_IN_HAND = 256
 MOST_CALLS = 128  # sends under way at once
+UNKNOWN_S, MOST_UNKNOWN_S = 15.0, 600.0  # on the last channel: until an account is asked after again
 OVERFULL = 2  # times what may wait: of people whose sender this is, when other senders have room
 
 
@@ -133,7 +134,7 @@ class Sender:
             count=around.count,
             settled=self._settled,
             moved=around.moved,
-            watched=self._pump,
+            watched=self._look_over,
             answered=around.answered,
         )
         # Waiting for longer than about two seconds is done in the queue, where priorities count.
@@ -239,14 +240,14 @@ class Sender:
             self._around.looked_up(job.message, outcome.Lookup(finding.presence.value, finding.origin, finding.seconds))
         job.recipient = finding.identity or job.message.msisdn
         asked = finding.presence is UNKNOWN and finding.origin == "provider"
-        if asked and self._lookup.failing and self._around.several:
+        if asked and self._lookup.failing:
             job.asked_in_vain = True
             self.condition.doubted()
         if finding.presence is INACTIVE:
             return self._end(job, NoAccount(finding.origin))
         lost = finding.presence is UNKNOWN and not self._send_unknown
         if lost or (self.provider.needs_identity and not finding.identity):
-            return self._end(job, Refused("unknown", rejected=False))
+            return self._end(job, self._unknown(job))
         now = self._clock.seconds()
         if self._phrasing is not None:
             known = self._known(job)
@@ -256,7 +257,10 @@ class Sender:
             marketing = isinstance(job.form, TemplateText) and job.form.category == "marketing"
             if marketing and known.no_marketing_until > now:
                 return self._end(job, Refused("no_marketing", rejected=False))
-        wait = self.allowance.wait(job.person, self._sent_at(job) if self.allowance.spaced else 0.0)
+        wait: float | TryLater = 0.0
+        if self.allowance.spaced:
+            patience = job.message.patience_left(self._channel, now)
+            wait = self.allowance.wait(job.person, self._sent_at(job), patience)
         if isinstance(wait, TryLater):
             return self._end(job, wait)
         if wait > 0:
@@ -264,6 +268,13 @@ class Sender:
         else:
             self._make_ready(job)
         return None
+
+    def _unknown(self, job: Job) -> AttemptResult:
+        """Nobody can tell whether the person has an account: the next channel, and where there is none again later."""
+        if not job.alone(self._channel):
+            return Refused("unknown", rejected=False)
+        tries = job.message.attempts[-1].tries if job.message.attempts else 0
+        return TryLater(min(UNKNOWN_S * 2.0 ** min(tries, 16), MOST_UNKNOWN_S), "unknown")
 
     def _sent_at(self, job: Job) -> float:
         """When this sender last sent to the person; 0: never, as far as anybody knows."""
@@ -278,6 +289,17 @@ class Sender:
             self._turn += 1
             heappush(self._ready, (job.message.priority, self._turn, job))
             self._pump()
+
+    def _look_over(self) -> None:
+        """Time has passed: what others stay ahead of until its time is over goes back."""
+        now = self._clock.seconds()
+        late = [job for _, _, job in self._ready if job.message.is_too_late_for(self._channel, now)]
+        if late:
+            self._ready = [one for one in self._ready if one[2] not in late]
+            heapify(self._ready)
+            for job in late:
+                self._end(job, ChannelDown("timeout"))
+        self._pump()
 
     def _pump(self) -> None:
         """Write what is ready, as fast as rate, concurrency and health allow."""
@@ -295,7 +317,7 @@ class Sender:
                 self._end(job, Unwritten("over"))
             elif self.allowance.used_up:
                 self._end(job, self.allowance.refusal(job.alone(self._channel)))
-            elif job.message.is_too_late_for(self._channel, now):
+            elif (patience := job.message.patience_left(self._channel, now)) == 0.0:
                 self._end(job, ChannelDown("timeout"))
             else:
                 self.condition.pace.take(now)
@@ -303,14 +325,15 @@ class Sender:
                 job.written = True
                 self.written += 1
                 self._around.moved()
-                self._around.spawn(self._write(job), "a WhatsApp send", self._log)
+                self._around.spawn(self._write(job, patience), "a WhatsApp send", self._log)
         return None
 
     def _pump_at(self, delay: float) -> None:
         if self._pumping is None or not self._pumping.active():
             self._pumping = self._clock.callLater(max(delay, 0.0005), self._pump)
 
-    async def _write(self, job: Job) -> None:
+    async def _write(self, job: Job, patience: float) -> None:
+        """One request. patience: seconds after which it is the next channel's turn, answered or not."""
         result: AttemptResult = Refused("error", rejected=False)
         try:
             if self._phrasing is not None and job.form is not None:
@@ -319,7 +342,8 @@ class Sender:
                 request = self.provider.send_request(job.recipient, job.text, job.message.id)
             self._around.mark(job.message.id)
             result = Uncertain("error")
-            answer = await self._around.http.send(request, self.settings.timeout)
+            timeout = self.settings.timeout
+            answer = await self._around.http.send(request, timeout if timeout < patience else patience)
             match answer:
                 case HttpResponse():
                     result = self.provider.read_send(answer)

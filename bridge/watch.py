@@ -8,7 +8,7 @@ from twisted.logger import Logger
 
 from bridge.clock import Clock, Spawn, Timer
 from bridge.health import OPEN, Health
-from bridge.provider import Http, HttpResponse, Provider, Unanswered
+from bridge.provider import Http, HttpResponse, NotWritten, Provider, Unanswered
 
 PROBE_TIMEOUT_S = 5.0
 STEP_S = 1.0  # between looks, at the longest
@@ -44,6 +44,8 @@ class Watch:
         self._step, self._timeout = min(STEP_S, window / 4), min(timeout, PROBE_TIMEOUT_S)
         self._answered = answered
         self._running = self._probing = self._looking_around = False
+        # Of the last question about the state: how it could not be asked; HTTP status of what no such provider answers.
+        self.unreached, self.strange = "", 0
         self._timer: Timer | None = None
 
     def start(self) -> None:
@@ -96,8 +98,13 @@ class Watch:
                 state = True  # it cannot be asked: a message will tell
             else:
                 answer = await self._http.send(request, self._timeout)
+                self.strange = 0
+                self.unreached = answer.reason if isinstance(answer, NotWritten) else ""
                 if isinstance(answer, HttpResponse):
                     state = self._provider.read_state(answer)
+                    redirects = 300 <= answer.status < 400
+                    if state is None and (redirects or (answer.status < 300 and answer.json() is None)):
+                        self.strange = answer.status
                 else:  # one slow answer is no reason to rest, but none to come back either
                     reached = isinstance(answer, Unanswered) and self._health.state is OPEN
         finally:

@@ -148,9 +148,11 @@ class Node(Service):
         self.delivery.remote_id_days = remote_id_days_of(config)
         self.joining = Joining(self.store, self.delivery, clock, join_parts, self._spawn)
         self.delivery.joined = self.joining
-        self.reports = Reports(self.store, self.delivery, self.metrics, id_forms, later, self._normalize)
+        self.reports = Reports(
+            self.store, self.delivery, self.metrics, id_forms, later, self._normalize, reactor.callLater
+        )
         self.reports.report_parts = self.joining.report_parts
-        self.reports.call_later = reactor.callLater if self._embedded is None else None
+        self.reports.shared = self._embedded is None
         self.operations = Operations(self.store, self.delivery, clock, self._normalize)
         self.intake = Intake(
             store=self.store, ledger=accepted, delivery=self.delivery, parts=self.joining, clock=clock,

@@ -149,6 +149,8 @@ class Evolution(msgspec.Struct, frozen=True):
     @staticmethod
     def _read_taken(body: object) -> AttemptResult:
         match body:
+            case {"key": {"id": str()}, "status": "ERROR"}:
+                return Refused("failed", rejected=False)
             case {"key": {"id": str(remote_id)} as key} if remote_id:
                 return Accepted(last_segment(remote_id), _identity(key.get("remoteJid")))
             case {"error": {"code": int(code), **error}}:  # WHATSAPP-BUSINESS: Meta's refusal under a 201

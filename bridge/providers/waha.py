@@ -18,7 +18,16 @@ import msgspec
 from bridge.provider import Account, BadProof, Headers, Hidden, HttpRequest, HttpResponse, WebhookRead, named_in
 from bridge.providers.baileys import digits_of, text_in
 from bridge.providers.whatsapp_web import from_us, identity_of, jid_of, message_key, moment, refusal, status_of
-from gateway.messages.outcome import Accepted, AttemptResult, ChannelDown, Inbound, Report, Status, Uncertain
+from gateway.messages.outcome import (
+    Accepted,
+    AttemptResult,
+    ChannelDown,
+    Inbound,
+    Refused,
+    Report,
+    Status,
+    Uncertain,
+)
 
 if TYPE_CHECKING:
     from config.schema import BridgeSettings
@@ -112,6 +121,8 @@ class Waha(msgspec.Struct, frozen=True):
         """201 says that WAHA took it, not that there is an account: no identity is learned from it."""
         body = response.json()
         if 200 <= response.status < 300:
+            if isinstance(body, dict) and status_of(body.get("ack")) is Status.FAILED:
+                return Refused("failed", rejected=False)
             remote_id = _sent_id(body)
             return Accepted(remote_id) if remote_id else Uncertain("unreadable_answer")
         if response.status == 422 and isinstance(body, dict) and _about_session(body):

@@ -16,7 +16,16 @@ import msgspec
 from bridge.provider import Account, BadProof, Headers, Hidden, HttpRequest, HttpResponse, WebhookRead, named_in
 from bridge.providers.baileys import digits_of
 from bridge.providers.whatsapp_web import from_us, identity_of, jid_of, message_key, moment, refusal, status_of
-from gateway.messages.outcome import Accepted, AttemptResult, ChannelDown, Inbound, Report, Status, Uncertain
+from gateway.messages.outcome import (
+    Accepted,
+    AttemptResult,
+    ChannelDown,
+    Inbound,
+    Refused,
+    Report,
+    Status,
+    Uncertain,
+)
 
 if TYPE_CHECKING:
     from config.schema import BridgeSettings
@@ -217,9 +226,11 @@ def _whole_id(recipient: str, remote_id: str) -> str:
 
 
 def _read_taken(body: object) -> AttemptResult:
-    """The message that was sent, in a list of one; its id is a string or an object."""
+    """The message that was sent, in a list of one; its id is a string or an object. It may have failed all the same."""
     match body:
         case {"response": [dict(sent), *_]} | {"response": dict(sent)} if remote_id := message_key(sent.get("id")):
+            if sent.get("isSendFailure") is True or status_of(sent.get("ack")) is Status.FAILED:
+                return Refused("failed", rejected=False)
             return Accepted(remote_id, _number_of(sent.get("to")))
     return Uncertain("unreadable_answer")
 

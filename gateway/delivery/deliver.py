@@ -308,8 +308,9 @@ class Delivery:
         late = Turn(fresh, turn.now)
         late.events = [e for e in turn.events if e[1] in OF_A_CHANNEL]
         late.ttl = self.retention_s if fresh.final else 0
-        late.out_of, late.sequel = turn.out_of, turn.sequel
+        late.out_of = turn.out_of
         late.commands = [command for command in turn.commands if command[0] == "REMOTE"]
+        late.sequel = self._remembered if late.commands else None
         self.ledger.commit(late.change(lambda newer: self._note_after_end(turn, newer)))
 
     # -- what follows from a change
@@ -501,6 +502,8 @@ class Delivery:
         if message.part is not None and self._kind(news.channel) == "smsc":
             turn.then(lambda _: self.joined.reported_one(message, news.channel) if message.final else None)
         if message.state in FINAL:
+            if message.decided_by != message.attempts[-1].channel:
+                self._ends_in_hand(message, message.state)
             self.end(turn, again)
         else:
             self.follow(turn, self.facts(), again)
@@ -524,10 +527,19 @@ class Delivery:
             message.msisdn, news.status, news.no_account, seconds, news.err, news.at, attempt.sender if attempt else ""
         )
 
-    @staticmethod
-    def _taken(message: Message) -> bool:
-        """Has the current channel got the message, or may it write it any moment?"""
+    def _taken(self, message: Message) -> bool:
+        """Has an operator got the message, or may its channel write it any moment? Of another copy by WhatsApp nothing
+        is waited for once the text has arrived."""
+        if self._kind(message.attempts[-1].channel) == "whatsapp":
+            return False
         return message.in_hand or message.attempts[-1].state in (_SENT, _UNCERTAIN)
+
+    def _ends_in_hand(self, message: Message, state: State) -> None:
+        """A message ends while a channel may have it in hand: channels look at this right before they write."""
+        dispatcher = self.dispatchers.get(message.attempts[-1].channel)
+        held = dispatcher.in_hand.get(message.id) if dispatcher is not None else None
+        if held is not None:
+            held.state = state
 
     def moment(self, message: Message) -> None:
         """A message's next step is due."""
@@ -543,10 +555,7 @@ class Delivery:
                 self.moment(fresh)
 
         if expired and message.in_hand and message.attempts:
-            dispatcher = self.dispatchers.get(message.attempts[-1].channel)
-            held = dispatcher.in_hand.get(message.id) if dispatcher is not None else None
-            if held is not None:
-                held.state = State.EXPIRED  # channels look at this right before they write
+            self._ends_in_hand(message, State.EXPIRED)
         turn = Turn(message, now)
         if message.follows >= 0 and message.attempts[-1].state is _SENT:
             turn.step(*journey.follow(message, now))

@@ -9,6 +9,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from gateway.delivery.receipts import ReceiptDesk
+from gateway.messages.address import same_person
 from gateway.messages.message import Mo
 from gateway.messages.outcome import Inbound
 from gateway.routing.replies import ReplyRule, named
@@ -67,7 +68,9 @@ class Replies:
 
     async def _addressed(self, channel: str, text: Inbound) -> Mo | None:
         """As the account that gets it wants it; None when nobody does."""
-        msisdn = self._normalize(text.msisdn)
+        # WhatsApp knows international numbers alone; one of Peru, say, may be read as a national one of Brazil.
+        by_whatsapp = bool(text.text) and text.msisdn.isdecimal()
+        msisdn = same_person(text.msisdn) if by_whatsapp else self._normalize(text.msisdn)
         rule = named(self.rules, text.to, channel, always=True)
         if rule is not None:
             for writer in await writers_of(self._store, msisdn, self._clock(), days=self.writers_days):

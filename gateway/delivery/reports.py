@@ -27,6 +27,7 @@ HELD, OWN_ID = 3, 4  # how find.lua found a message: it was held for such a repo
 SAME_NUMBER_DIGITS = 8  # last digits that source and destination must share when an id is matched by another form
 STRANGERS, STRANGERS_OF_A_NUMBER = 10_000, 10  # numbers, and reports of each, that are looked at once more
 AGAIN_S = 3.0  # until they are looked at once more where other processes have binds of the channel, too
+ANSWERED_S = 5.0  # by then a send is answered: a status of WhatsApp often overtakes the answer that names its message
 log = Logger("reports")
 _decode_report = msgspec.msgpack.Decoder(Report).decode
 
@@ -40,14 +41,16 @@ class Reports:
     def __init__(
         self, store: Store, delivery: Delivery, metrics: Metrics, id_forms: Callable[[str], tuple[str, ...]],
         later: Callable[[Callable[[], None]], Any], normalize: Callable[[str], str | None],
+        call_later: Callable[[float, Callable[[], object]], Any],
     ) -> None:  # fmt: skip
         """id_forms: the other spellings an operator may give an id (decimal, hexadecimal, padded ...). later: the
-        reactor's next turn. normalize: a number in any form -> msisdn, None when it cannot be read."""
+        reactor's next turn. normalize: a number in any form -> msisdn, None when it cannot be read. call_later(seconds,
+        f): run f then."""
         self._store, self._delivery, self._metrics, self._id_forms = store, delivery, metrics, id_forms
-        self._later, self._normalize = later, normalize
+        self._later, self._normalize, self._call_later = later, normalize, call_later
         self._patient: dict[str, list[Case]] = {}  # channel -> reports whose message has just been settled
-        self.call_later: Callable[[float, Callable[[], object]], Any] | None = None  # with other processes on the store
-        self._later_looks = 0  # reports that wait for that
+        self.shared = False  # are there other processes on the store?
+        self._later_looks = 0  # reports that wait for what these may know
         self.report_parts: Callable[[Message, Report, Callable[[], None]], None] = delivery.report
         delivery.early_report, delivery.look_again = self.unpark, self.look_again
         delivery.held = self.look_for_stray  # type: ignore[method-assign]
@@ -154,7 +157,7 @@ class Reports:
     def _is_looked_at_later(self, report: Report) -> bool:
         """Where other processes have binds of the channel, one of them may be waiting for the answer that names the
         message of a report that names nobody here."""
-        if self.call_later is None or report.parked or self._later_looks >= STRANGERS:
+        if not self.shared or report.parked or self._later_looks >= STRANGERS:
             return False
         return bool(report.remote_id and report.dest)
 
@@ -167,7 +170,8 @@ class Reports:
     def _found_or_parked(
         self, answers: list[Any], channel: str, cases: list[Case], items: list[tuple[Any, ...]]
     ) -> None:
-        unknown, again = 0, []
+        by_whatsapp = (known := self._delivery.channels.get(channel)) is not None and known.kind == "whatsapp"
+        unknown, again, early = 0, [], []
         for (report, kept), answer, item in zip(cases, answers, items, strict=True):
             message = records.unpack(answer[0]) if answer else None
             if message is not None and answer[1] == OWN_ID and channel not in [a.channel for a in message.attempts]:
@@ -176,16 +180,26 @@ class Reports:
                 named = answer[1] == HELD and bool(report.remote_id)
                 self._apply(message, replace(report, parked=True) if named else report, kept)
             else:
-                unknown += not report.parked and item[ANYWAY]  # of what is just being answered it may be early
+                if not report.parked and by_whatsapp:
+                    early.append(keys.parked(channel, report.remote_id))
+                elif not report.parked:
+                    unknown += item[ANYWAY]  # of what is just being answered it may be early
                 kept()
                 if report.remote_id and report.dest:
                     self._note_stranger(channel, report)
                     again += [report.remote_id] if self._is_looked_at_later(report) else []
         if unknown:
             self._metrics.unknown_receipts(channel, unknown)
-        if again and self.call_later is not None:
+        if early:
+            self._call_later(ANSWERED_S, partial(self._count_strangers, channel, early))
+        if again:
             self._later_looks += len(again)
-            self.call_later(AGAIN_S, partial(self._look_later, channel, again))
+            self._call_later(AGAIN_S, partial(self._look_later, channel, again))
+
+    def _count_strangers(self, channel: str, parked: Sequence[str]) -> None:
+        """What is parked by now names no message of ours."""
+        found = self._store.command("EXISTS", *parked)
+        found.addCallbacks(lambda n: self._metrics.unknown_receipts(channel, n) if n else None, lambda _: None)
 
     def _look_later(self, channel: str, ids: Sequence[str]) -> None:
         """The answers that name their messages may have been on their way into the store from other processes."""

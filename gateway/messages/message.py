@@ -129,18 +129,16 @@ class Message(msgspec.Struct, array_like=True, gc=False):
         return self.state in FINAL
 
     def is_too_late_for(self, channel: str, now: float) -> bool:
-        """Would a text that this channel sends now have so little of the route's patience left that the next channel
-        sent it as well, before word could come that it arrived? Then it is left to the next one alone."""
-        last = self.plan[-1:] == (channel,) or channel not in self.plan
-        return not last and now > self.last_send_at
+        """Is a text that this channel would send now better left to the next one alone?"""
+        return self.patience_left(channel, now) == 0.0
 
-    @property
-    def last_send_at(self) -> float:
-        """Until when the present attempt may write the text and still hear in time whether it arrived."""
-        if not self.attempts or not self.fallback_after:
+    def patience_left(self, channel: str, now: float) -> float:
+        """Seconds until the next channel has its turn, should nothing be heard of the present attempt; infinity where
+        none follows. 0: so few that it would send the text as well, before word could come that it arrived."""
+        if self.plan[-1:] == (channel,) or channel not in self.plan or not self.attempts or not self.fallback_after:
             return math.inf
-        least = min(LEAST_PATIENCE_S, self.fallback_after * LEAST_PATIENCE)
-        return self.attempts[-1].started_at + self.fallback_after - least
+        left = self.attempts[-1].started_at + self.fallback_after - now
+        return left if left >= min(LEAST_PATIENCE_S, self.fallback_after * LEAST_PATIENCE) else 0.0
 
     @property
     def attempt(self) -> Attempt | None:

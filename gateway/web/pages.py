@@ -14,7 +14,7 @@ from bridge.provider import Headers, HttpRequest, HttpResponse
 from gateway.web.guesses import Guesses
 from gateway.web.listener import Asked
 
-LARGEST_BODY = 4 * 1024 * 1024  # Meta's webhooks have 3 MB at most
+LARGEST_BODY = 24 * 1024 * 1024  # WhatsApp takes pictures and videos of 16 MB, and WPPConnect writes them as base64
 LONGEST_LIST = 1000
 ALLOWED = {  # pages and the methods they take, for whoever uses another
     ("healthz",): "GET",

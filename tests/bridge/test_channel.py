@@ -121,6 +121,12 @@ class Room(Stage):
 # ------------------------------------------------------------------------------------------------------ one attempt
 
 
+def impatient(id: str, patience_s: float) -> Message:
+    """A message that another channel sends in so many seconds, unless word comes."""
+    began = Attempt("zap", started_at=START)
+    return structs.replace(message(id), plan=("zap", "operator"), fallback_after=patience_s, attempts=[began])
+
+
 class Silent(FakeStore):
     """A store that takes questions and answers none."""
 
@@ -202,6 +208,14 @@ def test_what_unknown_means_is_configured(when_unknown: str, enabled: bool, send
     assert [body["number"] for body in room.http.bodies(SEND)] == [PERSON] * sends
     assert len(room.http.to(CHECK)) == enabled
     assert len(room.delivery.lookups) == enabled
+
+
+@pytest.mark.parametrize(("tries", "after_s"), [(0, 15.0), (1, 30.0), (9, 600.0)])
+def test_where_no_channel_follows_an_account_is_asked_after_again(tries: int, after_s: float) -> None:
+    room = Room()
+    room.http.answers[CHECK] = HttpResponse(400, b"{}")
+    room.send(structs.replace(message(), plan=("zap",), attempts=[Attempt("zap", started_at=START, tries=tries)]))
+    assert room.result() == TryLater(after_s, "unknown")
 
 
 def test_a_known_no_is_heeded_with_lookups_off_too() -> None:
@@ -286,6 +300,13 @@ def test_what_would_be_sent_by_the_next_channel_too_before_word_can_come_is_left
     assert isinstance(room.result(), Accepted) if sends else room.result() == ChannelDown("timeout")
 
 
+@pytest.mark.parametrize(("patience_s", "waited_s"), [(2.0, 2.0), (30.0, 3.0)])
+def test_an_answer_is_waited_for_until_it_is_the_next_channels_turn(patience_s: float, waited_s: float) -> None:
+    room = Room(timeout="3s")
+    room.send(impatient("m1", patience_s))
+    assert room.http.timeouts[-1] == waited_s
+
+
 def test_results_leave_together() -> None:
     room = Room()
     room.send(message("w"))
@@ -313,6 +334,19 @@ def test_what_is_urgent_does_not_wait_behind_what_the_rate_holds_back() -> None:
     for _ in range(12):
         room.turn(1.1)
     assert list(room.delivery.results) == ["bulk0", "urgent", "next", *(f"bulk{n}" for n in range(1, 9)), "late"]
+
+
+def test_what_urgent_ones_stay_ahead_of_is_left_to_the_next_channel_in_time() -> None:
+    room = Room(throughput="1/s", health={"min_acks": 0})
+    room.send(*(impatient(f"bulk{n}", 6.0) for n in range(5)))
+    for n in range(9):
+        code = message(f"code{n}")
+        code.priority = 0
+        room.send(code)
+        room.turn(1.0)
+    sent = [id for id, result in room.delivery.results.items() if isinstance(result, Accepted)]
+    assert sent == ["bulk0", *(f"code{n}" for n in range(8))]
+    assert [room.result(f"bulk{n}") for n in range(1, 5)] == [ChannelDown("timeout")] * 4
 
 
 def test_no_second_holds_more_sends_than_the_throughput() -> None:
@@ -577,7 +611,21 @@ def test_the_log_says_why_a_sender_is_down_also_when_that_changes() -> None:
             room.turn(1.1)
     finally:
         globalLogPublisher.removeObserver(keep)
-    assert said == ["zap is up", "zap is down: unreachable", "zap is down: logged_out", "zap is up"]
+    assert said == ["zap is up", "zap is down: unreachable (refused)", "zap is down: logged_out", "zap is up"]
+
+
+@pytest.mark.parametrize("answer", [HttpResponse(301), HttpResponse(200, b"<html>Welcome</html>")])
+def test_the_log_says_that_a_url_leads_to_no_provider(answer: HttpResponse) -> None:
+    room = Room()
+    room.http.answers |= {CHECK: answer, STATE: answer}
+    with capturedLogs() as events:
+        for n, person in enumerate(people(3)):
+            room.send(message(f"m{n}", person))
+            room.turn(6.0)
+    assert len(room.http.to(STATE)) == 4
+    assert [formatEvent(event) for event in events] == [
+        f"zap was asked for its state and got HTTP {answer.status}, no answer of such a provider: is its url right?"
+    ], "once"
 
 
 def test_a_send_that_meets_a_closed_session_rests_the_channel() -> None:
@@ -585,6 +633,32 @@ def test_a_send_that_meets_a_closed_session_rests_the_channel() -> None:
     room.http.answers[SEND] = LOGGED_OUT
     room.send(message())
     assert room.channel.quarantined and not room.channel.up
+
+
+@pytest.mark.parametrize(
+    ("failure", "state", "up", "quarantined"),
+    [
+        (json_answer(400, {"output": {"statusCode": 428}}), CLOSED, False, True),
+        (NotWritten("refused"), NotWritten("refused"), False, False),
+        (json_answer(400, {"output": {"statusCode": 408}}), OPEN, True, False),
+        (Unanswered("timeout"), Unanswered("timeout"), True, False),
+    ],
+    ids=["logged out", "unreachable", "well", "slow"],
+)
+def test_a_sender_whose_lookups_fail_is_asked_how_it_is(
+    failure: HttpOutcome, state: HttpOutcome, up: bool, quarantined: bool
+) -> None:
+    room = Room()
+    room.http.answers |= {CHECK: failure, STATE: state}
+    room.send(message())
+    assert room.http.to(SEND) == [] and isinstance(room.result(), Refused if up else ChannelDown), "the next channel"
+    assert (room.channel.up, room.channel.quarantined) == (up, quarantined)
+    probes = len(room.http.to(STATE))
+    room.http.answers |= {CHECK: room.check, STATE: OPEN}
+    room.turn(5.0)
+    assert room.channel.up and len(room.http.to(STATE)) == probes + (not up)
+    room.send(message("m2"))
+    assert isinstance(room.result("m2"), Accepted)
 
 
 def test_a_broken_line_is_looked_into_before_anything_is_believed() -> None:
@@ -750,6 +824,15 @@ def test_messages_to_one_person_keep_their_distance() -> None:
     assert "m1" not in room.delivery.results
     room.turn(0.2)
     assert isinstance(room.result("m1"), Accepted)
+
+
+def test_whoever_would_have_to_wait_for_the_next_channels_turn_is_left_to_it_at_once() -> None:
+    room = Room(limits={"person": "8s"})
+    room.send(message("m0"), impatient("m1", 6.0))
+    assert room.result("m1") == TryLater(8.0, "pair_rate", counted=False)
+    room.channel.senders["main"].allowance.close(people(1)[0], 5.0)
+    room.send(structs.replace(impatient("m2", 4.0), msisdn=people(1)[0]))
+    assert room.result("m2") == TryLater(5.0, "pair_rate", counted=False)
 
 
 @pytest.mark.parametrize(("ago", "gap", "wait"), [(600, "1h", 3000.0), (3700, "1h", 0.0), (2, "6s", 4.0)])

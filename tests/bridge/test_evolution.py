@@ -162,6 +162,7 @@ TAKEN = {
         pytest.param(json_answer(201, TAKEN), Accepted("3EB0A1", JID), id="201"),
         pytest.param(json_answer(200, {**TAKEN, "messageTimestamp": 1717689097}), Accepted("3EB0A1", JID), id="200"),
         pytest.param(json_answer(201, {"key": {"id": "3EB0A1"}}), Accepted("3EB0A1"), id="201 without identity"),
+        pytest.param(json_answer(201, {**TAKEN, "status": "ERROR"}), Refused("failed", rejected=False), id="not sent"),
         pytest.param(json_answer(201, {"key": {"id": f"true_{JID}_3EB0A1"}}), Accepted("3EB0A1"), id="long id"),
         pytest.param(
             error(400, "Bad Request", [{"jid": JID, "exists": False, "number": ACTIVE}]),

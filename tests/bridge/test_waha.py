@@ -173,6 +173,7 @@ def taken(id: object, **more: object) -> HttpResponse:
             id="engine NOWEB, raw",
         ),
         pytest.param(json_answer(201, {"_data": {"id": "3EB0A1"}}), Accepted("3EB0A1"), id="engine's own"),
+        pytest.param(json_answer(201, {"id": "3EB0A1", "ack": -1}), Refused("failed", rejected=False), id="not sent"),
         pytest.param(json_answer(200, {"id": f"true_{CHAT}_3EB0A1"}), Accepted("3EB0A1"), id="200"),
         pytest.param(json_answer(201, {}), Uncertain("unreadable_answer"), id="201 empty"),
         pytest.param(json_answer(201, []), Uncertain("unreadable_answer"), id="201 a list"),

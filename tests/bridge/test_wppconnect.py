@@ -160,6 +160,11 @@ def taken(id: object, to: object = CHAT) -> HttpResponse:
             Accepted("3EB0A1", CHAT),
             id="not in a list",
         ),
+        pytest.param(
+            json_answer(201, {"response": [{"id": OBJECT, "ack": -1, "isSendFailure": True}]}),
+            Refused("failed", rejected=False),
+            id="201 and not sent",
+        ),
         pytest.param(json_answer(201, {"response": []}), Uncertain("unreadable_answer"), id="201 empty list"),
         pytest.param(json_answer(201, {"response": [{}]}), Uncertain("unreadable_answer"), id="201 without id"),
         pytest.param(HttpResponse(201, b"<html>"), Uncertain("unreadable_answer"), id="201 not JSON"),

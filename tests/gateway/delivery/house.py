@@ -95,9 +95,11 @@ class House:
         ids = Ids(now(), incarnation)
         self.joining = Joining(store, self.delivery, now, join_parts, self.spawn)
         self.delivery.joined = self.joining
-        self.reports = Reports(store, self.delivery, self.metrics, id_forms, self.later, self.normalize)
+        self.reports = Reports(
+            store, self.delivery, self.metrics, id_forms, self.later, self.normalize, self.clock.callLater
+        )
         self.reports.report_parts = self.joining.report_parts
-        self.reports.call_later = self.clock.callLater if shared else None
+        self.reports.shared = bool(shared)
         self.operations = Operations(store, self.delivery, now, self.normalize)
         self.intake = Intake(
             store=store,

@@ -288,6 +288,32 @@ async def test_a_late_acknowledgement_is_recorded_and_changes_no_receipt(store: 
     assert house.metric("pombo_late_acks_total", channel="zap") == 2
 
 
+@pytest.mark.parametrize("in_hand", [True, False], ids=["in the second one's hands", "sent by the second one, too"])
+@pytest_twisted.ensureDeferred
+async def test_what_one_whatsapp_channel_delivers_late_is_not_sent_by_sms_for_the_other_ones_silence(
+    store: Store, in_hand: bool
+) -> None:
+    house = House(store, Route("two", ("zap", "zap2", "operator"), fallback_after=PATIENCE_S))
+    second = house.add_channel("zap2", "whatsapp", "0.03")
+    await house.start()
+    message_id = await by_whatsapp(house)
+    await house.passes(PATIENCE_S)
+    if not in_hand:
+        second.accept("z2")
+        await house.settle()
+    house.zap.report("zap-1", Status.DELIVERED)
+    await house.settle()
+    await ended(house, message_id, State.DELIVERED, "zap")
+    if in_hand:
+        assert second.holding[message_id].final, "the channel looks at this before it writes"
+        second.accept("z2")
+    second.report("z2", Status.DELIVERED)
+    await house.passes(2 * PATIENCE_S)
+    await ended(house, message_id, State.DELIVERED, "zap")
+    assert house.operator.taken == []
+    assert await store.command("SCARD", keys.hand("gw1", "zap2")) == 0
+
+
 @pytest_twisted.ensureDeferred
 async def test_a_late_acknowledgement_after_the_end_only_makes_the_trace_longer(store: Store) -> None:
     house = await House(store).start()
@@ -485,6 +511,20 @@ async def test_a_message_that_expires_in_a_channels_hands_ends_and_is_not_writte
     await ended(house, message_id, State.EXPIRED, "operator")
     assert await store.command("SCARD", keys.hand("gw1", "operator")) == 0
     assert len(house.operator.taken) == 1
+
+
+@pytest.mark.parametrize("result", [Accepted("77"), Uncertain("timeout")])
+@pytest_twisted.ensureDeferred
+async def test_a_message_that_has_expired_when_its_channel_answers_is_counted_once(
+    store: Store, result: Accepted | Uncertain
+) -> None:
+    house = await House(store).start()
+    message_id = await house.submit_one(expires_at=house.now + 60)
+    await house.passes(60)
+    house.zap.answer(message_id, result)
+    await house.settle()
+    await ended(house, message_id, State.EXPIRED, "zap")
+    assert house.metric("pombo_final_total", channel="zap", state="expired") == 1
 
 
 @pytest_twisted.ensureDeferred

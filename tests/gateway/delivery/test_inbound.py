@@ -65,6 +65,17 @@ async def test_either_form_of_the_ninth_digit_is_the_same_person(store: Store, w
 
 
 @pytest_twisted.ensureDeferred
+async def test_whoever_writes_by_whatsapp_from_abroad_is_not_taken_for_a_brazilian(store: Store) -> None:
+    house = await House(store).start()
+    await house.submit_one(msisdn="5551987654321", dest="51987654321")  # of Porto Alegre
+    await house.inbound("zap", Inbound("zap", "51987654321", "", text="PARE"))  # of Lima
+    assert await waiting(house) == []
+    await house.submit_one(msisdn="51987654321", dest="+51987654321")
+    await house.inbound("zap", Inbound("zap", "51987654321", "", text="oi"))
+    assert [mo.source for mo in await waiting(house)] == ["+51987654321"]
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_text_from_the_operator_comes_through_byte_by_byte(store: Store) -> None:
     house = await House(store).start()
     await house.submit_one()

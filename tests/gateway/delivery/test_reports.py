@@ -83,6 +83,21 @@ async def test_a_report_finds_its_message_under_every_form_of_the_id(store: Stor
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_status_that_overtakes_the_answer_to_its_send_does_not_count_as_unknown(store: Store) -> None:
+    house = await House(store).start()
+    await house.submit_one()
+    for remote_id in ("zap-1", "a-stranger's"):
+        house.zap.report(remote_id, Status.SENT)
+        house.zap.report(remote_id, Status.DELIVERED)
+    await house.settle()
+    house.zap.accept("zap-1")
+    await house.settle()
+    await house.passes(5)
+    assert house.metric("pombo_final_total", channel="zap", state="delivered") == 1
+    assert house.metric("pombo_unknown_receipts_total", channel="zap") == 2, "both statuses of the other one"
+
+
+@pytest_twisted.ensureDeferred
 async def test_an_other_form_is_not_believed_for_another_number(store: Store) -> None:
     house = await House(store, SMS_ONLY).start()
     message_id = await by_sms(house, "e99")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -351,6 +352,13 @@ def test_a_webhook_may_name_its_event_in_the_path(method: str) -> None:
     stage.answer.callback(HttpResponse(200))
     assert stage.browser.ask(method, "/webhooks/zap/messages-update").status == 200
     assert len(stage.webhooks) == 1
+
+
+def test_a_webhook_may_hold_the_largest_video_that_whatsapp_takes() -> None:
+    stage, video = Stage(), 16_000_000
+    stage.answer.callback(HttpResponse(200))
+    assert stage.browser.post("/webhooks/zap", b64encode(bytes(video))).status == 200
+    assert [b64decode(request.body) for request in stage.webhooks] == [bytes(video)]
 
 
 def test_a_webhook_of_no_channel_is_404_and_one_too_large_413() -> None:

@@ -61,7 +61,7 @@ def make_decoder(cls: type, command_id: int, fields: Fields) -> Decoder:
     return decoder
 
 
-def make_encoder(command_id: int, fields: Fields) -> Encoder:
+def make_encoder(command_id: int, fields: Fields, *, bare_on_error: bool = False) -> Encoder:
     scope: dict[str, Any] = {
         "chars": {number: chr(number) for number in range(256)},
         "header": HEADER.pack,
@@ -71,7 +71,7 @@ def make_encoder(command_id: int, fields: Fields) -> Encoder:
         "write_unsuccesses": lists.write_unsuccesses,
         "LocalProtocolError": LocalProtocolError,
     }
-    exec(encode_source(command_id, fields), scope)
+    exec(encode_source(command_id, fields, bare_on_error=bare_on_error), scope)
     encoder: Encoder = scope["encode"]
     return encoder
 
@@ -202,17 +202,17 @@ def _read_leniently(fields: Fields) -> list[str]:
     return lines
 
 
-def encode_source(command_id: int, fields: Fields) -> str:
+def encode_source(command_id: int, fields: Fields, *, bare_on_error: bool = False) -> str:
     """Source text of `encode(pdu, sequence_number)`.
 
-    Everything but octet strings is put together as one Latin-1 string, which is faster than joining bytes.
+    bare_on_error: an error response is its header alone, unless there is something to say. Everything but octet strings
+    is put together as one Latin-1 string, which is faster than joining bytes.
     """
     strings = [(name, kind) for name, kind in fields if isinstance(kind, CString)]
     lines = ["def encode(pdu, sequence_number):"]
     lines += [f"    {name} = pdu.{name}" for name, _ in fields]
     lines.append("    tlvs = pdu.tlvs")
-    if command_id & RESPONSE_BIT:
-        # An error response is its header alone, unless there is something to say.
+    if bare_on_error:
         empty = " or ".join(["tlvs", *(name for name, _ in fields)])
         lines += [
             f"    if pdu.command_status and not ({empty}):",

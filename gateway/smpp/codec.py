@@ -79,9 +79,11 @@ def make_encoder(command_id: int, fields: Fields, *, bare_on_error: bool = False
 def read_tlvs(frame: bytes, at: int, command_id: int, sequence_number: int) -> tuple[tuple[int, bytes], ...]:
     """The TLVs from `at` to the end of the frame. NULs and up to three stray octets behind the last one are ignored.
 
+    So is a NUL before the first one where they make no sense with it: php-smpp ends texts so, and does not count it.
     Raises BadPdu when a length runs past the end.
     """
-    tlvs = []
+    tlvs: list[tuple[int, bytes]] = []
+    first: int | None = at  # None: the NUL there has been left out
     length, padding = len(frame), 0  # padding: where nothing but NULs follows, once it was looked for
     while length - at >= 4:
         tag, octets = TLV_HEADER.unpack_from(frame, at)
@@ -92,7 +94,11 @@ def read_tlvs(frame: bytes, at: int, command_id: int, sequence_number: int) -> t
         at += 4
         value = frame[at : at + octets]
         if len(value) < octets:
-            raise BadPdu(command_id, sequence_number, _RINVOPTPARSTREAM)
+            if first is None or frame[first]:
+                raise BadPdu(command_id, sequence_number, _RINVOPTPARSTREAM)
+            at, first = first + 1, None
+            tlvs.clear()
+            continue
         tlvs.append((tag, value))
         at += octets
     return tuple(tlvs)

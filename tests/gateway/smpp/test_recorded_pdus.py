@@ -88,6 +88,11 @@ RECEIVED: dict[str, tuple[Callable[[], Session], dict[str, Any]]] = {
             "tlvs": ((0x001E, b"1001\x00"), (0x0427, b"\x02")),
         },
     ),
+    "K12": (
+        smsc,
+        {"short_message": b"Prezado ", "tlvs": ((0x020C, b"\xf6\x51"), (0x020E, b"\x03"), (0x020F, b"\x01"))},
+    ),
+    "K13": (smsc, {"short_message": b"", "tlvs": ((0x0424, b"Prezado cliente"),)}),
     "Q01": (smsc, {"dest_addresses": (pdus.SmeAddress(1, 1, PHONE),), "short_message": b"hi"}),
     "Q02": (smsc, {"dest_addresses": (pdus.SmeAddress(1, 1, PHONE), pdus.DistributionList("clientes"))}),
     "Q03": (smsc, {"message_id": "1", "source_addr": SHORT_CODE, "registered_delivery": 1, "short_message": b"hi"}),
@@ -204,7 +209,7 @@ SESSIONS: dict[str, Callable[[], Session]] = {
     name: case[0] for table in (RECEIVED, ANSWERED, REFUSED, BINDS, LATE) for name, case in table.items()
 }
 # Not the same octets again: lenient reading, a body that is not sent, or nothing readable at all.
-NOT_CANONICAL = {"R01", "R06", "R07", "R08", "R10", "R11", "R13", "Q11", "Q23", "Q24", "Q29", "Q30"}
+NOT_CANONICAL = {"K12", "K13", "R01", "R06", "R07", "R08", "R10", "R11", "R13", "Q11", "Q23", "Q24", "Q29", "Q30"}
 
 
 def fields(pdu: pdus.Pdu, names: dict[str, Any]) -> dict[str, Any]:

@@ -51,12 +51,15 @@ from gateway.listening import Listeners
 from gateway.messages.address import parse_destination
 from gateway.messages.ids import Ids
 from gateway.messages.message import Priority
+from gateway.messages.outcome import Inbound
 from gateway.metrics import Gauge, Metrics
 from gateway.polling import without_context
 from gateway.server.bound import Bound
 from gateway.server.factory import MAX_CONNECTIONS, SmppServer, threads_of
 from gateway.server.outbind import Outbind, connector
 from gateway.smpp import charset
+from gateway.smpp.constants import EsmClass
+from gateway.smpp.relay import relay
 from gateway.steady import steady
 from gateway.store import formats, keys
 from gateway.store.embedded import EmbeddedServer, embedded_of
@@ -164,7 +167,7 @@ class Node(Service):
         replacing = Replacing(self.store, self.intake, self.delivery, clock, reactor.callLater)
         self.replies = Replies(
             self.store, self.receipts, clock, lambda number: self._normalize(number) or number, self._encode,
-            self._owners, self._spawn,
+            self._relay, self._owners, self._spawn,
         )  # fmt: skip
         self.replies.rules = replies_of(config)
         self.replies.writers_days = writers_days_of(config)
@@ -294,6 +297,13 @@ class Node(Service):
     def _encode(self, text: str) -> tuple[int, bytes]:
         """A reply, so that whichever account gets it reads what was written."""
         return charset.choose_common(text, {account.default_alphabet for account in self._config.smpp_server.accounts})
+
+    def _relay(self, text: Inbound, account: str) -> tuple[int, int, bytes]:
+        """An operator's text so that the account shows the same characters: (data_coding, esm_class, user data)."""
+        theirs = next((one.default_alphabet for one in self._config.smsc_client if one.name == text.channel), "gsm7")
+        known = self._accounts().get(account)
+        ours = known.default_alphabet if known is not None else theirs
+        return relay(text.user_data, text.esm_class & int(EsmClass.UDHI), text.data_coding, theirs, ours)
 
     def _revoke(self, *words: str) -> None:
         self.store.call("revoke", *words).addErrback(lambda _: None)

@@ -25,14 +25,15 @@ class Replies:
 
     def __init__(
         self, store: Store, desk: ReceiptDesk, clock: Callable[[], float], normalize: Callable[[str], str],
-        encode: Callable[[str], tuple[int, bytes]], owners: Callable[[], Mapping[str, str]],
-        spawn: Callable[[Any, str], object],
+        encode: Callable[[str], tuple[int, bytes]], relay: Callable[[Inbound, str], tuple[int, int, bytes]],
+        owners: Callable[[], Mapping[str, str]], spawn: Callable[[Any, str], object],
     ) -> None:  # fmt: skip
-        """normalize: an address as E.164 digits. encode: a text as (data_coding, octets). owners: source address of
-        ours -> the only account that uses it, for people nobody has written to. See `rules` for who else gets texts."""
+        """normalize: an address as E.164 digits. encode: a text as (data_coding, octets). relay: an operator's text as
+        (data_coding, esm_class, user data) for this account. owners: source address of ours -> the only account that
+        uses it, for people nobody has written to. See `rules` for who else gets texts."""
         self.rules: Sequence[ReplyRule] = ()
         self._store, self._desk, self._clock = store, desk, clock
-        self._normalize, self._encode = normalize, encode
+        self._normalize, self._encode, self._relay = normalize, encode, relay
         self._owners, self._spawn = owners, spawn
         self.writers_days = keys.WRITERS_DAYS  # for so many it is noted who wrote to a number
 
@@ -83,7 +84,7 @@ class Replies:
 
     def _to_writer(self, text: Inbound, writer: records.Writer) -> Mo:
         """With the addresses as the account last wrote them."""
-        data_coding, user_data, esm_class = self._carried(text)
+        data_coding, esm_class, user_data = self._carried(text, writer.account)
         to, ton, npi = (text.to, 0, 1) if text.to else (writer.source, writer.source_ton, writer.source_npi)
         if text.to == writer.source:
             ton, npi = writer.source_ton, writer.source_npi
@@ -94,12 +95,13 @@ class Replies:
 
     def _to_stranger(self, text: Inbound, msisdn: str, account: str, address: str) -> Mo:
         """From somebody whom the account has not written to, or not lately."""
-        data_coding, user_data, esm_class = self._carried(text)
+        data_coding, esm_class, user_data = self._carried(text, account)
         to = text.to or address
         return Mo(account, msisdn, 1, 1, to, 0, 1, esm_class, data_coding, user_data, tlvs=text.tlvs)
 
-    def _carried(self, text: Inbound) -> tuple[int, bytes, int]:
-        """(data_coding, user data, esm_class)."""
+    def _carried(self, text: Inbound, account: str) -> tuple[int, int, bytes]:
+        """(data_coding, esm_class, user data)."""
         if text.user_data:
-            return text.data_coding, text.user_data, text.esm_class & 0x40
-        return *self._encode(text.text), 0
+            return self._relay(text, account)
+        data_coding, octets = self._encode(text.text)
+        return data_coding, 0, octets

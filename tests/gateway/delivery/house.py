@@ -33,6 +33,7 @@ from gateway.messages.outcome import Inbound
 from gateway.metrics import Metrics
 from gateway.routing.routes import Route
 from gateway.smpp import charset
+from gateway.smpp.relay import relay
 from gateway.store import keys, records
 from gateway.store.ledger import Ledger
 from gateway.store.lookups import story_of
@@ -116,9 +117,11 @@ class House:
         self.intake.use(routes or (USUAL,))
         self.replacing = Replacing(store, self.intake, self.delivery, now, self.clock.callLater)
         self.owners: dict[str, str] = {}
+        self.alphabets: dict[str, str] = {}  # what data_coding 0 means for an account, where it is not gsm7
         self.replies = Replies(
-            store, self.desk, now, lambda n: self.normalize(n) or n, charset.choose, lambda: self.owners, self.spawn
-        )
+            store, self.desk, now, lambda n: self.normalize(n) or n, charset.choose, self.relayed, lambda: self.owners,
+            self.spawn,
+        )  # fmt: skip
         self.hub: Any = Hub()
         self.hub.attempted, self.hub.looked_up = self.delivery.attempted, self.delivery.looked_up
         self.hub.noted = self.delivery.noted
@@ -317,6 +320,10 @@ class House:
     def metric(self, name: str, **labels: str) -> float:
         self.metrics.page()  # counts are gathered, and handed over when somebody looks
         return self.metrics.registry.get_sample_value(name, labels) or 0.0
+
+    def relayed(self, text: Inbound, account: str) -> tuple[int, int, bytes]:
+        alphabet = self.alphabets.get(account, "gsm7")
+        return relay(text.user_data, text.esm_class & 0x40, text.data_coding, "gsm7", alphabet)
 
     async def inbound(self, channel: str, *texts: Inbound) -> list[bool]:
         told: list[bool] = []

@@ -75,6 +75,27 @@ async def test_a_text_from_the_operator_comes_through_byte_by_byte(store: Store)
     assert (mo.dest, mo.dest_ton, mo.dest_npi) == ("28940", 0, 1)
 
 
+@pytest.mark.parametrize(
+    ("user_data", "esm_class", "expected"),
+    [
+        (b"\x1f \x7f vista \x1b(sim\x1b)", 0, (0, 0, "É à vista {sim}".encode("latin-1"))),
+        (b"\x05\x00\x03\x09\x02\x01\x1f", 0x40, (0, 0x40, b"\x05\x00\x03\x09\x02\x01\xc9")),
+        (b"10 \x1be", 0, (8, 0, "10 €".encode("utf-16-be"))),
+        (b"SAIR", 0, (0, 0, b"SAIR")),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_a_text_from_the_operator_shows_an_account_of_another_alphabet_the_same_characters(
+    store: Store, user_data: bytes, esm_class: int, expected: tuple[int, int, bytes]
+) -> None:
+    house = await House(store).start()
+    house.alphabets = {"billing": "latin1"}
+    await house.submit_one()
+    await house.inbound("operator", mobile_originated(user_data, esm_class=esm_class))
+    (mo,) = await waiting(house)
+    assert (mo.data_coding, mo.esm_class, mo.user_data) == expected
+
+
 @pytest_twisted.ensureDeferred
 async def test_a_text_that_comes_twice_is_kept_once(store: Store) -> None:
     house = await House(store).start()

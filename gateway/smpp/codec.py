@@ -61,7 +61,7 @@ def make_decoder(cls: type, command_id: int, fields: Fields) -> Decoder:
     return decoder
 
 
-def make_encoder(command_id: int, fields: Fields) -> Encoder:
+def make_encoder(command_id: int, fields: Fields, *, bare_on_error: bool = False) -> Encoder:
     scope: dict[str, Any] = {
         "chars": {number: chr(number) for number in range(256)},
         "header": HEADER.pack,
@@ -71,7 +71,7 @@ def make_encoder(command_id: int, fields: Fields) -> Encoder:
         "write_unsuccesses": lists.write_unsuccesses,
         "LocalProtocolError": LocalProtocolError,
     }
-    exec(encode_source(command_id, fields), scope)
+    exec(encode_source(command_id, fields, bare_on_error=bare_on_error), scope)
     encoder: Encoder = scope["encode"]
     return encoder
 
@@ -79,9 +79,11 @@ def make_encoder(command_id: int, fields: Fields) -> Encoder:
 def read_tlvs(frame: bytes, at: int, command_id: int, sequence_number: int) -> tuple[tuple[int, bytes], ...]:
     """The TLVs from `at` to the end of the frame. NULs and up to three stray octets behind the last one are ignored.
 
+    So is a NUL before the first one where they make no sense with it: php-smpp ends texts so, and does not count it.
     Raises BadPdu when a length runs past the end.
     """
-    tlvs = []
+    tlvs: list[tuple[int, bytes]] = []
+    first: int | None = at  # None: the NUL there has been left out
     length, padding = len(frame), 0  # padding: where nothing but NULs follows, once it was looked for
     while length - at >= 4:
         tag, octets = TLV_HEADER.unpack_from(frame, at)
@@ -92,7 +94,11 @@ def read_tlvs(frame: bytes, at: int, command_id: int, sequence_number: int) -> t
         at += 4
         value = frame[at : at + octets]
         if len(value) < octets:
-            raise BadPdu(command_id, sequence_number, _RINVOPTPARSTREAM)
+            if first is None or frame[first]:
+                raise BadPdu(command_id, sequence_number, _RINVOPTPARSTREAM)
+            at, first = first + 1, None
+            tlvs.clear()
+            continue
         tlvs.append((tag, value))
         at += octets
     return tuple(tlvs)
@@ -202,17 +208,17 @@ def _read_leniently(fields: Fields) -> list[str]:
     return lines
 
 
-def encode_source(command_id: int, fields: Fields) -> str:
+def encode_source(command_id: int, fields: Fields, *, bare_on_error: bool = False) -> str:
     """Source text of `encode(pdu, sequence_number)`.
 
-    Everything but octet strings is put together as one Latin-1 string, which is faster than joining bytes.
+    bare_on_error: an error response is its header alone, unless there is something to say. Everything but octet strings
+    is put together as one Latin-1 string, which is faster than joining bytes.
     """
     strings = [(name, kind) for name, kind in fields if isinstance(kind, CString)]
     lines = ["def encode(pdu, sequence_number):"]
     lines += [f"    {name} = pdu.{name}" for name, _ in fields]
     lines.append("    tlvs = pdu.tlvs")
-    if command_id & RESPONSE_BIT:
-        # An error response is its header alone, unless there is something to say.
+    if bare_on_error:
         empty = " or ".join(["tlvs", *(name for name, _ in fields)])
         lines += [
             f"    if pdu.command_status and not ({empty}):",

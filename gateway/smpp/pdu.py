@@ -11,7 +11,7 @@ from typing import ClassVar
 from msgspec import Struct
 
 from .codec import HEADER, Decoder, Encoder, fields_of, make_decoder, make_encoder
-from .constants import HEADER_OCTETS, RESPONSE_BIT, CommandId
+from .constants import CommandId
 from .errors import BadPdu, LocalProtocolError, UnknownCommand
 from .fields import (
     AddressRange,
@@ -361,7 +361,13 @@ _HEADER = HEADER.unpack_from
 _DECODERS: dict[int, Decoder] = {
     cls.command_id: make_decoder(cls, cls.command_id, fields_of(cls)) for cls in PDU_CLASSES
 }
-_ENCODERS: dict[type[Pdu], Encoder] = {cls: make_encoder(cls.command_id, fields_of(cls)) for cls in PDU_CLASSES}
+# SMPP 3.4 leaves out the body of these when they carry an error (4.1.2, 4.1.4, 4.1.6, 4.4.2). All others keep it: some
+# clients take one without it for a PDU of wrong length.
+_BARE_ON_ERROR = (BindReceiverResp, BindTransmitterResp, BindTransceiverResp, SubmitSmResp)
+_ENCODERS: dict[type[Pdu], Encoder] = {
+    cls: make_encoder(cls.command_id, fields_of(cls), bare_on_error=cls in _BARE_ON_ERROR) for cls in PDU_CLASSES
+}
+_RESPONSES_TO = {request.command_id: response for request, response in RESPONSES.items()}
 _PRIVATE = frozenset(
     name for cls in PDU_CLASSES for name, kind in fields_of(cls) if isinstance(kind, CString) and kind.private
 )
@@ -385,8 +391,8 @@ def decode(frame: bytes) -> Pdu:
 def encode(pdu: Pdu, sequence_number: int | None = None) -> bytes:
     """The octets of one PDU; sequence_number, when given, replaces that of the PDU.
 
-    A response with an error status and nothing else to say is its header alone. Raises LocalProtocolError when a value
-    does not fit its field or a string holds control characters.
+    A bind response or submit_sm_resp with an error status and nothing else to say is its header alone. Raises
+    LocalProtocolError when a value does not fit its field or a string holds control characters.
     """
     try:
         return _ENCODERS[type(pdu)](pdu, pdu.sequence_number if sequence_number is None else sequence_number)
@@ -396,8 +402,8 @@ def encode(pdu: Pdu, sequence_number: int | None = None) -> bytes:
 
 
 def error_response(command_id: int, sequence_number: int, command_status: int) -> bytes:
-    """The 16 octets that answer a request which went wrong."""
-    return HEADER.pack(HEADER_OCTETS, command_id | RESPONSE_BIT, command_status, sequence_number)
+    """The octets that answer a request which went wrong."""
+    return encode(_RESPONSES_TO[command_id](sequence_number=sequence_number, command_status=command_status))
 
 
 def tlv(pdu: Pdu, tag: int) -> bytes | None:

@@ -38,6 +38,18 @@ async def test_a_table_says_who_hears_of_strangers_and_a_reload_who_hears_always
 
 
 @in_reactor
+async def test_what_people_text_shows_an_account_of_another_alphabet_the_same_characters(stage: Stage) -> None:
+    stage.settings["smpp_server"]["accounts"][0]["default_alphabet"] = "latin1"
+    await stage.start()
+    billing, customer = await stage.bind(), f"55{next(serials)}"
+    assert (await billing.submit(customer, "Sua fatura vence amanha")).status == 0
+    await stage.until(lambda: billing.receipts, "the customer has the text")
+    stage.operator.mo(customer, "28940", "É à vista {sim}")
+    await stage.until(lambda: billing.texts, "the account has a text")
+    assert [(one.data_coding, one.short_message.decode("latin-1")) for one in billing.texts] == [(0, "É à vista {sim}")]
+
+
+@in_reactor
 async def test_a_refusal_is_read_as_the_channel_says_and_a_reload_changes_it_without_a_new_bind(stage: Stage) -> None:
     operator, port = stage.settings["smsc_client"][0], free_port()
     backup = SmscSimulator(SmscSettings(system_id="pombo", password=OPERATOR_PASSWORD), stage.reactor)

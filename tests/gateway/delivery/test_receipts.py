@@ -19,7 +19,7 @@ from gateway.delivery.receipts import (
     TRIES,
 )
 from gateway.messages.message import Mo, Receipt
-from gateway.messages.outcome import ANSWERED_LATE, Status
+from gateway.messages.outcome import ANSWERED_LATE
 from gateway.messages.states import State
 from gateway.store import keys, records
 from gateway.store.embedded import EmbeddedServer
@@ -27,7 +27,7 @@ from gateway.store.lookups import story_of
 from gateway.store.valkey import Store
 from tests.benchmarks.direct_store import DirectStore
 from tests.fakes.esmes import MemoryBind
-from tests.gateway.delivery.house import RETENTION_S, SMS_ONLY, House
+from tests.gateway.delivery.house import RETENTION_S, House
 from tests.gateway.samples import DAY_S, NUMBER
 
 Items = Iterator[tuple[Receipt | Mo, Callable[[int | None], None]]]

@@ -112,14 +112,18 @@ def test_a_submit_sm_has_the_octets_of_the_specification() -> None:
     [
         (pdus.SubmitSmResp(sequence_number=5, command_status=0x58), "0000001080000004" + "00000058" + "00000005"),
         (pdus.DeliverSmResp(sequence_number=5), "0000001180000005" + "00000000" + "00000005" + "00"),
-        (pdus.DeliverSmResp(sequence_number=5, command_status=8), "0000001080000005" + "00000008" + "00000005"),
+        (pdus.BindReceiverResp(sequence_number=5, command_status=14), "0000001080000001" + "0000000e" + "00000005"),
+        (pdus.DeliverSmResp(sequence_number=5, command_status=8), "0000001180000005" + "00000008" + "00000005" + "00"),
+        (pdus.DataSmResp(sequence_number=5, command_status=8), "0000001180000103" + "00000008" + "00000005" + "00"),
+        (pdus.QuerySmResp(sequence_number=5, command_status=8), "0000001480000003" + "0000000800000005" + "00000000"),
+        (pdus.SubmitMultiResp(sequence_number=5, command_status=8), "0000001280000021" + "0000000800000005" + "0000"),
         (
             pdus.DataSmResp(sequence_number=5, command_status=0xFE, tlvs=((0x0425, b"\x01"),)),
             "0000001680000103" + "000000fe" + "00000005" + "00" + "0425000101",
         ),
     ],
 )
-def test_an_error_response_is_its_header_unless_there_is_more_to_say(octets: pdus.Pdu, expected: str) -> None:
+def test_an_error_response_leaves_out_its_body_where_the_specification_does(octets: pdus.Pdu, expected: str) -> None:
     assert encode(octets).hex() == expected
 
 

@@ -88,6 +88,11 @@ RECEIVED: dict[str, tuple[Callable[[], Session], dict[str, Any]]] = {
             "tlvs": ((0x001E, b"1001\x00"), (0x0427, b"\x02")),
         },
     ),
+    "K12": (
+        smsc,
+        {"short_message": b"Prezado ", "tlvs": ((0x020C, b"\xf6\x51"), (0x020E, b"\x03"), (0x020F, b"\x01"))},
+    ),
+    "K13": (smsc, {"short_message": b"", "tlvs": ((0x0424, b"Prezado cliente"),)}),
     "Q01": (smsc, {"dest_addresses": (pdus.SmeAddress(1, 1, PHONE),), "short_message": b"hi"}),
     "Q02": (smsc, {"dest_addresses": (pdus.SmeAddress(1, 1, PHONE), pdus.DistributionList("clientes"))}),
     "Q03": (smsc, {"message_id": "1", "source_addr": SHORT_CODE, "registered_delivery": 1, "short_message": b"hi"}),
@@ -180,7 +185,7 @@ REFUSED: dict[str, tuple[Callable[[], Session], bytes, list[Event]]] = {
     "M14": (smsc, header(0x80000004, 0x0B), [Rejected(0x04, 0x0B)]),
     "M15": (smsc, header(0x80000004, 0x61), [Rejected(0x04, 0x61)]),
     "M16": (smsc, header(0x80000004, 0x62), [Rejected(0x04, 0x62)]),
-    "M21": (smsc, header(0x80000021, 0x40), [Rejected(0x21, 0x40)]),
+    "M21": (smsc, bytes.fromhex("000000128000002100000040000000070000"), [Rejected(0x21, 0x40)]),
     "M22": (smsc, header(0x80000000, 0x03), [Rejected(0x010200, 0x03)]),
     "M23": (smsc, b"", [Rejected(0x80000111, 0)]),
     "M24": (unbound_smsc, header(0x80000004, 0x04), [Rejected(0x04, 0x04), Over("a request before any bind")]),
@@ -204,7 +209,7 @@ SESSIONS: dict[str, Callable[[], Session]] = {
     name: case[0] for table in (RECEIVED, ANSWERED, REFUSED, BINDS, LATE) for name, case in table.items()
 }
 # Not the same octets again: lenient reading, a body that is not sent, or nothing readable at all.
-NOT_CANONICAL = {"R01", "R06", "R07", "R13", "Q11", "Q23", "Q24", "Q29", "Q30"}
+NOT_CANONICAL = {"K12", "K13", "R01", "R06", "R07", "R08", "R10", "R11", "R13", "Q11", "Q23", "Q24", "Q29", "Q30"}
 
 
 def fields(pdu: pdus.Pdu, names: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,6 @@ r:{account}                 stream  receipts and replies waiting for a bind     
 writers:{day}               zset    who wrote to which number, see records.written      store.writers
 told:{day}                  hash    id -> when its receipt was sent, answered   store.retention + 1 day
 p:{person}                  string  a channel's evidence, see bridge/presence.py given by the writer
-p:{channel}:#budget         string  lookups of all nodes, see spend.lua         the budget's window
 mo:{channel}:{remote_id}    string  an inbound text that was taken              1 day
 shapes:{channel}            zset    shape of a text without a template -> count 90 days after the last, 1000 shapes
 dup:{account}:{digest}      string  id of the message that had this text first  the account's dedupe
@@ -33,7 +32,8 @@ pombo:events                stream  the event feed                              
 
 {day} is that of the writing, in days since the epoch. What there is one of for each message is gathered in one key a
 day, so that a whole batch of it is one command, and goes with its day. The first builds gave each a key of its own,
-which is still read: u:{channel}:{remote_id}, t:{msisdn} (list, newest first) and e:{id}.
+which is still read: u:{channel}:{remote_id}, t:{msisdn} (list, newest first) and e:{id}. Beside people's evidence stands
+what all nodes used of a channel's limits: p:{channel}:#sends and #lookups (use.lua), #budget (spend.lua).
 """
 
 from __future__ import annotations

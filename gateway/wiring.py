@@ -160,6 +160,7 @@ class Node(Service):
             metrics=self.metrics, text_of=text_of, is_text=is_text, parts_timeout_s=config.smpp_server.parts_timeout,
             max_messages=config.store.max_messages, revoke=self._revoke,
         )  # fmt: skip
+        self.joining.set_out = self.intake.set_out_together
         self.intake.dedupe = dedupe_of(config)
         self.directives = Directives(
             text_of=text_of, choose=charset.choose, retext=retext_of, count=segments_of, is_whatsapp=self._is_whatsapp

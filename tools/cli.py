@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -108,6 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     options = _simulate_options(words[1:]) if words[:1] == ["simulate"] else parser().parse_args(words)
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  (whoever started us has closed it)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # for what the locale has no character for
     terminal = Terminal(sys.stdout)
     try:
         command: Command = options.run

@@ -199,7 +199,10 @@ class Intake:
         directives, came = self.directives, None
         if directives is not None and message.part is None and message.account in directives.accounts:
             came = directives.apply(message)
-        route = self._table.find(message, now, self._text_of)
+        if message.part is None:
+            route = self._table.find(message, now, self._text_of)
+        else:
+            route = self._route_of_part(message, now)
         if route is None:
             return False
         plan, sms_only = self._plans.get(route.name) or self._plan_of(route)
@@ -213,6 +216,32 @@ class Intake:
         message.route, message.plan, message.success = route.name, plan, route.success
         message.fallback_after, message.priority = route.fallback_after, route.priority
         return True
+
+    def _route_of_part(self, message: Message, now: float) -> Route | None:
+        """By what it says itself, for the time being where a route asks for the text."""
+        texts: list[str | None] = []
+
+        def text_of(part: Message) -> str | None:
+            texts.append(self._text_of(part))
+            return texts[-1]
+
+        route = self._table.find(message, now, text_of)
+        message.undecided = bool(texts) and texts[0] is not None
+        return route
+
+    def set_out_together(self, parts: Sequence[Message], text: str) -> None:
+        """Give the parts of a text one route: the one that takes the text, else that of the first part."""
+        first = parts[0]
+        route = self._table.find(first, first.accepted_at, lambda _: text)
+        if route is not None:
+            plan, sms_only = self._plan_of(route)
+            if plan := plan if sms_only else self._plan(plan, first):
+                first.route, first.plan, first.success = route.name, plan, route.success
+                first.fallback_after, first.priority = route.fallback_after, route.priority
+        for part in parts:
+            part.route, part.plan, part.success = first.route, first.plan, first.success
+            part.fallback_after, part.priority = first.fallback_after, first.priority
+            part.undecided = False
 
     def _plan(self, known: tuple[str, ...], message: Message) -> tuple[str, ...]:
         """The route's channels, without WhatsApp for what is no text."""
@@ -264,14 +293,14 @@ class Intake:
         return turn.change()
 
     def _waits_for_others(self, turn: _Accepting) -> bool:
-        """A part of a long text: its siblings must be found again. True: it is for WhatsApp and waits for them."""
+        """A part of a long text: its siblings must be found again. True: it waits for them, for WhatsApp or a route."""
         message, now = turn.message, turn.now
         part = message.part
         assert part is not None
         siblings = keys.siblings(part.key)
         turn.commands.append(("HSET", siblings, part.number, message.id))
         turn.commands.append(("EXPIRE", siblings, max(1, int(message.expires_at - now))))
-        if self._delivery.channels[message.plan[0]].kind != "whatsapp":
+        if self._delivery.channels[message.plan[0]].kind != "whatsapp" and not message.undecided:
             return False
         turn.commands.append(
             (

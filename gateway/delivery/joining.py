@@ -44,6 +44,7 @@ class Joining:
         self._store, self._delivery, self._clock = store, delivery, clock
         self._join, self._spawn = join, spawn
         self.directives: Directives | None = None  # where an account may name a template in its texts
+        self.set_out: Callable[[Sequence[Message], str], None] = lambda parts, text: None  # of intake
         self._joining: set[str] = set()  # sets whose text is on its way into the store
 
     def arrived(self, message: Message, members: Sequence[bytes]) -> None:
@@ -82,6 +83,9 @@ class Joining:
         now = self._clock()
         first = ordered[0]
         in_order = sorted(messages, key=lambda m: (m.part.number, m.id))  # type: ignore[union-attr]
+        joined = self._join(ordered)
+        if first.undecided:
+            self.set_out(in_order, joined)
         asking = tuple(m.id for m in in_order if m.registered_delivery & INTERMEDIATE)
         all_ask = reduce(and_, (m.registered_delivery for m in messages))
         text = msgspec.structs.replace(
@@ -90,7 +94,7 @@ class Joining:
             rev=0,
             part=None,
             parts=tuple(m.id for m in in_order),
-            user_data=self._join(ordered).encode("utf-16-be"),
+            user_data=joined.encode("utf-16-be"),
             data_coding=8,
             esm_class=0,
             in_payload=True,
@@ -224,7 +228,7 @@ class Joining:
         if message.part is None or message.joined_in or message.attempts or message.final or message.copy_of:
             return False
         first = self._delivery.channels.get(message.plan[0])
-        return first is not None and first.kind == "whatsapp"
+        return message.undecided or (first is not None and first.kind == "whatsapp")
 
     def overdue(self, message: Message) -> None:
         """The time for the others is over: complete after all, or released as plain SMS parts."""
@@ -243,10 +247,13 @@ class Joining:
         live = [m for m in messages if now < m.expires_at]
         if await self._repeats(key, live, now, together):
             return
-        by_sms = tuple(n for n in message.plan if (c := self._delivery.channels.get(n)) and c.kind == "smsc")
         for part in live:
             log.debug("a part waited in vain for its set; message_id={id}", id=part.id)
         live.sort(key=lambda m: (m.part.number, m.id))  # type: ignore[union-attr]
+        if live and live[0].undecided:
+            self.set_out(live, self._join(live))
+        plan = live[0].plan if live else message.plan
+        by_sms = tuple(n for n in plan if (c := self._delivery.channels.get(n)) and c.kind == "smsc")
         for part in live:
             part.plan = by_sms or part.plan
         later = [m for m in live if m.schedule_at > now]
@@ -255,9 +262,7 @@ class Joining:
             turn.due = part.schedule_at
             self._delivery.ledger.commit(turn.change(self._again))
         rest = [m for m in live if m.schedule_at <= now]
-        self._go_on(
-            rest, Send((by_sms or message.plan)[0], "parts are missing"), [], now, [("DEL", key)] if together else []
-        )
+        self._go_on(rest, Send((by_sms or plan)[0], "parts are missing"), [], now, [("DEL", key)] if together else [])
         for part in messages:
             if now >= part.expires_at:
                 self._delivery.moment(part)

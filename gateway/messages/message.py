@@ -123,6 +123,7 @@ class Message(msgspec.Struct, array_like=True, gc=False):
     in_hand: bool = False  # a channel has it; nobody else may take it
     asking: tuple[str, ...] = ()  # of a joined text: ids of the parts that asked for an intermediate notification
     template: tuple[str, ...] = ()  # that its ESME named, and its parameters; see directive.py
+    undecided: bool = False  # of a part: what the whole text says decides its route, and the others are not there yet
 
     @property
     def final(self) -> bool:

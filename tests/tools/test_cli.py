@@ -549,6 +549,15 @@ def test_output_that_cannot_be_written_is_told_in_a_line(command: str) -> None:
     assert (ran.returncode, ran.stderr) == (2, "pombo: No space left on device\n")
 
 
+def test_what_the_locale_has_no_character_for_is_a_question_mark(tmp_path: Path) -> None:
+    (tmp_path / "odd.yaml").write_text('node: "ação"\n', encoding="utf-8")
+    words = [sys.executable, "-m", "tools.cli", "check", str(tmp_path / "odd.yaml")]
+    ran = subprocess.run(
+        words, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONIOENCODING": "ascii"}
+    )
+    assert (ran.returncode, ran.stderr) == (1, "") and 'node: "a??o" does not fit' in ran.stdout
+
+
 def test_standard_output_may_be_closed() -> None:
     words = f"{sys.executable} -m tools.cli check config/pombo.yaml >&-"
     ran = subprocess.run(["sh", "-c", words], stderr=subprocess.PIPE, text=True, check=False)

@@ -115,6 +115,7 @@ class House:
             max_messages=max_messages,
             revoke=self.revoke,
         )
+        self.joining.set_out = self.intake.set_out_together
         self.intake.use(routes or (USUAL,))
         self.replacing = Replacing(store, self.intake, self.delivery, now, self.clock.callLater)
         self.owners: dict[str, str] = {}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import permutations
 
+import msgspec
 import pytest
 import pytest_twisted
 from hypothesis import given, settings
@@ -14,11 +16,12 @@ from twisted.internet.defer import ensureDeferred
 from gateway.messages.message import Message
 from gateway.messages.outcome import Accepted, NoAccount, Status, TryLater
 from gateway.messages.states import State
-from gateway.routing.routes import Route
+from gateway.routing.routes import Route, When
 from gateway.smpp.constants import CommandStatus
 from gateway.store import keys
 from gateway.store.valkey import Keep, Store
 from gateway.texts import text_of
+from tests.fakes.channels import MemoryChannel
 from tests.gateway.delivery.house import PARTS_S, PATIENCE_S, ZAP_ONLY, House, ids_of
 
 
@@ -190,6 +193,70 @@ async def test_two_nodes_that_find_the_same_complete_set_join_it_once(store: Sto
     texts = {message.joined_in for message in await house.read_all(ids)}
     assert len(texts) == 1
     assert (await house.read(texts.pop())).parts == tuple(ids)
+
+
+# -- routes by text
+
+CODES = Route("codes", ("other",), when=When(text=re.compile("token")))
+SMS_FIRST = Route("rest", ("operator",))
+
+
+async def with_codes(store: Store, *routes: Route) -> tuple[House, MemoryChannel]:
+    house = House(store, *(routes or (CODES, SMS_FIRST)))
+    other = house.add_channel("other", "smsc", "0.10")
+    return await house.start(), other
+
+
+@pytest.mark.parametrize("texts", [(b"token ", b"b", b"c"), (b"a", b"b", b" token"), (b"a to", b"ken ", b"c")])
+@pytest_twisted.ensureDeferred
+async def test_parts_take_the_route_that_their_whole_text_takes(store: Store, texts: tuple[bytes, ...]) -> None:
+    house, other = await with_codes(store)
+    parts = [house.part(number, 3, text=text) for number, text in enumerate(texts, 1)]
+    octets = [part.user_data for part in parts]
+    ids = await house.submit(*parts)
+    await house.settle()
+    assert ([one.id for one in other.taken], [one.user_data for one in other.taken]) == (ids, octets)
+    assert house.operator.taken == house.zap.taken == []
+    assert {message.route for message in await house.read_all(ids)} == {"codes"}
+
+
+@pytest_twisted.ensureDeferred
+async def test_parts_without_what_a_route_asks_for_take_the_next_one(store: Store) -> None:
+    house, other = await with_codes(store)
+    ids = await house.submit(house.part(2, 2), house.part(1, 2))
+    await house.settle()
+    assert ids_of(house.operator.taken) == ids[::-1]
+    assert other.taken == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_parts_of_an_incomplete_set_take_one_route_too(store: Store) -> None:
+    house, other = await with_codes(store)
+    ids = await house.submit(house.part(1, 3), house.part(3, 3, text=b" token"))
+    await house.passes(PARTS_S - 1)
+    assert other.taken == house.operator.taken == []
+    await house.passes(1)
+    assert ids_of(other.taken) == ids
+    assert house.operator.taken == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_text_in_parts_that_a_route_sends_by_whatsapp_is_joined(store: Store) -> None:
+    over_zap = msgspec.structs.replace(CODES, channels=("zap", "other"), fallback_after=PATIENCE_S)
+    house, other = await with_codes(store, over_zap, SMS_FIRST)
+    ids = await house.submit(house.part(1, 2, text=b"my to"), house.part(2, 2, text=b"ken"))
+    await house.settle()
+    assert [text_of(text) for text in house.zap.taken] == ["my token"]
+    await delivered(house, ids)
+    assert other.taken == house.operator.taken == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_parts_that_no_route_reads_do_not_wait_for_each_other(store: Store) -> None:
+    house, _ = await with_codes(store, msgspec.structs.replace(CODES, when=When(account=("shop",))), SMS_FIRST)
+    ids = await house.submit(house.part(1, 3, text=b"token"))
+    await house.settle()
+    assert ids_of(house.operator.taken) == ids
 
 
 # -- incomplete

@@ -437,7 +437,7 @@ class Gateway:
     def parked_answered(self) -> None:
         """Reports that the process before has not applied any more, though their message was known."""
         for report in sorted(self.world.memory.parked, key=lambda one: one.remote_id):
-            if (report.channel, report.remote_id) in self.world.memory.named:
+            if self.world.memory.knows(report):
                 self.report(report, told=True)
 
     def lost_answered(self, channel: str) -> None:

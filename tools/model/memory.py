@@ -51,6 +51,7 @@ class Kept(NamedTuple):
     strays: tuple[str, ...] = ()
     stream: tuple[State, ...] = ()  # receipts nobody has acknowledged
     ends: tuple[State, ...] = ()  # all receipts there ever were: for the books alone
+    settled: frozenset[str] = frozenset()  # ids of the operator's that a held message was given by reports
 
 
 def pack(message: Message) -> bytes:
@@ -75,11 +76,11 @@ class Memory:
 
     def __init__(self, kept: Kept) -> None:
         (
-            self.record, self.due, queues, hands, named, parked, self.held, strays, stream, ends,
+            self.record, self.due, queues, hands, named, parked, self.held, strays, stream, ends, settled,
         ) = kept  # fmt: skip
         self.queues = dict(zip(CHANNELS, map(list, queues), strict=True))
         self.hands, self.named, self.parked = set(hands), set(named), set(parked)
-        self.strays, self.stream, self.ends = list(strays), list(stream), list(ends)
+        self.strays, self.stream, self.ends, self.settled = list(strays), list(stream), list(ends), set(settled)
         self.last = BEYOND
 
     def next_revision(self, rev: int) -> int:
@@ -93,7 +94,7 @@ class Memory:
         return Kept(
             self.record, self.due, tuple(tuple(self.queues[name]) for name in CHANNELS), frozenset(self.hands),
             frozenset(self.named), frozenset(self.parked), self.held, tuple(self.strays), tuple(self.stream),
-            tuple(self.ends),
+            tuple(self.ends), frozenset(self.settled),
         )  # fmt: skip
 
     # -- commit.lua
@@ -167,17 +168,22 @@ class Memory:
         self.hands.discard((node, channel))
         return None
 
+    def knows(self, report: Report) -> bool:
+        """Is it by its id about this message?"""
+        by_report = KINDS[report.channel] == "smsc" and report.remote_id in self.settled
+        return by_report or (report.channel, report.remote_id) in self.named
+
     def find(self, report: Report, settles: bool) -> tuple[bytes, str] | None:
         """The message of a report, and how it was found; parks it when nobody's, or for what was held for it."""
         if self.record:
-            if (report.channel, report.remote_id) in self.named:
+            if self.knows(report):
                 return self.record, "exact"
             if report.message_id:
                 return self.record, "own id"
             if settles and self.held:
                 self.held = False
                 if not self.record[4]:
-                    self.named.add((report.channel, report.remote_id))
+                    self.settled.add(report.remote_id)
                     self.parked.add(report)
                     return self.record, "held"
         before = self.parked_as(report.channel, report.remote_id)

@@ -270,8 +270,9 @@ class Sender:
         return None
 
     def _unknown(self, job: Job) -> AttemptResult:
-        """Nobody can tell whether the person has an account: the next channel, and where there is none again later."""
-        if not job.alone(self._channel):
+        """Nobody has told whether the person has an account: the next channel, and where none follows they are asked
+        again."""
+        if not (self._lookup.asks and job.alone(self._channel)):
             return Refused("unknown", rejected=False)
         tries = job.message.attempts[-1].tries if job.message.attempts else 0
         return TryLater(min(UNKNOWN_S * 2.0 ** min(tries, 16), MOST_UNKNOWN_S), "unknown")

@@ -140,6 +140,7 @@ class Webhooks:
                 msisdn = one.read(answer) if isinstance(answer, HttpResponse) else None
                 self._aliases.learn(one.identity, msisdn or "")
             if msisdn is None:
+                self._warn("holds a text whose sender nobody can name now: it has to come again", self._clock.seconds())
                 return None
             if msisdn:
                 texts.append(msgspec.structs.replace(one.text, msisdn=msisdn))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs, formatEvent
 
 from bridge.aliases import Aliases
 from bridge.channel import WhatsAppChannel
@@ -174,6 +175,16 @@ def test_whoever_was_erased_is_known_by_no_identity() -> None:
     aliases.forget((PERSON,))
     store.broken = True
     assert Deferred.fromCoroutine(aliases.msisdn_of(LID)).result is None, "it has to ask the store again"
+
+
+@pytest.mark.parametrize(("api", "path"), [("waha", "/lids/"), ("wppconnect", "contact/pn-lid")])
+def test_a_text_whose_sender_the_provider_cannot_name_now_is_in_the_log(api: str, path: str) -> None:
+    room = Room(api)
+    room.answers(path, HttpResponse(502))
+    with capturedLogs() as events:
+        assert room.wrote() == 503 and room.senders == []
+    said = "webhook of zap holds a text whose sender nobody can name now: it has to come again"
+    assert [formatEvent(event) for event in events] == [said]
 
 
 @pytest.mark.parametrize("api", ["evolution", "cloud_api"])

@@ -124,6 +124,14 @@ class Room(Stage):
 # --------------------------------------------------------------------------------------------------------------- forms
 
 
+def test_who_cannot_be_asked_is_not_asked_again_for_people_that_nobody_knows() -> None:
+    room = Room(lookup={"when_unknown": "skip"})
+    alone = message(text="Sua fatura vence amanha")
+    alone.plan = ("zap",)
+    room.send(alone)
+    assert room.result() == Refused("unknown", rejected=False)
+
+
 def test_a_text_goes_as_its_template_to_people_who_have_not_written() -> None:
     room = Room()
     room.send(message())

@@ -32,8 +32,10 @@ pombo:events                stream  the event feed                              
 
 {day} is that of the writing, in days since the epoch. What there is one of for each message is gathered in one key a
 day, so that a whole batch of it is one command, and goes with its day. The first builds gave each a key of its own,
-which is still read: u:{channel}:{remote_id}, t:{msisdn} (list, newest first) and e:{id}. Beside people's evidence stands
-what all nodes used of a channel's limits: p:{channel}:#sends and #lookups (use.lua), #budget (spend.lua).
+which is still read: u:{channel}:{remote_id}, t:{msisdn} (list, newest first) and e:{id}.
+
+Beside people's evidence stands what all nodes used of a channel's limits: p:{channel}:#sends and #lookups (use.lua),
+and #budget (spend.lua).
 """
 
 from __future__ import annotations

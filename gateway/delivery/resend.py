@@ -7,9 +7,9 @@ from typing import Any
 
 from twisted.internet.defer import FirstError, gatherResults
 
-from gateway.delivery.deliver import receipt_for
 from gateway.delivery.receipts import ReceiptDesk
 from gateway.messages.message import Message, Receipt
+from gateway.messages.receipt import receipt_for
 from gateway.messages.states import wants_receipt
 from gateway.store import keys, records
 from gateway.store.valkey import Keep, Store

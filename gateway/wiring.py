@@ -22,7 +22,7 @@ from config.export import exported
 from config.load import ConfigErrors, load_as_written
 from config.running import after_reload
 from config.schema import AccountSettings, Config
-from gateway import descriptors, dry_run, signals
+from gateway import descriptors, dry_run, gauges, signals
 from gateway.background import Background
 from gateway.channels import Channels, settings_of
 from gateway.configured import (
@@ -50,7 +50,6 @@ from gateway.delivery.takeover import Takeover
 from gateway.listening import Listeners
 from gateway.messages.address import parse_destination
 from gateway.messages.ids import Ids
-from gateway.messages.message import Priority
 from gateway.messages.outcome import Inbound
 from gateway.metrics import Gauge, Metrics
 from gateway.polling import without_context
@@ -67,7 +66,7 @@ from gateway.store.unmatched import Unmatched
 from gateway.store.valkey import Keep, Store, StoreAway
 from gateway.store.wirelog import WireLog
 from gateway.texts import is_text, join_parts, reply_of, retext_of, segments_of, text_of
-from gateway.web.admin import NodeAdmin, senders_of
+from gateway.web.admin import NodeAdmin
 from gateway.web.listener import Listener
 from gateway.web.pages import LARGEST_BODY, Pages
 from gateway.web.people import PeopleDesk
@@ -578,31 +577,18 @@ class Node(Service):
         return reasons
 
     def _gauges(self) -> Sequence[Gauge]:
-        seen, gauges = self._overview_box, list[Gauge](self._room.gauges())
-        gauges.append(("pombo_store_writable", (), float(self.store.writable)))
-        gauges.append(("pombo_unfinished", (), float(self.intake.unfinished)))
-        gauges.append(("pombo_unfinished_limit", (), float(self.intake.max_messages)))
+        seen, now = self._overview_box, self._reactor.seconds()
+        found = [
+            *self._room.gauges(),
+            ("pombo_store_writable", (), float(self.store.writable)),
+            ("pombo_unfinished", (), float(self.intake.unfinished)),
+            ("pombo_unfinished_limit", (), float(self.intake.max_messages)),
+            *gauges.of_accounts(self._accounts(), self.bound.status(), seen.pending),
+            *gauges.of_channels(self.delivery.channels.values(), seen.depth, seen.oldest_at, now),
+        ]
         if self.membership is not None:
-            gauges.append(("pombo_clock_off_seconds", (), abs(self.membership.ahead_s)))
-        binds = self.bound.status()
-        now = self._reactor.seconds()
-        for account in self._accounts():
-            gauges.append(("pombo_binds", ("server", account), float(len(binds.get(account, ())))))
-            gauges.append(("pombo_receipts_pending", (account,), float(seen.pending.get(account, 0))))
-        for name, channel in self.delivery.channels.items():
-            gauges.append(("pombo_binds", ("client", name), float(channel.binds)))
-            gauges.append(("pombo_channel_up", (name,), float(bool(channel.up))))
-            gauges.append(("pombo_inflight", (name,), float(channel.inflight)))
-            for sender in senders_of(channel):
-                gauges.append(("pombo_sender_up", (name, sender["name"]), float(sender["up"])))
-            if channel.kind == "whatsapp":
-                aside = bool(getattr(channel, "quarantined", False))
-                gauges.append(("pombo_channel_quarantined", (name,), float(aside)))
-            at = seen.oldest_at.get(name, 0.0)
-            gauges.append(("pombo_queue_oldest_seconds", (name,), max(0.0, now - at) if at else 0.0))
-            for priority, depth in zip(Priority, seen.depth.get(name, (0, 0, 0)), strict=True):
-                gauges.append(("pombo_queue_depth", (name, priority.name.lower()), float(depth)))
-        return gauges
+            found.append(("pombo_clock_off_seconds", (), abs(self.membership.ahead_s)))
+        return found
 
 
 class _OverviewBox:

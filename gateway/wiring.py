@@ -22,7 +22,7 @@ from config.export import exported
 from config.load import ConfigErrors, load_as_written
 from config.running import after_reload
 from config.schema import AccountSettings, Config
-from gateway import descriptors, dry_run, gauges, signals
+from gateway import descriptors, dry_run, gauges, notify, signals
 from gateway.background import Background
 from gateway.channels import Channels, settings_of
 from gateway.configured import (
@@ -364,6 +364,7 @@ class Node(Service):
             await self._listen_http()
         directory = Path(config.store.directory)
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._tell_systemd(notify.WAITS_FOR_STORE)
         await self.store.start()
         await formats.agree(self.store)
         await dry_run.claim(self.store, bool(self._dry_run))
@@ -391,7 +392,12 @@ class Node(Service):
         begun.callback(None)
         if self._beside is not None:
             self._beside.tell_parent(READY)
+        self._tell_systemd(notify.READY)
         log.info("ready: node {node}", node=self._node)
+
+    def _tell_systemd(self, words: str) -> None:
+        if self._place is None:  # the parent of workers tells for all of them
+            notify.tell(words)
 
     def _furnish(self, incarnation: int) -> None:
         """What a node is beside its listeners: channels, and who looks after what is due, once the store has said which
@@ -451,6 +457,7 @@ class Node(Service):
     def stopService(self) -> Any:
         super().stopService()
         log.info("stopping")
+        self._tell_systemd(notify.STOPPING)
         return defer.ensureDeferred(self._stop())
 
     async def _stop(self) -> None:

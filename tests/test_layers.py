@@ -71,6 +71,7 @@ MAY: dict[str, set[str]] = {
     },
     "gateway.descriptors": set(),
     "gateway.dry_run": {"gateway.delivery.ports", "gateway.messages", "gateway.store"},
+    "gateway.notify": set(),
     "gateway.signals": {"twisted.internet.error"},
     "gateway.gauges": {"gateway.delivery.ports", "gateway.messages", "gateway.metrics", "gateway.web.admin"},
     "gateway.listening": {"twisted", "zope", "config.endpoints"},
@@ -85,7 +86,7 @@ MAY: dict[str, set[str]] = {
     },
     "gateway.workers.board": set(),
     "gateway.workers.parent": {
-        "twisted.logger", "gateway.signals", "gateway.store.embedded", "gateway.workers.board",
+        "twisted.logger", "gateway.notify", "gateway.signals", "gateway.store.embedded", "gateway.workers.board",
     },
     "gateway.workers.kept": {"msgspec", "twisted.logger", "gateway.metrics", "gateway.workers.sums"},
     "gateway.workers.sums": {"msgspec", "gateway.metrics"},

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from twisted.logger import Logger
 
-from gateway import signals
+from gateway import notify, signals
 from gateway.store.embedded import GAVE_UP, EmbeddedServer, StoreUnavailable
 from gateway.workers.board import Board
 
@@ -99,6 +99,7 @@ class Parent:
         if self._stopping_since:
             return
         self._stopping_since = self._clock()
+        notify.tell(notify.STOPPING)
         self._pass_on(signal.SIGTERM)
 
     # -- signals
@@ -251,6 +252,7 @@ class Parent:
     def _tell_when_ready(self) -> None:
         if not self._told and all(worker.ready for worker in self._workers):
             self._told = True
+            notify.tell(notify.READY)
             log.info("{workers} workers are ready", workers=len(self._workers))
             if self._store is not None and (cut := self._store.cut_off()):
                 self._say_of_store(f"its file could not be read to its end: {cut} octets are gone (docs/backup.md)")

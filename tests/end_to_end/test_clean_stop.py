@@ -5,9 +5,12 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import socket
+from pathlib import Path
 
 import pytest
 
+from gateway import notify
 from gateway.smpp.constants import CommandStatus
 from tests.end_to_end.in_reactor import in_reactor
 from tests.end_to_end.ledger import Ledger
@@ -132,3 +135,22 @@ async def test_a_stop_waits_for_no_store_that_hangs_and_keeps_what_was_accepted(
     ledger.watch(await stage.bind())
     await ledger.all_reported()
     assert await ledger.check(20) == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@in_reactor
+async def test_systemd_hears_when_the_node_is_ready_and_when_it_ends(
+    stage: Stage, workers: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stage.gateway.workers = workers
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.setblocking(False)
+        systemd.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        await stage.start()
+        await stops_in_time(stage)
+        heard = [systemd.recv(100).decode() for _ in range(2 if workers > 1 else 3)]
+        with pytest.raises(BlockingIOError):
+            systemd.recv(100)
+    assert heard[-2:] == [notify.READY, notify.STOPPING]
+    assert heard[:-2] == ([] if workers > 1 else [notify.WAITS_FOR_STORE])

@@ -62,6 +62,7 @@ def test_the_unit_runs_the_command_reloads_by_sighup_and_gives_up_every_right() 
     unit.read(ROOT / "config/systemd/pombo.service")
     service = unit["Service"]
     assert service["ExecStart"].endswith("/pombo run") and "HUP" in service["ExecReload"]
+    assert service["Type"] == "notify" and service["TimeoutStartSec"] == "infinity", "a large store takes a while"
     assert service["Restart"] == "on-failure" and unit["Unit"]["StartLimitIntervalSec"] == "0", "it comes back"
     assert "MemoryDenyWriteExecute" not in service, "pyOpenSSL's callbacks, so all TLS towards others, need such memory"
     assert float(service["TimeoutStopSec"].removesuffix("s")) > 10, "a clean stop takes 10 s at most"

@@ -86,6 +86,7 @@ class NodeAdmin:
 
     async def unmatched(self, limit: int) -> list[dict[str, Any]]:
         """Shapes of the texts that no template stands for, commonest first, each with what would take them."""
+        self._may_ask()
         names = [name for name, channel in self._channels.items() if channel.kind == "whatsapp"]
         try:
             found = await self._shapes.commonest(names, limit)
@@ -97,6 +98,7 @@ class NodeAdmin:
 
     async def message(self, message_id: str) -> dict[str, Any] | None:
         """One message by its id, or by what a client makes of a hexadecimal one: small letters, its decimal value."""
+        self._may_ask()
         found = await self._message(message_id)
         return (
             found
@@ -120,7 +122,13 @@ class NodeAdmin:
             events += [records.Event(*step) for step in joined.trace] if joined is not None else []
         return describe(message, events)
 
+    def _may_ask(self) -> None:
+        """Of a store that answers nothing; who asked would wait for as long as it does."""
+        if not self._store.readable:
+            raise Refusal(503, f"the store is away: {self._store.why_not_writable}")
+
     async def messages(self, number: str, limit: int) -> list[dict[str, Any]]:
+        self._may_ask()
         msisdn = parse_destination(number, self._country()) or "".join(c for c in number if c.isdigit())
         ids: dict[str, None] = {}
         try:
@@ -135,6 +143,7 @@ class NodeAdmin:
 
     async def export(self, order: Mapping[str, Any]) -> dict[str, Any]:
         """Everything that is known of a number."""
+        self._may_ask()
         return await self._people.export(order, self.message)
 
     async def submit(self, order: Mapping[str, Any]) -> str:

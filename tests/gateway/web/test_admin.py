@@ -191,6 +191,10 @@ async def test_a_number_no_route_takes_and_a_store_that_is_away_are_told_apart(s
     with pytest.raises(Refusal, match="store") as refused:
         await admin.submit(ORDER)
     assert refused.value.status == 503
+    for look in (admin.message("m1"), admin.messages(NUMBER, 1), admin.export({"number": NUMBER})):
+        with pytest.raises(Refusal, match="the store is away") as refused:
+            await look
+        assert refused.value.status == 503
 
 
 @pytest_twisted.ensureDeferred

@@ -117,10 +117,10 @@ class NodeAdmin:
         if message.parts:
             return None
         events = [records.Event(*step) for step in message.trace] + told
-        if message.joined_in and not message.final:  # until it ends, what happens to it is written at the joined text
-            joined = await self._operations.read(message.joined_in)
-            events += [records.Event(*step) for step in joined.trace] if joined is not None else []
-        return describe(message, events)
+        joined = await self._operations.read(message.joined_in) if message.joined_in and not message.final else None
+        if joined is None or joined.final:
+            return describe(message, events, message)
+        return describe(message, events + [records.Event(*step) for step in joined.trace], joined)
 
     def _may_ask(self) -> None:
         """Of a store that answers nothing; who asked would wait for as long as it does."""
@@ -245,15 +245,15 @@ def _drafted(channel: str, shape: str, count: int) -> dict[str, Any]:
             "doubts": list(draft.doubts)}  # fmt: skip
 
 
-def describe(message: Message, events: list[records.Event]) -> dict[str, Any]:
-    """A message as the admin part shows it; never the text."""
-    channel = message.decided_by or (message.attempts[-1].channel if message.attempts else None)
+def describe(message: Message, events: list[records.Event], under_way: Message) -> dict[str, Any]:
+    """A message as the admin part shows it; never the text. under_way: itself, or the joined text it is part of."""
+    channel = under_way.decided_by or (under_way.attempts[-1].channel if under_way.attempts else None)
     return {
         "id": told(message.id),
         "account": message.account,
         "from": message.source,
         "to": message.dest,
-        "state": message.state.name.lower(),
+        "state": under_way.state.name.lower(),
         "channel": channel,
         "route": message.route,
         "segments": message.segments,

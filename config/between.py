@@ -316,7 +316,7 @@ def _covers(first: dict[str, Any], second: dict[str, Any]) -> bool:
         if wanted is None:
             return False
         if key == "to":
-            if not all(any(prefix.startswith(shorter) for shorter in allowed) for prefix in wanted):
+            if not all(any(prefix[:n] in allowed for n in range(1, len(prefix) + 1)) for prefix in wanted):
                 return False
         elif key in _LISTS:
             if not wanted <= allowed:

@@ -174,7 +174,8 @@ class _Reader:
                 continue
             given[key] = line
             self._document.keys[here] = line
-            if isinstance(value_node, (yaml.MappingNode, yaml.SequenceNode)):
+            an_alias = value_node.start_mark.line + 1 < line  # its value stands where the anchor is
+            if an_alias or isinstance(value_node, (yaml.MappingNode, yaml.SequenceNode)):
                 self._document.lines[here] = line
             values[key] = self.value(value_node, here, above)
         return values

@@ -117,6 +117,13 @@ class Store:
             return False
         return not self._pending or self._reactor.seconds() - self._pending[0].sent_at <= STALL_S
 
+    @property
+    def readable(self) -> bool:
+        """Is what is read answered, be it by a store that takes no writes?"""
+        if self._link is None:
+            return False
+        return self._too_few or not self._pending or self._reactor.seconds() - self._pending[0].sent_at <= STALL_S
+
     # -- life
 
     async def start(self) -> None:

@@ -86,6 +86,7 @@ class NodeAdmin:
 
     async def unmatched(self, limit: int) -> list[dict[str, Any]]:
         """Shapes of the texts that no template stands for, commonest first, each with what would take them."""
+        self._may_ask()
         names = [name for name, channel in self._channels.items() if channel.kind == "whatsapp"]
         try:
             found = await self._shapes.commonest(names, limit)
@@ -97,6 +98,7 @@ class NodeAdmin:
 
     async def message(self, message_id: str) -> dict[str, Any] | None:
         """One message by its id, or by what a client makes of a hexadecimal one: small letters, its decimal value."""
+        self._may_ask()
         found = await self._message(message_id)
         return (
             found
@@ -115,12 +117,18 @@ class NodeAdmin:
         if message.parts:
             return None
         events = [records.Event(*step) for step in message.trace] + told
-        if message.joined_in and not message.final:  # until it ends, what happens to it is written at the joined text
-            joined = await self._operations.read(message.joined_in)
-            events += [records.Event(*step) for step in joined.trace] if joined is not None else []
-        return describe(message, events)
+        joined = await self._operations.read(message.joined_in) if message.joined_in and not message.final else None
+        if joined is None or joined.final:
+            return describe(message, events, message)
+        return describe(message, events + [records.Event(*step) for step in joined.trace], joined)
+
+    def _may_ask(self) -> None:
+        """Of a store that answers nothing; who asked would wait for as long as it does."""
+        if not self._store.readable:
+            raise Refusal(503, f"the store is away: {self._store.why_not_writable}")
 
     async def messages(self, number: str, limit: int) -> list[dict[str, Any]]:
+        self._may_ask()
         msisdn = parse_destination(number, self._country()) or "".join(c for c in number if c.isdigit())
         ids: dict[str, None] = {}
         try:
@@ -135,6 +143,7 @@ class NodeAdmin:
 
     async def export(self, order: Mapping[str, Any]) -> dict[str, Any]:
         """Everything that is known of a number."""
+        self._may_ask()
         return await self._people.export(order, self.message)
 
     async def submit(self, order: Mapping[str, Any]) -> str:
@@ -236,15 +245,15 @@ def _drafted(channel: str, shape: str, count: int) -> dict[str, Any]:
             "doubts": list(draft.doubts)}  # fmt: skip
 
 
-def describe(message: Message, events: list[records.Event]) -> dict[str, Any]:
-    """A message as the admin part shows it; never the text."""
-    channel = message.decided_by or (message.attempts[-1].channel if message.attempts else None)
+def describe(message: Message, events: list[records.Event], under_way: Message) -> dict[str, Any]:
+    """A message as the admin part shows it; never the text. under_way: itself, or the joined text it is part of."""
+    channel = under_way.decided_by or (under_way.attempts[-1].channel if under_way.attempts else None)
     return {
         "id": told(message.id),
         "account": message.account,
         "from": message.source,
         "to": message.dest,
-        "state": message.state.name.lower(),
+        "state": under_way.state.name.lower(),
         "channel": channel,
         "route": message.route,
         "segments": message.segments,

@@ -288,6 +288,13 @@ BROKEN: list[tuple[str, str | bytes, int, str, str]] = [
         "smpp_server.accounts[0].window",
         "without quotes",
     ),
+    (
+        "an alias of what does not fit",
+        at("name: operator", "name: &here operator").replace(ZAP, ZAP + "    throughput: *here\n"),
+        16,
+        "bridge[0].throughput",
+        "expected a rate",
+    ),
     ("a fraction", more(ACCOUNT, "      window: 1.5"), 5, "smpp_server.accounts[0].window", "whole number"),
     ("out of range", more(ACCOUNT, "      window: 0"), 5, "smpp_server.accounts[0].window", "from 1 to"),
     ("text for a truth", BASE + "log: {redact: 'yes'}\n", 20, "log.redact", "true or false"),

@@ -136,6 +136,7 @@ async def test_refused_writes_fail_what_is_kept_over_links_and_keep_what_is_kept
     assert isinstance(failed, StoreAway)
     assert str(failed) == "has too few replicas"
     assert mortal.why_not_writable == "has too few replicas"
+    assert mortal.readable
     patient = mortal.call("keep", "k", "60", "v", keep=Keep.ALWAYS)
     await mortal.command("PING")
     assert not patient.called
@@ -195,9 +196,10 @@ async def test_a_server_that_does_not_answer_counts_as_not_writable(tmp_path: Pa
     os.kill(pid, signal.SIGSTOP)
     slow = store.command("SET", "a", "1")
     ahead.by = 2.9
-    assert store.writable
+    assert store.writable and store.readable
     ahead.by = 4.0
     assert store.why_not_writable.startswith("no answer for 4 s")
+    assert not store.readable
     os.kill(pid, signal.SIGCONT)
     assert await slow == b"OK"
     assert store.writable

@@ -25,7 +25,7 @@ from gateway.texts import text_of
 from gateway.web.admin import LONGEST_TEXT, NodeAdmin
 from gateway.web.pages import Refusal
 from gateway.web.people import PeopleDesk
-from tests.gateway.delivery.house import SMS_ONLY, House
+from tests.gateway.delivery.house import PATIENCE_S, SMS_ONLY, House
 from tests.gateway.delivery.test_erasing import people_of
 from tests.gateway.samples import NUMBER
 
@@ -98,6 +98,27 @@ async def test_parts_are_shown_and_the_joined_text_is_not(store: Store) -> None:
     assert [event["event"] for event in shown["events"]] == ["accepted", "joined", "decided"]
     assert await asked(house, admin.message((await house.read(ids[0])).joined_in)) is None
     assert await asked(house, admin.message("unknown")) is None
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_part_is_where_its_text_is_and_has_each_step_once(store: Store) -> None:
+    house = await House(store).start()
+    (first, _) = await house.submit(house.part(1, 2), house.part(2, 2))
+    house.zap.accept("zap-1")
+    await house.settle()
+    shown = await asked(house, admin_of(house).message(first))
+    assert shown is not None
+    assert (shown["state"], shown["channel"], shown["events"][-1]["event"]) == ("enroute", "zap", "sent")
+    await house.passes(PATIENCE_S)
+    house.operator.accept("op-1")
+    house.operator.accept("op-2")
+    await house.settle()
+    shown = await asked(house, admin_of(house).message(first))
+    assert shown is not None
+    assert (shown["state"], shown["channel"]) == ("enroute", "operator")
+    assert [event["event"] for event in shown["events"]] == [
+        "accepted", "joined", "decided", "sent", "fallback", "decided", "sent",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("written", [NUMBER, "551187654321", "011 8765-4321", "+55 (11) 98765-4321"])
@@ -191,6 +212,10 @@ async def test_a_number_no_route_takes_and_a_store_that_is_away_are_told_apart(s
     with pytest.raises(Refusal, match="store") as refused:
         await admin.submit(ORDER)
     assert refused.value.status == 503
+    for look in (admin.message("m1"), admin.messages(NUMBER, 1), admin.export({"number": NUMBER})):
+        with pytest.raises(Refusal, match="the store is away") as refused:
+            await look
+        assert refused.value.status == 503
 
 
 @pytest_twisted.ensureDeferred

@@ -129,12 +129,11 @@ class Outflow:
                 break
             item = queue[0]
             pdu: Any = None
-            begun = False
             if type(item) is Parts:
-                message, pdu, begun = item.message, item.left[0], item.started
+                message, pdu = item.message, item.left[0]
             else:
                 message = item  # type: ignore[assignment]
-            if not begun and (message.state in FINAL or message.expires_at <= now):
+            if message.state in FINAL or message.expires_at <= now:
                 queue.popleft()
                 self._end(item, Unwritten("over"))
                 continue

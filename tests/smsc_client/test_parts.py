@@ -112,10 +112,11 @@ def test_resend_continues_a_text_where_it_stopped() -> None:
     assert [pdu.short_message[5] for _, pdu in stage.smsc.submits] == [1, 2, 2, 3]
 
 
+@pytest.mark.parametrize("part", [1, 2])
 @pytest.mark.parametrize("how", ["its validity ends", "it is cancelled"])
-def test_a_long_text_of_which_nothing_has_gone_yet_ends_where_a_short_one_does(how: str) -> None:
-    """The first part is throttled."""
-    stage = Stage(lambda pdu, now: Reply(status=0x58))
+def test_a_long_text_goes_no_further_when_it_has_ended(how: str, part: int) -> None:
+    """One of its parts is throttled. Of a text that lacks a part a handset shows nothing."""
+    stage = Stage(lambda pdu, now: Reply(status=0x58 if pdu.short_message[5] == part else 0))
     one = long_text()
     one.expires_at = stage.clock.seconds() + 20
     stage.send(one)
@@ -125,6 +126,6 @@ def test_a_long_text_of_which_nothing_has_gone_yet_ends_where_a_short_one_does(h
     before = len(stage.smsc.submits)
     stage.run(60, step=0.1)
     if how == "it is cancelled":
-        assert len(stage.smsc.submits) == before == 1
+        assert len(stage.smsc.submits) == before == part
     assert all(at < one.expires_at for at, _ in stage.smsc.submits)
     assert stage.outcomes == [Unwritten("over")]

@@ -3,7 +3,7 @@
 --   {ids, dest, holds, parked, strays, remote_id, report, ttl, own, anyway, numbers, patient}
 --   ids     the exact id first, then its other forms
 --   dest    last digits that a message found by another form must be for, and one found by the exact id should be
---   anyway  1: the exact id is believed for another number too, where no other form fits better
+--   anyway  1: the exact id is believed for another number too, where nothing fits better
 --   holds   lists of messages that were written and never answered, for these addresses: the number may be read in
 --           two ways
 --   parked  where the report waits when nothing is found; "" does not park it
@@ -11,7 +11,8 @@
 --   own     m:{id} where the report names our own id; "" where it does not
 --   numbers  that it may be about: the messages to them are looked through where the ids name none that is under way.
 --           An operator may give two messages one id, or return an id of both cases in another one
---   patient  1: nothing held is settled while some node has another message to the number in its hands
+--   patient  1: nothing held is settled, and no id believed for another number, while some node has another message to
+--           the number in its hands
 -- Returns for each {record, 1 exact or 2 other form or 3 held or 4 our own id} or false.
 -- What is held has the report's id from now on, and the report is parked until it is applied: a crash in between costs
 -- nothing, and the report finds the same message when it comes again. One without an id leaves the message where it is,
@@ -116,7 +117,7 @@ end
 
 for i = 1, #items do
   local it = items[i]
-  local found, other, named, held, numbers = false, false, false, it[3], it[11] or {}
+  local found, ended, other, named, held, numbers = false, false, false, false, it[3], it[11] or {}
   for j = 1, #it[1] do
     local id = owner(it[1][j])
     local record = id and redis.call('GET', 'm:' .. id)
@@ -126,7 +127,7 @@ for i = 1, #items do
         found = { record, j == 1 and 1 or 2 }
         break
       end
-      other = { record, 1 }
+      ended = { record, 1 }
     elseif record and j == 1 and it[10] == 1 then
       other = { record, 1 }
     end
@@ -134,14 +135,14 @@ for i = 1, #items do
   if not found and #numbers > 0 then
     local records = messages_to(numbers)
     local record = called(records, it[1][1], not named)
-    if record and (not other or string.byte(record, 5) == 0) then
+    if record and (not ended or string.byte(record, 5) == 0) then
       found = { record, 1 }
     end
     if it[12] == 1 and is_in_hand(records) then
-      held = {}
+      held, other = {}, false
     end
   end
-  found = found or other
+  found = found or ended
   if not found and it[9] and it[9] ~= '' then
     local record = redis.call('GET', it[9])
     found = record and { record, 4 }
@@ -158,6 +159,7 @@ for i = 1, #items do
       id = redis.call('LPOP', held[j])
     end
   end
+  found = found or other
   if not found and it[4] ~= '' then
     local before = redis.call('GET', it[4])
     if not before or weight(it[7]) >= weight(before) then

@@ -728,3 +728,19 @@ async def test_a_report_of_what_is_held_waits_three_seconds_at_most_for_what_oth
     assert (await writer.read(held)).state is State.ENROUTE
     await street.passes(AGAIN_S + LOOK_S)
     assert (await writer.read(held)).state is State.DELIVERED
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_report_that_overtakes_the_answer_to_another_node_is_about_no_other_number(street: Street) -> None:
+    """Its id is also that of an older message to somebody else."""
+    writer, other = await street.house("gw1"), await street.house("gw2")
+    await street.steady()
+    (older,) = await writer.submit(writer.message(msisdn="5521900000000"))
+    writer.operator.accept("77")
+    (message_id,) = await writer.submit(writer.message())
+    dest = (await writer.read(message_id)).msisdn
+    other.operator.report("77", Status.DELIVERED, source="28940", dest=dest)
+    await street.settle()
+    writer.operator.accept("77")
+    await street.passes(AGAIN_S + LOOK_S)
+    assert [(await writer.read(one)).state for one in (older, message_id)] == [State.ENROUTE, State.DELIVERED]

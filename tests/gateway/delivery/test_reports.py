@@ -172,6 +172,33 @@ async def test_an_id_that_two_messages_have_means_the_one_to_the_number_of_the_r
     assert len(await house.receipts()) == 3
 
 
+@pytest_twisted.ensureDeferred
+async def test_a_report_that_comes_twice_is_not_about_another_message_that_was_given_its_id_since(store: Store) -> None:
+    house = await House(store, SMS_ONLY).start()
+    first = await by_sms(house, "77")
+    house.operator.report("77", Status.DELIVERED, **addressed())
+    await house.settle()
+    second = await by_sms(house, "77", msisdn="5521900000000")
+    house.operator.report("77", Status.DELIVERED, **addressed())
+    await house.settle()
+    assert [await state(house, one) for one in (first, second)] == [State.DELIVERED, State.ENROUTE]
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_was_never_answered_is_settled_although_another_number_has_the_id_of_its_report(
+    store: Store,
+) -> None:
+    house = await House(store, SMS_ONLY).start()
+    held = await unanswered(house)
+    other = await by_sms(house, "77", msisdn="5521900000000")
+    house.operator.report("77", Status.DELIVERED, **addressed())
+    await house.settle()
+    assert [await state(house, one) for one in (held, other)] == [State.DELIVERED, State.ENROUTE]
+    house.operator.report("77", Status.FAILED, State.UNDELIVERABLE, **addressed(dest="5521900000000"))
+    await house.settle()
+    assert await state(house, other) is State.UNDELIVERABLE
+
+
 @pytest.mark.parametrize("length", [0, 31, 32, 65, 255, 256, 3000])
 @pytest_twisted.ensureDeferred
 async def test_an_unknown_id_of_any_length_harms_nothing(store: Store, length: int) -> None:

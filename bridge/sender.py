@@ -177,6 +177,10 @@ class Sender:
         self.condition.trial_taken()
         self._around.spawn(self._prepare(job), "looking up a recipient", self._log)
 
+    def waits(self, message_id: str) -> bool:
+        """Has it this message in hand, and not written? One that has ended meanwhile will not be."""
+        return any(job.message.id == message_id and not job.written for job in self._jobs.values())
+
     async def start(self) -> None:
         await self.allowance.recall()
         self.condition.start()

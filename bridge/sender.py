@@ -286,9 +286,9 @@ class Sender:
             self._pump()
 
     def _look_over(self) -> None:
-        """Time has passed: what others stay ahead of until its time is over goes back."""
-        now = self._clock.seconds()
-        late = [job for _, _, job in self._ready if job.message.is_too_late_for(self._channel, now)]
+        """Time has passed: what is not written before its time is over goes back, be it looked up or held back."""
+        now, unwritten = self._clock.seconds(), [job for job in self._jobs.values() if not job.written]
+        late = [job for job in unwritten if job.message.is_too_late_for(self._channel, now)]
         if late:
             self._ready = [one for one in self._ready if one[2] not in late]
             heapify(self._ready)

@@ -116,6 +116,8 @@ class Delivery:
             if dispatcher is not None:
                 dispatcher.done(message.id)
             sent += isinstance(result, Accepted)
+            if message.state in FINAL:  # it was ended in the channel's hands, which may come to nothing yet
+                message.state = _ENROUTE
             self._resolve(message, result, now, facts)
         if sent:
             self.metrics.sent(channel, sent)

@@ -164,6 +164,10 @@ class WhatsAppChannel:
         self._place(job)
         return None
 
+    def waits(self, message_id: str) -> bool:
+        """Has it this message in hand, and not written?"""
+        return any(sender.waits(message_id) for sender in self.senders.values())
+
     async def start(self) -> None:
         self._running, self._stopping = True, False
         for sender in self.senders.values():

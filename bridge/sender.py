@@ -187,6 +187,10 @@ class Sender:
         elif not had and not pace.stopped:
             self._around.moved()
 
+    def waits(self, message_id: str) -> bool:
+        """Has it this message in hand, and not written? One that has ended meanwhile will not be."""
+        return any(job.message.id == message_id and not job.written for job in self._jobs.values())
+
     async def start(self) -> None:
         await self.allowance.recall()
         self.condition.start()
@@ -292,9 +296,9 @@ class Sender:
             self._pump()
 
     def _look_over(self) -> None:
-        """Time has passed: what others stay ahead of until its time is over goes back."""
-        now = self._clock.seconds()
-        late = [job for _, _, job in self._ready if job.message.is_too_late_for(self._channel, now)]
+        """Time has passed: what is not written before its time is over goes back, be it looked up or held back."""
+        now, unwritten = self._clock.seconds(), [job for job in self._jobs.values() if not job.written]
+        late = [job for job in unwritten if job.message.is_too_late_for(self._channel, now)]
         if late:
             self._ready = [one for one in self._ready if one[2] not in late]
             heapify(self._ready)

@@ -118,6 +118,8 @@ class Delivery:
             if dispatcher is not None:
                 dispatcher.done(message.id)
             sent += isinstance(result, Accepted)
+            if message.state in FINAL:  # it was ended in the channel's hands, which may come to nothing yet
+                message.state = _ENROUTE
             self._resolve(message, result, now, facts)
             if self.strangers and type(result) is not Accepted:
                 self._know_strangers(channel, message.msisdn)
@@ -482,7 +484,7 @@ class Delivery:
             turn.then(lambda _: self.joined.reported_one(message, news.channel) if message.final else None)
         if message.state in FINAL:
             if message.decided_by != message.attempts[-1].channel:
-                self._ends_in_hand(message, message.state)
+                self.ends_in_hand(message, message.state)
             self.end(turn, again)
         else:
             self.follow(turn, self.facts(), again)
@@ -513,12 +515,17 @@ class Delivery:
             return False
         return message.in_hand or message.attempts[-1].state in (_SENT, _UNCERTAIN)
 
-    def _ends_in_hand(self, message: Message, state: State) -> None:
+    def ends_in_hand(self, message: Message, state: State) -> None:
         """A message ends while a channel may have it in hand: channels look at this right before they write."""
         dispatcher = self.dispatchers.get(message.attempts[-1].channel)
         held = dispatcher.in_hand.get(message.id) if dispatcher is not None else None
         if held is not None:
             held.state = state
+
+    def is_unwritten(self, message: Message) -> bool:
+        """Has a channel of this process it in hand that has not written it, and will not once it has ended?"""
+        waits = getattr(self.channels.get(message.attempts[-1].channel), "waits", None)
+        return waits is not None and waits(message.id)
 
     def moment(self, message: Message) -> None:
         """A message's next step is due."""
@@ -534,7 +541,7 @@ class Delivery:
                 self.moment(fresh)
 
         if expired and message.in_hand and message.attempts:
-            self._ends_in_hand(message, State.EXPIRED)
+            self.ends_in_hand(message, State.EXPIRED)
         turn = Turn(message, now)
         if message.follows >= 0 and message.attempts[-1].state is _SENT:
             turn.step(*journey.follow(message, now))

@@ -99,6 +99,8 @@ class Operations:
         outcome: defer.Deferred[bool] = defer.Deferred()
         now = self._clock()
         channel = message.attempts[-1].channel if message.attempts else ""
+        if message.in_hand:
+            self._delivery.ends_in_hand(message, State.DELETED)
         journey.close(message, State.DELETED, ERR_CANCELLED, channel, now)
         turn = Turn(message, now)
         turn.step("cancelled", channel)
@@ -107,9 +109,11 @@ class Operations:
         return await outcome
 
     def _may_cancel(self, message: Message) -> bool:
-        """While no channel has it yet, or while it waits for the word of a WhatsApp channel."""
-        if message.final or message.in_hand:
+        """While no channel has it yet, or while it waits for its turn or for word at a WhatsApp channel."""
+        if message.final:
             return False
+        if message.in_hand:
+            return self._delivery.is_unwritten(message)
         attempt = message.attempt
         if attempt is None or attempt.state in (Attempted.WAITING, Attempted.RETRY, Attempted.FAILED):
             return True

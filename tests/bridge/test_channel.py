@@ -300,6 +300,17 @@ def test_what_would_be_sent_by_the_next_channel_too_before_word_can_come_is_left
     assert isinstance(room.result(), Accepted) if sends else room.result() == ChannelDown("timeout")
 
 
+def test_a_lookup_is_not_waited_for_beyond_the_next_channels_turn() -> None:
+    room = Room(lookup={"deadline": "30s"}, timeout="30s")
+    room.http.answers[CHECK] = None
+    room.send(impatient("m1", 6.0))
+    room.turn(6.0)
+    assert room.result() == ChannelDown("timeout")
+    room.http.answer_next(CHECK, room.check(room.http.to(CHECK)[0]))
+    room.turn()
+    assert room.http.to(SEND) == [] and room.channel.inflight == 0
+
+
 @pytest.mark.parametrize(("patience_s", "waited_s"), [(2.0, 2.0), (30.0, 3.0)])
 def test_an_answer_is_waited_for_until_it_is_the_next_channels_turn(patience_s: float, waited_s: float) -> None:
     room = Room(timeout="3s")

@@ -528,6 +528,18 @@ async def test_a_message_that_has_expired_when_its_channel_answers_is_counted_on
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_message_whose_end_in_a_channels_hands_comes_to_nothing_goes_on(store: Store) -> None:
+    """The channel's answer was written first: who wanted to cancel it is told no, and nothing of it may stay."""
+    house = await House(store).start()
+    message_id = await house.submit_one()
+    held = house.zap.holding[message_id]
+    house.delivery.ends_in_hand(held, State.DELETED)
+    house.delivery.attempted("zap", [(held, NoAccount("provider"))])
+    await house.settle()
+    assert ids_of(house.operator.taken) == [message_id] and await house.receipts() == []
+
+
+@pytest_twisted.ensureDeferred
 async def test_success_sent_ends_with_the_operators_word_that_it_was_taken(store: Store) -> None:
     house = await House(store, Route("quick", ("operator",), success="sent")).start()
     message_id = await house.submit_one()

@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from twisted.internet.defer import ensureDeferred
 
 from gateway.messages.address import parse_destination
 from gateway.messages.outcome import Report, Status
 from gateway.messages.states import State
 from gateway.routing.routes import Route
+from gateway.smpp.constants import CommandStatus
+from gateway.store import keys
 from gateway.store.valkey import Store
 from tests.bridge.fakes import people
 from tests.gateway.delivery.house import PATIENCE_S, USUAL
@@ -313,3 +316,31 @@ async def test_a_failure_that_is_told_again_days_later_says_nothing_of_today(sto
     await house.settle()
     await submit_to(house, person)
     assert len(house.sent) == 3 and len(house.operator.taken) == 1
+
+
+@pytest.mark.parametrize("held_by", ["the rate", "its lookup", "the send under way"])
+@pytest_twisted.ensureDeferred
+async def test_a_text_may_be_cancelled_until_it_is_written(store: Store, held_by: str) -> None:
+    slow = {**EVOLUTION, "throughput": "1/s", "health": {"min_acks": 0}}
+    house = await ZapHouse(store, provider=slow if held_by == "the rate" else EVOLUTION).start()
+    house.late = held_by == "the send under way"
+    if held_by == "its lookup":
+        house.http.answers["whatsappNumbers"], house.unanswered = None, 10_000  # it is not waited for
+    *_, message_id = await submit_to(house, *numbers(3 if held_by == "the rate" else 1))
+    cancelling = ensureDeferred(house.operations.cancel("billing", message_id, "28940", "", ""))
+    await house.settle()
+    cancelled = await cancelling == CommandStatus.ESME_ROK
+    assert cancelled == (held_by != "the send under way")
+    house.late = False
+    house.answer_sends()
+    while house.http.waiting:
+        house.http.answer_next("whatsappNumbers", house.accounts(house.http.to("whatsappNumbers")[-1]))
+    for _ in range(5):
+        await house.passes(1.0)
+    assert len(house.sent) == {"the rate": 2, "its lookup": 0, "the send under way": 1}[held_by]
+    if cancelled:
+        assert (await house.ends(message_id)).state is State.DELETED
+        assert [one.state for one in await house.receipts() if one.message_id == message_id] == [State.DELETED]
+        assert house.metric("pombo_final_total", channel="zap", state="deleted") == 1
+    assert house.operator.taken == [] and house.zap.inflight == 0
+    assert await store.command("SCARD", keys.hand("gw1", "zap")) == 0

@@ -525,10 +525,20 @@ class Session:
             self._ending = "a PDU stayed incomplete"
         elif self._init_deadline() <= now:
             self._ending = "no bind in time"
-        elif any(at <= now for _, response, at in self._control.values() if response is pdus.EnquireLinkResp):
+        elif self._probe_failed(now):
             self._ending = "enquire_link unanswered"
         elif self._dead_deadline() <= now:
             self._ending = "nothing received"
+
+    def _probe_failed(self, now: float) -> bool:
+        """An enquire_link of ours was not answered in time. One that anything else came after is forgotten: some
+        clients answer none while they submit, but whoever sends is there."""
+        for sequence_number, (context, response, at) in list(self._control.items()):
+            if response is pdus.EnquireLinkResp and at <= now:
+                if context is not _OWN or self._last_received_at <= at - self.settings.response_timeout:
+                    return True
+                del self._control[sequence_number]
+        return False
 
     def _expire(self, events: list[Event], now: float) -> None:
         """Give up data requests whose time is over; they are in the order of their deadlines."""

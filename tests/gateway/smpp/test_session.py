@@ -395,6 +395,18 @@ def test_a_peer_that_does_not_answer_enquire_link_is_left() -> None:
     assert esme.tick(START + 40.0) == [Unanswered("a"), Over("enquire_link unanswered")]
 
 
+def test_a_peer_that_answers_no_enquire_link_and_sends_is_kept_until_it_is_silent() -> None:
+    smsc, _ = bound_pair(settings=SessionSettings(enquire_link=30.0, response_timeout=10.0))
+    smsc.tick(START + 30.0)
+    assert received(smsc.receive(numbered(SUBMIT, 9), START + 35.0))
+    smsc.output()
+    assert smsc.tick(START + 40.0) == []
+    assert (sent(smsc), smsc.deadline()) == ([], START + 65.0)
+    smsc.tick(START + 65.0)
+    assert [type(pdu) for pdu in sent(smsc)] == [pdus.EnquireLink]
+    assert smsc.tick(START + 75.0) == [Over("enquire_link unanswered")]
+
+
 def test_a_peer_that_is_never_heard_of_is_dead() -> None:
     smsc = Session(Role.SMSC, SessionSettings(enquire_link=30.0, response_timeout=10.0), START)
     smsc.receive(encode(pdus.BindTransceiver(sequence_number=1, system_id="a")), START)

@@ -193,7 +193,7 @@ class WatchedSession:
         assert at == len(octets), "we write half a PDU"
 
     def _check_answers(self) -> None:
-        """No answer without a request; and none is missing but those that we owe."""
+        """No answer without a request; and none is missing but those that we owe or that wait for something else."""
         too_many = self._answered - self._asked
         if self.over or self._lost_count or self.session.deadline() == 0.0:
             for key in [key for key in too_many if key[0] == GENERIC_NACK]:
@@ -203,8 +203,12 @@ class WatchedSession:
         if alive and self.bind is None and not self._refused:
             missing = self._asked - self._answered
             missing -= self._owed
-            if self.waiting:  # an unbind is answered after them
-                missing = Counter({key: count for key, count in missing.items() if key[0] != UNBIND_RESP})
+            session, later = self.session, frozenset[int]()
+            if self.waiting or (session.role is Role.ESME and session.outstanding):  # an unbind is answered after them
+                later = frozenset({UNBIND_RESP})
+            elif session.role is Role.ESME and session.state is SessionState.OPEN:  # a bind of ours is answered first
+                later = DATA_RESPONSES
+            missing = Counter({key: count for key, count in missing.items() if key[0] not in later})
             assert not missing, f"no answer to {missing}"
 
     def _count(self, octets: bytes) -> None:

@@ -28,7 +28,7 @@ from .events import (
 )
 from .framing import Framer
 from .pdu import Bind, BindResp, Pdu, decode, encode, error_response, tlv
-from .states import BOUND, DATA_REQUESTS, DATA_RESPONSES, STATE_AFTER_BIND, Role, SessionState, legal
+from .states import BOUND, DATA_REQUESTS, DATA_RESPONSES, SENT_BY, STATE_AFTER_BIND, Role, SessionState, legal
 
 __all__ = ["Role", "Session", "SessionSettings", "SessionState"]
 
@@ -86,7 +86,7 @@ class Session:
         # The youngest of those given up, whose answer may come yet: sequence_number -> (context, response class).
         self._late: dict[int, tuple[object, type[Pdu]]] = {}
         self._bind: Bind | None = None  # the peer's, waiting for accept_bind or refuse_bind
-        self._held: list[bytes] = []  # PDUs behind such a bind
+        self._held: list[bytes] = []  # PDUs behind such a bind, or of an SMSC that has not answered ours yet
         self._held_octets = 0
         self._bind_version = 0  # of the bind we sent
         self._last_received_at = now
@@ -283,7 +283,7 @@ class Session:
             self._partial_at = math.inf
         elif frames or self._partial_at == math.inf:
             self._partial_at = now
-        if self._held and self._bind is None:
+        if self._held and self._bind_is_answered():
             frames = self._held + frames
             self._held, self._held_octets = [], 0
         if frames:
@@ -323,9 +323,16 @@ class Session:
                         del self._outstanding[pdu.sequence_number]
                         events.append(Answered(entry[0], pdu))
                         continue
-                self._take_other(pdu, events, now)
+                if self._bind_version and self.state is SessionState.OPEN and cls in SENT_BY[Role.SMSC]:
+                    self._hold([frame])  # some SMSCs deliver what waited before they answer the bind
+                else:
+                    self._take_other(pdu, events, now)
             if self._ending:
                 return
+
+    def _bind_is_answered(self) -> bool:
+        """The bind that something is held for."""
+        return self._bind is None and self.state is not SessionState.OPEN
 
     def _hold(self, frames: list[bytes]) -> None:
         self._held += frames
@@ -472,7 +479,7 @@ class Session:
         """When tick must be called next: 0.0 for at once, infinity for never."""
         if self.state is _CLOSED:
             return math.inf
-        if self._ending or (self._held and self._bind is None) or self._unbind_is_ready():
+        if self._ending or (self._held and self._bind_is_answered()) or self._unbind_is_ready():
             return 0.0
         at = min(self._close_at, self._unbind_by, self._partial_at + self.settings.pdu_read_timeout)
         for _, _, answer_by in self._outstanding.values():
@@ -489,7 +496,7 @@ class Session:
         if self.state is _CLOSED:
             return []
         events: list[Event] = []
-        if self._held and self._bind is None and not self._ending:
+        if self._held and self._bind_is_answered() and not self._ending:
             events += self.receive(b"", now)
             if events and isinstance(events[-1], Over):
                 return events
@@ -518,10 +525,20 @@ class Session:
             self._ending = "a PDU stayed incomplete"
         elif self._init_deadline() <= now:
             self._ending = "no bind in time"
-        elif any(at <= now for _, response, at in self._control.values() if response is pdus.EnquireLinkResp):
+        elif self._probe_failed(now):
             self._ending = "enquire_link unanswered"
         elif self._dead_deadline() <= now:
             self._ending = "nothing received"
+
+    def _probe_failed(self, now: float) -> bool:
+        """An enquire_link of ours was not answered in time. One that anything else came after is forgotten: some
+        clients answer none while they submit, but whoever sends is there."""
+        for sequence_number, (context, response, at) in list(self._control.items()):
+            if response is pdus.EnquireLinkResp and at <= now:
+                if context is not _OWN or self._last_received_at <= at - self.settings.response_timeout:
+                    return True
+                del self._control[sequence_number]
+        return False
 
     def _expire(self, events: list[Event], now: float) -> None:
         """Give up data requests whose time is over; they are in the order of their deadlines."""

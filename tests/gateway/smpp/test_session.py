@@ -18,6 +18,7 @@ from gateway.smpp.events import (
     Rejected,
     Unanswered,
 )
+from gateway.smpp.events import Bound as BoundEvent
 from gateway.smpp.pdu import decode, encode
 from gateway.smpp.session import Role, Session, SessionSettings, SessionState
 from gateway.smpp.states import DATA_REQUESTS, SENT_BY
@@ -112,6 +113,29 @@ def test_what_comes_behind_a_bind_waits_until_it_is_answered() -> None:
     events = smsc.tick(START)
     assert [pdu.sequence_number for pdu in received(events)] == [3, 4]
     assert [type(pdu) for pdu in sent(smsc)] == [pdus.BindTransceiverResp, pdus.EnquireLinkResp]
+
+
+def test_what_an_smsc_sends_before_it_has_answered_our_bind_waits_for_the_answer() -> None:
+    esme = Session(Role.ESME, SessionSettings(), START)
+    esme.request(pdus.BindTransceiver(system_id="a", interface_version=0x34), START)
+    esme.output()
+    assert esme.receive(numbered(pdus.EnquireLink(), 7) + numbered(DELIVER, 8), START) == []
+    assert [type(pdu) for pdu in sent(esme)] == [pdus.EnquireLinkResp]
+    assert esme.receive(numbered(DELIVER, 9), START) == []
+    assert esme.deadline() > START
+    (bound,) = esme.receive(encode(pdus.BindTransceiverResp(sequence_number=1, system_id="smsc")), START)
+    assert isinstance(bound, BoundEvent)
+    assert esme.deadline() <= START
+    assert [pdu.sequence_number for pdu in received(esme.tick(START))] == [8, 9]
+    assert esme.pending == 2
+
+
+def test_what_an_smsc_sends_before_it_refuses_our_bind_goes_with_the_session() -> None:
+    esme = Session(Role.ESME, SessionSettings(), START)
+    esme.request(pdus.BindReceiver(system_id="a"), START)
+    refusal = encode(pdus.BindReceiverResp(sequence_number=1, command_status=0x0D))
+    events = esme.receive(numbered(DELIVER, 8) + refusal, START)
+    assert [type(event) for event in events] == [BindRefused, Over]
 
 
 def test_a_flood_behind_an_unanswered_bind_ends_the_session() -> None:
@@ -369,6 +393,18 @@ def test_a_peer_that_does_not_answer_enquire_link_is_left() -> None:
     esme.request(SUBMIT, START + 35.0, "a")
     assert esme.deadline() == START + 40.0
     assert esme.tick(START + 40.0) == [Unanswered("a"), Over("enquire_link unanswered")]
+
+
+def test_a_peer_that_answers_no_enquire_link_and_sends_is_kept_until_it_is_silent() -> None:
+    smsc, _ = bound_pair(settings=SessionSettings(enquire_link=30.0, response_timeout=10.0))
+    smsc.tick(START + 30.0)
+    assert received(smsc.receive(numbered(SUBMIT, 9), START + 35.0))
+    smsc.output()
+    assert smsc.tick(START + 40.0) == []
+    assert (sent(smsc), smsc.deadline()) == ([], START + 65.0)
+    smsc.tick(START + 65.0)
+    assert [type(pdu) for pdu in sent(smsc)] == [pdus.EnquireLink]
+    assert smsc.tick(START + 75.0) == [Over("enquire_link unanswered")]
 
 
 def test_a_peer_that_is_never_heard_of_is_dead() -> None:

@@ -144,7 +144,7 @@ class Node(Service):
             ledger=outcomes, clock=clock, metrics=self.metrics, receipts=self.receipts,
             retention_s=int(config.store.retention),
         )  # fmt: skip
-        self.delivery.remote_id_days = remote_id_days_of(config)
+        self.delivery.known_by.remote_id_days = remote_id_days_of(config)
         self.joining = Joining(self.store, self.delivery, clock, join_parts, self._spawn)
         self.delivery.joined = self.joining
         self.reports = Reports(
@@ -546,7 +546,7 @@ class Node(Service):
             self.server.reload(new.smpp_server, new.country)
             self.intake.parts_timeout_s = new.smpp_server.parts_timeout
             self.intake.dedupe = dedupe_of(new)
-            self.delivery.remote_id_days = remote_id_days_of(new)
+            self.delivery.known_by.remote_id_days = remote_id_days_of(new)
             self.intake.numbering.use(short_ids_of(new))
             changed.append("smpp_server")
         self._direct(new)

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from gateway.delivery import charging
 from gateway.delivery.dispatch import Dispatcher
+from gateway.delivery.known_by import KnownBy
 from gateway.delivery.parting import Parting
 from gateway.delivery.ports import Channel
 from gateway.messages.ids import told
@@ -24,12 +25,10 @@ from gateway.metrics import Metrics
 from gateway.routing import journey
 from gateway.routing.decide import AskFirst, ChannelFacts, Send, Stop, Wait, decide
 from gateway.store import keys, records
-from gateway.store.keys import DAY_S
 from gateway.store.ledger import Ledger
 from gateway.store.turn import NEVER, Answers, Turn
 
 TAKEN_OVER = "the node died before the answer"  # why an attempt is uncertain
-MOST_RECENT = 8192  # messages whose report need not be looked up in the store; a stale one loses against its revision
 OF_A_CHANNEL = frozenset({"lookup", "sent", "retry", "failed"})  # steps that stay true when the message has ended
 Again = Callable[[Message | None], None] | None  # when somebody else was faster; see store.ledger.Change
 # Members by names of their own: before 3.12 an interpreter takes thirty times as long to find one in its class.
@@ -78,8 +77,6 @@ class Delivery:
     """The journeys of all messages of this node. Implements ports.Results but for what people write to us."""
 
     joined: Joined
-    early_report: Callable[[bytes], None]  # a parked report whose message is known now
-    look_again: Callable[[str, Sequence[str]], None]  # parked reports of a channel that may have been about a message
 
     def __init__(
         self, *, ledger: Ledger, clock: Callable[[], float], metrics: Metrics, receipts: ReceiptDesk, retention_s: int
@@ -87,13 +84,10 @@ class Delivery:
         self.ledger, self.clock, self.metrics, self._receipts = ledger, clock, metrics, receipts
         ledger.count = metrics.count
         self.retention_s = retention_s
-        self.remote_id_days = keys.LEAST_REMOTE_ID_DAYS  # a channel's ids are found for so long
         self._parting = Parting(self)
         self.channels: dict[str, Channel] = {}
+        self.known_by = KnownBy(self.channels)
         self.dispatchers: dict[str, Dispatcher] = {}
-        self.recent: dict[tuple[str, str], Message] = {}  # by channel and its id: sent a moment ago, as last written
-        self.settling: dict[str, Sequence[Callable[[], None]]] = {}  # msisdn -> what waits until its id is kept
-        self.strangers: dict[tuple[str, str], list[str]] = {}  # channel, msisdn -> ids in reports that named nobody
         self._noted: dict[str, list[tuple[float, str, str, str]]] = {}  # steps of messages in a channel's hands
         self.elsewhere: Mapping[str, ChannelFacts] = {}  # channels that only other nodes have
         self.changing: set[str] = set()  # channels that were up and start anew: what is meant for them waits
@@ -112,7 +106,7 @@ class Delivery:
     def attempted(self, channel: str, results: Sequence[tuple[Message, AttemptResult]]) -> None:
         """Attempts ended; see ports.Results."""
         now, facts = self.clock(), self.facts()
-        dispatcher = self.dispatchers.get(channel)
+        dispatcher, strangers = self.dispatchers.get(channel), self.known_by.strangers
         sent = 0
         for message, result in results:
             if dispatcher is not None:
@@ -121,8 +115,8 @@ class Delivery:
             if message.state in FINAL:  # it was ended in the channel's hands, which may come to nothing yet
                 message.state = _ENROUTE
             self._resolve(message, result, now, facts)
-            if self.strangers and type(result) is not Accepted:
-                self._know_strangers(channel, message.msisdn)
+            if strangers and type(result) is not Accepted:
+                self.known_by.answered(channel, message.msisdn)
         if sent:
             self.metrics.sent(channel, sent)
         if dispatcher is not None:
@@ -136,7 +130,7 @@ class Delivery:
         elif isinstance(result, Accepted) and result.remote_id and not message.in_hand:  # only for its reports
             turn = Turn(message, self.clock())
             turn.step("sent", channel, result.note)
-            self._remember(turn, channel, result.remote_id, by_sms=True)
+            self.known_by.its_id(turn, channel, result.remote_id, by_sms=True)
             self._note_after_end(turn, message)
 
     def _resolve(
@@ -149,7 +143,7 @@ class Delivery:
         if self._noted:
             turn.events += self._noted.pop(message.id, ())
         if late:
-            turn.commands.append(("LREM", self._hold_key(message, channel), "0", message.id))
+            turn.commands.append(("LREM", self.known_by.hold_key(message, channel), "0", message.id))
             turn.counts = [(("pombo_sent", channel), 1)] if type(result) is Accepted else ()
         for event, of, detail in journey.resolve(message, result, now, alone=last):
             turn.events.append((now, event, of, detail))
@@ -162,9 +156,9 @@ class Delivery:
             if taken is not None and by_sms:  # operators charge every segment they took
                 charging.taken(turn, taken)
             if result.remote_id:
-                self._remember(turn, channel, result.remote_id, by_sms)
+                self.known_by.its_id(turn, channel, result.remote_id, by_sms)
             elif by_sms:  # its receipt can be known by the addresses alone
-                self._hold(turn, channel)
+                self.known_by.its_addresses(turn, channel)
             if by_sms and message.success == "sent":
                 journey.close(message, _DELIVERED, 0, channel, now)
             elif message.registered_delivery & INTERMEDIATE:
@@ -175,9 +169,9 @@ class Delivery:
                 return
         elif isinstance(result, Uncertain):
             turn.count("pombo_unanswered", channel)
-            self._know_by_key(turn, channel)
+            self.known_by.its_key(turn, channel)
             if self._kind(channel) == "smsc":
-                self._hold(turn, channel)
+                self.known_by.its_addresses(turn, channel)
         elif isinstance(result, Unwritten):
             entry = f"{message.id} {len(message.attempts)}"
             turn.commands.append(("LPUSH", keys.queue(channel, message.priority), entry))
@@ -211,9 +205,9 @@ class Delivery:
             turn.events.append((turn.now, event, of, detail))
         if isinstance(result, Uncertain):
             turn.count("pombo_unanswered", channel)
-            self._know_by_key(turn, channel)
+            self.known_by.its_key(turn, channel)
             if kind == "smsc":
-                self._hold(turn, channel)
+                self.known_by.its_addresses(turn, channel)
         elif channel in facts:
             entry = f"{message.id} {len(message.attempts)}"
             turn.commands.append(("LPUSH", keys.queue(channel, message.priority), entry))
@@ -221,47 +215,6 @@ class Delivery:
                 dispatcher.expect(turn)
                 turn.then(lambda _: dispatcher.something_waits())
         self.follow(turn, facts, None)
-
-    def _remember(self, turn: Turn, channel: str, remote_id: str, by_sms: bool) -> None:
-        """From now on reports find the message; those that came before were parked."""
-        message = turn.message
-        key, lives_s = keys.remote_ids(channel, int(turn.now // DAY_S)), (self.remote_id_days + 1) * DAY_S
-        for one in remote_id.split(",") if "," in remote_id else (remote_id,):
-            turn.commands.append(("REMOTE", key, lives_s, one, channel))
-        if by_sms:  # its report is likely to be the next thing that happens to it
-            recent = self.recent
-            recent[channel, remote_id] = message
-            if len(recent) > MOST_RECENT:
-                del recent[next(iter(recent))]
-        self.settling.setdefault(message.msisdn, ())
-        turn.sequel = self._remembered
-
-    def _know_by_key(self, turn: Turn, channel: str) -> None:
-        """The answer is lost, and with it the channel's id, unless the id was ours to choose."""
-        key_of = getattr(self.channels.get(channel), "key_of", None)
-        if key_of is not None:
-            turn.message.attempts[-1].remote_id = key_of(turn.message.id)
-            self._remember(turn, channel, turn.message.attempts[-1].remote_id, by_sms=False)
-
-    def _remembered(self, turn: Turn, answers: Answers) -> None:
-        """The channel's id is kept: whoever waited for it goes on, and what was parked under it is told."""
-        message = turn.message
-        for call in self.settling.pop(message.msisdn, ()):
-            call()
-        if answers is None:  # the link broke: what was parked went with the answer
-            for command in turn.commands:
-                if command[0] == "REMOTE":
-                    self.look_again(command[4], (command[3],))
-        for answer in answers or ():
-            if answer and answer[0] >= 0x80:  # a packed report; places in a stream are digits
-                self.early_report(answer)
-        if self.strangers:
-            self._know_strangers(message.attempts[-1].channel, message.msisdn)
-
-    def _know_strangers(self, channel: str, msisdn: str) -> None:
-        """Reports that might have been about a message which was just being answered: whose are they?"""
-        if ids := self.strangers.pop((channel, msisdn), None):
-            self.look_again(channel, ids)
 
     def _tell_on_its_way(self, turn: Turn, channel: str) -> None:
         """The one intermediate notification of a message, or of each part of a text that asked."""
@@ -281,30 +234,9 @@ class Delivery:
 
         turn.then(kept)
 
-    def _hold(self, turn: Turn, channel: str) -> None:
-        """A message that may have arrived, or has no id of the operator's: a report without an owner for the same
-        addresses will settle it."""
-        message = turn.message
-        key = self._hold_key(message, channel)
-        ttl = str(int(max(0.0, message.expires_at - turn.now)) + 3600)
-        turn.commands += [("RPUSH", key, message.id), ("EXPIRE", key, ttl)]
-        self.held(message, channel, turn)
-
-    def _hold_key(self, message: Message, channel: str) -> str:
-        return keys.held(channel, self.source_at(channel, message), message.msisdn)
-
-    def held(self, message: Message, channel: str, turn: Turn) -> None:
-        """Overridden by wiring: look for a stray report of a message that is held."""
-
-    def source_at(self, channel: str, message: Message) -> str:
-        """The source address as the operator knows it."""
-        source_of = getattr(self.channels.get(channel), "source_of", None)
-        return source_of(message) if source_of is not None else message.source
-
     def _note_after_end(self, turn: Turn, fresh: Message | None) -> None:
         """The message ended while a channel had it: the trace tells what the channel did, nothing else changes."""
-        for call in self.settling.pop(turn.message.msisdn, ()):
-            call()
+        self.known_by.settled(turn.message.msisdn)
         if fresh is None:
             return
         late = Turn(fresh, turn.now)
@@ -312,7 +244,7 @@ class Delivery:
         late.ttl = self.retention_s if fresh.final else 0
         late.out_of = turn.out_of
         late.commands = [command for command in turn.commands if command[0] == "REMOTE"]
-        late.sequel = self._remembered if late.commands else None
+        late.sequel = self.known_by.id_kept if late.commands else None
         self.ledger.commit(late.change(lambda newer: self._note_after_end(turn, newer)))
 
     # -- what follows from a change

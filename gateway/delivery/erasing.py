@@ -204,10 +204,9 @@ class People:
         commands: list[Command] = []
         today = int(self._clock() // keys.DAY_S)
         for attempt in message.attempts:
-            source = self._delivery.source_at(attempt.channel, message)
-            commands.append(("LREM", keys.held(attempt.channel, source, message.msisdn), "0", message.id))
+            commands.append(("LREM", self._delivery.known_by.hold_key(message, attempt.channel), "0", message.id))
             named = [one for one in attempt.remote_id.split(",") if names(one, forms)]
-            days = range(today - self._delivery.remote_id_days, today + 1) if named else ()
+            days = range(today - self._delivery.known_by.remote_id_days, today + 1) if named else ()
             commands += [("HDEL", keys.remote_ids(attempt.channel, day), *named) for day in days]
         return commands
 

@@ -52,8 +52,9 @@ class Reports:
         self.shared = False  # are there other processes on the store?
         self._later_looks = 0  # reports that wait for what these may know
         self.report_parts: Callable[[Message, Report, Callable[[], None]], None] = delivery.report
-        delivery.early_report, delivery.look_again = self.unpark, self.look_again
-        delivery.held = self.look_for_stray  # type: ignore[method-assign]
+        self._known_by = known_by = delivery.known_by
+        known_by.early_report, known_by.look_again = self.unpark, self.look_again
+        known_by.is_held = self.look_for_stray
 
     def reported(self, channel: str, reports: Sequence[Report], done: Callable[[bool], None]) -> None:
         """See ports.Results: done(True) once all of them are kept."""
@@ -71,7 +72,7 @@ class Reports:
             if left == 0:
                 done(True)
 
-        settling, recent = self._delivery.settling, self._delivery.recent
+        settling, recent = self._known_by.settling, self._known_by.recent
         cases = []
         for report in reports:
             message = recent.pop((channel, report.remote_id), None)
@@ -103,7 +104,7 @@ class Reports:
 
     def _days(self) -> tuple[str, str]:
         """Today, and how many days back the ids of channels are known, as the scripts want them."""
-        return str(int(self._delivery.clock() // DAY_S)), str(self._delivery.remote_id_days)
+        return str(int(self._delivery.clock() // DAY_S)), str(self._known_by.remote_id_days)
 
     def _exact(self, answers: list[Any], channel: str, cases: list[Case]) -> None:
         missing: list[Case] = []
@@ -224,7 +225,7 @@ class Reports:
 
     def _note_stranger(self, channel: str, report: Report) -> None:
         """The answer that names its message may come yet, and give the id another form."""
-        strangers = self._delivery.strangers
+        strangers = self._known_by.strangers
         for number in self._numbers(report):
             ids = strangers.setdefault((channel, number), [])
             ids.append(report.remote_id)
@@ -263,7 +264,7 @@ class Reports:
     def look_for_stray(self, message: Message, channel: str, turn: Any) -> None:
         """A message was written and never answered, or answered without an id: perhaps its report came before we knew
         that."""
-        key = keys.stray(channel, self._delivery.source_at(channel, message), message.msisdn)
+        key = keys.stray(channel, self._known_by.source_at(channel, message), message.msisdn)
         turn.then(lambda _: self._look_at_strays(key, channel))
 
     def _look_at_strays(self, key: str, channel: str) -> None:

@@ -26,5 +26,5 @@ def test_nothing_is_held_for_a_message_that_has_ended(server: EmbeddedServer, ki
         holds.append(kept(path))
     store.close()
     before, after = holds
-    assert {"ReceiptDesk._done", "Delivery.settling", "Session._outstanding"} <= after.keys(), "it was looked at"
+    assert {"ReceiptDesk._done", "KnownBy.settling", "Session._outstanding"} <= after.keys(), "it was looked at"
     assert {name: (before[name], n) for name, n in after.items() if n > before[name] and name not in BOUNDED} == {}

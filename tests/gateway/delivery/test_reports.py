@@ -357,7 +357,7 @@ async def test_such_a_report_settles_it_also_when_the_link_to_the_store_breaks_o
         return answer
 
     monkeypatch.setattr(store, "command", breaking)
-    house.delivery.strangers.clear()  # as in another process than the one that the report came to
+    house.delivery.known_by.strangers.clear()  # as in another process than the one that the report came to
     house.operator.answer(message_id, Uncertain("timeout"))
     await house.settle()
     assert broken
@@ -382,7 +382,7 @@ async def test_each_of_several_such_reports_settles_one(store: Store) -> None:
 @pytest_twisted.ensureDeferred
 async def test_such_a_report_settles_it_also_when_the_process_ends(store: Store, taken: bool) -> None:
     house = await House(store, SMS_ONLY).start()
-    house.delivery.held = lambda *_: None  # type: ignore[method-assign]  # so far it does not come
+    house.delivery.known_by.is_held = lambda *_: None  # so far it does not come
     message_id = await house.submit_one()
     house.operator.report("77", Status.DELIVERED, **addressed())
     await house.settle()

@@ -79,7 +79,7 @@ class Node:
         self._session.trust_env = False  # no proxy between a command and its own node
         self._session.verify = verify
         if token:
-            self._session.headers["Authorization"] = f"Bearer {token}"
+            self._session.headers["Authorization"] = f"Bearer {token}".encode()
 
     def __repr__(self) -> str:
         return f"Node({self.url!r})"

@@ -58,6 +58,7 @@ class FakeNode:
     """Answers the admin paths; a sent message is delivered at the third look, or ends as `ends`."""
 
     def __init__(self) -> None:
+        self.token = "t0ken"
         self.orders: list[dict[str, Any]] = []
         self.looks = 0
         self.ends = "delivered"
@@ -70,7 +71,7 @@ class FakeNode:
     async def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
         if self.refuses is not None:
             return self.refuses
-        if headers.get("authorization") != "Bearer t0ken":
+        if headers.get("authorization", "").encode("latin-1").decode() != f"Bearer {self.token}":
             return Reply(401, {"error": "no"})
         path = path.partition("?")[0]
         match method, path:
@@ -222,6 +223,14 @@ async def test_a_list_that_the_node_does_not_give_is_told_in_its_words(
     node.unlisted = Reply(422, {"error": "limit is a number from 1 to 1000"})
     assert await pombo("trace", "11988880001", "--limit", "5000") == 2
     assert "limit is a number from 1 to 1000" in capsys.readouterr().err
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_token_may_have_any_letters(node: FakeNode) -> None:
+    config = Path(os.environ["POMBO_CONFIG"])
+    node.token = "não é €"
+    config.write_text(config.read_text().replace("t0ken", node.token), encoding="utf-8")
+    assert await pombo("status") == 0
 
 
 @pytest_twisted.ensureDeferred

@@ -533,20 +533,34 @@ class Delivery:
         """A message's next step is due."""
         if message.final:
             return
-        now, facts = self.clock(), self.facts()
-        expired = now >= message.expires_at
+        expired = self.clock() >= message.expires_at
         if message.in_hand and not expired:
             return  # a channel may write it any moment: its result comes first, and this comes again
+        if not message.in_hand or not message.attempts:
+            self._has_come(message)
+            return
+        channel = message.attempts[-1].channel
+        dispatcher = self.dispatchers.get(channel)
+        held = dispatcher.in_hand.get(message.id) if dispatcher is not None else None
+        if held is not None:
+            held.state = State.EXPIRED  # channels look at this right before they write
+        if self._kind(channel) == "smsc":
+            self.look_before_end(message, channel, lambda: self._has_come(message))
+        else:
+            self._has_come(message)
+
+    def look_before_end(self, message: Message, channel: str, then: Callable[[], None]) -> None:
+        """Overridden by wiring: before a message expires whose submit may be on its way, look for its report."""
+        then()
+
+    def _has_come(self, message: Message) -> None:
+        """The moment of a message that nobody may write any more, or that no channel has."""
+        now, facts = self.clock(), self.facts()
 
         def again(fresh: Message | None) -> None:
             if fresh is not None:
                 self.moment(fresh)
 
-        if expired and message.in_hand and message.attempts:
-            dispatcher = self.dispatchers.get(message.attempts[-1].channel)
-            held = dispatcher.in_hand.get(message.id) if dispatcher is not None else None
-            if held is not None:
-                held.state = State.EXPIRED  # channels look at this right before they write
         turn = Turn(message, now)
         if message.follows >= 0 and message.attempts[-1].state is _SENT:
             turn.step(*journey.follow(message, now))

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 from msgspec.structs import replace
+from twisted.internet import defer
 from twisted.logger import Logger
 
 from gateway.delivery.deliver import Delivery
@@ -51,6 +52,8 @@ class Reports:
         self.report_parts: Callable[[Message, Report, Callable[[], None]], None] = delivery.report
         delivery.early_report, delivery.look_again = self.unpark, self.look_again
         delivery.held = self.look_for_stray  # type: ignore[method-assign]
+        delivery.look_before_end = self.look_before_end  # type: ignore[method-assign]
+        self._ending: set[str] = set()  # numbers to which a submit is on its way that is not waited for any more
 
     def reported(self, channel: str, reports: Sequence[Report], done: Callable[[bool], None]) -> None:
         """See ports.Results: done(True) once all of them are kept."""
@@ -132,6 +135,7 @@ class Reports:
         final = smsc and report.status in (Status.DELIVERED, Status.FAILED)
         numbers = self._numbers(report)
         answered = not any(map(busy, numbers))  # else its message is just being answered; the exact id comes
+        answered = answered or not self._ending.isdisjoint(numbers)
         settles = final and answered
         if settles and not ended:
             for one in list(forms):
@@ -252,6 +256,31 @@ class Reports:
         key = keys.stray(channel, self._delivery.source_at(channel, message), message.msisdn)
         turn.then(lambda _: self._look_at_strays(key, channel))
 
+    def look_before_end(self, message: Message, channel: str, then: Callable[[], None]) -> None:
+        """A message's validity ends before its submit is answered. Its report may have come all the same, and waits for
+        the answer: then it settles the message, as it would later. then(): nothing more is to be waited for."""
+        looked = defer.ensureDeferred(self._look_before_end(message, channel))
+        looked.addErrback(_not_looked).addCallback(lambda _: then())
+
+    async def _look_before_end(self, message: Message, channel: str) -> None:
+        number, source = message.msisdn, self._delivery.source_at(channel, message)
+        ids = await self._store.command("LRANGE", keys.stray(channel, source, number), "0", "-1")
+        parked = await self._store.command("MGET", *[keys.parked(channel, one.decode()) for one in ids]) if ids else []
+        reports = [_parked(packed) for packed in parked if packed]
+        if not reports:
+            return
+        hold = keys.held(channel, source, number)
+        await self._store.command("RPUSH", hold, message.id)
+        self._ending.add(number)
+        looked: list[defer.Deferred[None]] = [defer.Deferred() for _ in reports]
+        self._look(
+            channel, [(report, partial(one.callback, None)) for report, one in zip(reports, looked, strict=True)]
+        )
+        for one in looked:
+            await one
+        self._ending.discard(number)
+        await self._store.command("LREM", hold, "0", message.id)
+
     def _look_at_strays(self, key: str, channel: str) -> None:
         strays = self._store.command("LRANGE", key, "0", "-1", keep=Keep.ALWAYS)
         strays.addCallbacks(lambda ids: self.look_again(channel, [one.decode() for one in ids]), lambda _: None)
@@ -270,6 +299,11 @@ def _has_report(record: bytes, channel: str, remote_id: str) -> bool:
 def _same_number(message: Message, report: Report) -> bool:
     """Is the report about this message's number, as far as it names one?"""
     return message.msisdn[-SAME_NUMBER_DIGITS:] == report.dest[-SAME_NUMBER_DIGITS:] or not report.dest
+
+
+def _not_looked(failure: Any) -> None:
+    if not failure.check(StoreAway):
+        log.failure("reports of a message that expires were not looked for", failure=failure)
 
 
 def _not_applied(failure: Any) -> None:

@@ -106,6 +106,28 @@ async def test_a_receipt_of_one_never_answered_that_comes_while_another_to_the_n
     assert (await house.read(first)).state is State.DELIVERED
 
 
+@pytest.mark.parametrize("answered", [False, True], ids=["never answered", "answered later"])
+@pytest.mark.parametrize(("stat", "state"), [("DELIVRD", State.DELIVERED), ("", State.EXPIRED)])
+@pytest_twisted.ensureDeferred
+async def test_a_receipt_that_has_come_counts_when_the_validity_ends_before_the_answer_comes(
+    store: Store, stat: str, state: State, answered: bool
+) -> None:
+    def script(pdu: SubmitSm, now: float) -> Reply | None:
+        if stat:
+            house.report(1.0, receipt_of(pdu, "1001", stat, "034"))
+        return Reply(message_id="1001", after=15.0) if answered else None
+
+    house = await started(store, script, response_timeout=30.0)
+    message_id = await house.submit_one(expires_at=house.now + 10)
+    await house.run(9)
+    assert await got(house) == []
+    await house.run(2)
+    assert [(one.message_id, one.state) for one in await got(house)] == [(message_id, state)]
+    await house.run(40, 0.5)
+    assert len(await got(house)) == len(house.texts) == 1
+    assert await store.command("KEYS", "hold:*") == await store.command("KEYS", "park:*") == []
+
+
 # -- answers that come late
 
 

@@ -24,6 +24,7 @@ MAX_CONNECTIONS = 2000
 MAX_UNBOUND = 200  # connections of one address that have not bound
 STOP_S = 4.0
 UNBIND_S = 1.0  # of STOP_S, for the answer to our unbind
+TELL_AGAIN_S, MOST_TOLD_OF = 60.0, 1000
 
 log = Logger()
 
@@ -58,6 +59,7 @@ class SmppServer(Factory, Server):
         self._connections: dict[SmscProtocol, None] = {}
         self._unbound: Counter[str] = Counter()
         self._waiting: dict[SmscProtocol, None] = {}
+        self._told_of: dict[str, float] = {}  # addresses whose clients could not bind, and when the log told last
         self._listeners = listeners or Listeners()
         self._stopping = False
         self._all_gone: Deferred[None] | None = None
@@ -144,6 +146,16 @@ class SmppServer(Factory, Server):
             return False
         self.gone(oldest)
         oldest.abort()
+        return True
+
+    def may_tell_of(self, host: str) -> bool:
+        now = self.clock.seconds()
+        if now - self._told_of.get(host, -TELL_AGAIN_S) < TELL_AGAIN_S:
+            return False
+        self._told_of.pop(host, None)
+        self._told_of[host] = now
+        if len(self._told_of) > MOST_TOLD_OF:
+            del self._told_of[next(iter(self._told_of))]
         return True
 
     def bound_or_gone(self, protocol: SmscProtocol) -> None:

@@ -7,6 +7,7 @@ from collections import deque
 from typing import Any, cast
 
 from msgspec import structs
+from twisted.internet import ssl
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Protocol, connectionDone
@@ -37,6 +38,8 @@ MAX_PENDING = 2000  # requests of one link without an answer: read no more; on b
 _OUR_FAULT = STATUS[Refusal.OUR_FAULT]
 OLDER = VERSION_3_4 - 1  # for clients that must get no TLVs, whatever version they name
 LINGER_S = 5.0  # for the last octets to leave a closed link
+# What clients do that speak something else here: TLS to a port without, HTTP, or data before any bind.
+MISTAKEN = frozenset({"impossible command_length", "a PDU stayed incomplete", "a request before any bind"})
 BOUND_STATES = frozenset({SessionState.BOUND_TX, SessionState.BOUND_RX, SessionState.BOUND_TRX})
 BIND_TYPES: dict[type[Bind], str] = {
     BindTransmitter: "transmitter",
@@ -62,6 +65,10 @@ class Server:
         self.clock, self.settings, self.metrics = clock, settings, metrics
         self.accounts, self.bound, self.requests = accounts, bound, requests
         bound.on_acks = lambda read_at: metrics.ack_seconds(read_at, clock.seconds())
+
+    def may_tell_of(self, host: str) -> bool:
+        """May the log tell that a client at this address could not bind? Some do nothing else all day."""
+        return True
 
     def bound_or_gone(self, protocol: SmscProtocol) -> None:
         """This connection is no longer one of those that have not bound. May be called again."""
@@ -138,6 +145,8 @@ class SmscProtocol(Protocol):
                 call.cancel()
         self._server.bound.remove(self)
         self._server.gone(self)
+        if trouble := _tls_trouble(reason):
+            self._could_not_bind(trouble)
         now = self._clock.seconds()
         self._take(self.session.lost(now), now)
         self._inbox.clear()
@@ -396,6 +405,10 @@ class SmscProtocol(Protocol):
             and now - self._heard_at >= self.session.settings.response_timeout / 2
         )
 
+    def _could_not_bind(self, why: str) -> None:
+        if not self.account and self._server.may_tell_of(self.host):
+            log.info("a client at {peer} could not bind: {why}", peer=self.peer, why=why)
+
     def _tick(self) -> None:
         self._timer, self._watched = None, False
         now = self._clock.seconds()
@@ -411,8 +424,12 @@ class SmscProtocol(Protocol):
     def _over(self, reason: str) -> None:
         if self._closing:
             return
-        say = log.info if self.account else log.debug  # probes and scanners come and go all day
-        say("session of {account} at {peer} is over: {reason}", account=self.account, peer=self.peer, reason=reason)
+        if self.account:
+            log.info("session of {account} at {peer} is over: {why}", account=self.account, peer=self.peer, why=reason)
+        elif reason in MISTAKEN:
+            self._could_not_bind(reason)
+        else:  # probes and scanners come and go all day
+            log.debug("a connection from {peer} is over: {why}", peer=self.peer, why=reason)
         self._server.bound.remove(self)
         self._inbox.clear()
         self.flush()
@@ -423,3 +440,11 @@ class SmscProtocol(Protocol):
         self._outlet.close()
         self.transport.loseConnection()
         self._linger = self._clock.callLater(LINGER_S, self.abort)
+
+
+def _tls_trouble(reason: Failure) -> str:
+    """Why TLS could not be spoken, in OpenSSL's words; "" where that is not what has ended the connection."""
+    if not isinstance(reason.value, ssl.SSL.Error):
+        return ""
+    errors = reason.value.args[0] if reason.value.args else ()
+    return f"TLS: {errors[0][-1] if errors and isinstance(errors, list) else 'failed'}"

@@ -81,3 +81,28 @@ async def test_certificates_change_under_open_binds_and_a_bad_one_changes_nothin
     assert fourth.certificate == third.certificate, "max_binds has not changed either"
     for client in (first, second, third, fourth):
         assert await deferToThread(client.still_there)
+
+
+@in_reactor
+async def test_a_client_that_speaks_no_tls_to_a_port_with_it_is_told_of(stage: Stage) -> None:
+    port, directory = free_port(), Path(stage.directory)
+    key, certificate = directory / "key.pem", directory / "certificate.pem"
+    write_certificate(key, certificate, "smpp")
+    stage.settings["smpp_server"]["listen"].append(
+        f"ssl:{port}:interface=127.0.0.1:privateKey={key}:certKey={certificate}"
+    )
+    await stage.start()
+
+    def bind_in_the_clear() -> bytes:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+            client.sendall(encode(BindTransceiver(system_id="billing", password=PASSWORD), 1))
+            return client.recv(100)
+
+    def close_at_once() -> None:
+        socket.create_connection(("127.0.0.1", port), timeout=10).close()
+
+    await deferToThread(close_at_once)
+    await deferToThread(bind_in_the_clear)
+    await stage.until(lambda: "could not bind" in stage.gateway.log(), "the log tells of it", 5.0)
+    told = [line for line in stage.gateway.log().splitlines() if "could not bind" in line]
+    assert len(told) == 1 and told[0].endswith("could not bind: TLS: wrong version number")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
-from gateway.server.factory import STOP_S, UNBIND_S
+from gateway.server.factory import STOP_S, TELL_AGAIN_S, UNBIND_S
 from gateway.server.ports import QueryAnswer
 from gateway.smpp.pdu import (
     CancelSm,
@@ -24,6 +24,7 @@ from gateway.smpp.pdu import (
     QuerySmResp,
     ReplaceSm,
     ReplaceSmResp,
+    SubmitSm,
     SubmitSmResp,
     Unbind,
     UnbindResp,
@@ -714,3 +715,39 @@ def test_reload_keeps_binds_and_ends_those_of_accounts_that_are_gone() -> None:
     assert house.bound.receivers("billing") == 7
     esme.submit()
     assert esme.statuses() == [0x0A]
+
+
+@pytest.mark.parametrize(
+    ("octets", "why"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500), "impossible command_length"),
+        (b"GET / HTTP/1.1\r\n\r\n", "impossible command_length"),
+        (encode(SubmitSm(destination_addr="5511987654321", short_message=b"Ola"), 1), "a request before any bind"),
+    ],
+    ids=["TLS", "HTTP", "submit"],
+)
+def test_the_log_tells_once_a_minute_why_the_clients_of_an_address_cannot_bind(octets: bytes, why: str) -> None:
+    house = House()
+
+    def tries(host: str) -> list[str]:
+        with logged() as lines:
+            house.connect(host).protocol.dataReceived(octets)
+            house.clock.advance(0.1)
+        return [line for line in lines if "could not bind" in line]
+
+    assert tries("192.0.2.1") == [f"a client at 192.0.2.1:40000 could not bind: {why}"]
+    assert tries("192.0.2.1") == []
+    assert len(tries("192.0.2.2")) == 1, "another address has its own line"
+    house.clock.advance(TELL_AGAIN_S - 0.3)
+    assert tries("192.0.2.1") == []
+    house.clock.advance(0.3)
+    assert len(tries("192.0.2.1")) == 1
+
+
+def test_who_only_connects_is_not_told_of() -> None:
+    house = House()
+    with logged() as lines:
+        for _ in range(3):
+            esme = house.connect()
+            esme.protocol.connectionLost()
+    assert lines == []

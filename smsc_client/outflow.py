@@ -49,6 +49,7 @@ class Outflow:
         self._references = References(random)
         self._pacer = Pacer(settings.throughput, clock.seconds())
         self._prepaid: Message | None = None
+        self._written = 0  # submits
         self._timer: Timer | None = None
         self.slowdown = Slowdown(settings.throughput, self._clock.seconds())
         self.share = math.inf  # segments per second that this node may write, of several that share the rate
@@ -88,7 +89,10 @@ class Outflow:
     def slow_down(self, link: Link, sequence_number: int, now: float, *, mildly: bool = False) -> None:
         """A submit was throttled, or mildly: answered by an operator that is nearly congested. Those written before the
         last slowing down say nothing new."""
-        if sequence_number <= link.slow_sequence or (not mildly and self.slowdown.forgives(now)):
+        before = sequence_number <= link.slow_sequence
+        if not mildly:
+            self.slowdown.answered(now, self._written, before=before)
+        if before or (not mildly and self.slowdown.forgives(now)):
             return
         for one in self._links:
             one.slow_sequence = one.last_sequence
@@ -97,14 +101,14 @@ class Outflow:
         if mildly:
             self.slowdown.congested(now)
         else:
-            self.slowdown.throttled(now)
+            self.slowdown.throttled(now, self._written)
         self._set_rate()
 
     def drain(self, now: float) -> None:
         """Write what may be written now, flush every link, and set the timer for the rest."""
         slowdown, hand = self.slowdown, self._hand
         if now >= slowdown.due:
-            slowdown.update(now)
+            slowdown.update(now, self._written)
             self._set_rate()
         links = [link for link in self._links if link.free > 0] if self.share > 0 else []
         if links and now >= slowdown.paused_until and (hand.first or hand.ready):
@@ -177,6 +181,7 @@ class Outflow:
                 del links[at], room[at]
         if taken:
             self._pacer.take(taken, now)
+            self._written += turn
 
     def _sleep(self, now: float) -> None:
         """Come back when the rate allows more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from random import Random
 
 import pytest
 
@@ -123,6 +124,39 @@ def test_a_throttled_channel_finds_nine_tenths_of_the_limit_within_a_minute(
     assert len(late) / 30 >= 0.9 * limit
     assert sum(at >= began + 60 for at in operator.refused) < 0.02 * len(late)
     assert {type(result) for result in stage.outcomes} == {Accepted}
+
+
+@pytest.mark.parametrize(("configured", "share"), [(500.0, 0.01), (500.0, 0.05), (100.0, 0.05), (20.0, 0.05)])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_an_operator_that_throttles_some_at_any_rate_is_not_sent_less_and_less(
+    configured: float, share: float, seed: int
+) -> None:
+    chance, passed = Random(seed), list[float]()
+
+    def operator(pdu: object, now: float) -> Reply:
+        if chance.random() < share:
+            return Reply(status=THROTTLED, after=0.1)
+        passed.append(now)
+        return Reply(after=0.1)
+
+    stage = Stage(operator, throughput=configured, window=int(configured * 0.3) + 20)
+    stage.queue.extend(message(n) for n in range(int(configured * 70)))
+    stage.feed()
+    began = stage.clock.seconds()
+    stage.run(60, step=0.005)
+    assert sum(at >= began + 30 for at in passed) / 30 >= 0.7 * configured
+
+
+def test_what_looked_like_chance_and_is_a_limit_is_found_to_be_one_after_a_few_more() -> None:
+    operator = Limited(20, THROTTLED)
+    stage = Stage(operator, throughput=100.0)
+    stage.queue.extend(message(n) for n in range(9000))
+    stage.feed()
+    began = stage.clock.seconds()
+    stage.run(60, step=0.005)
+    early = [at for at in operator.refused if at < began + 10]
+    assert len(early) < 60
+    assert len([at for at in operator.refused if at >= began + 10]) < 60
 
 
 def test_nothing_is_submitted_for_a_second_after_a_throttled_answer() -> None:

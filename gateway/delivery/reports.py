@@ -181,14 +181,15 @@ class Reports:
                 named = answer[1] == HELD and bool(report.remote_id)
                 self._apply(message, replace(report, parked=True) if named else report, kept)
             else:
-                if not report.parked and by_whatsapp:
+                later = self._is_looked_at_later(report)
+                if not report.parked and (by_whatsapp or (later and item[ANYWAY])):
                     early.append(keys.parked(channel, report.remote_id))
                 elif not report.parked:
                     unknown += item[ANYWAY]  # of what is just being answered it may be early
                 kept()
                 if report.remote_id and report.dest:
                     self._note_stranger(channel, report)
-                    again += [report.remote_id] if self._is_looked_at_later(report) else []
+                    again += [report.remote_id] if later else []
         if unknown:
             self._metrics.unknown_receipts(channel, unknown)
         if early:

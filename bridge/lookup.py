@@ -184,10 +184,10 @@ class Lookup:
                 question.in_call = True
             self._in_calls += len(batch)
             self._calls += 1
-            self._spawn(self._call(batch), "a lookup", self.log)
+            self._spawn(self._call(batch, now), "a lookup", self.log)
 
-    async def _call(self, batch: list[_Question]) -> None:
-        began = self._clock.seconds()
+    async def _call(self, batch: list[_Question], began: float) -> None:
+        """began: when their budget was taken."""
         if self._spend is not None:
             batch = await self._granted(batch, began, self._spend)
         numbers = [question.msisdn for question in batch]

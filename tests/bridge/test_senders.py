@@ -469,6 +469,19 @@ def test_what_a_sender_without_a_share_has_not_written_goes_back_for_another_nod
     assert isinstance(room.result("m4"), Accepted)
 
 
+def test_a_sender_has_its_share_while_the_message_of_its_trial_is_out() -> None:
+    room = Room("a")
+    shared: Callable[[], bool] = lambda: room.channel.rates()[0].up  # noqa: E731
+    room.answers["a"] = error(131048)
+    room.send(message("m0"))
+    assert not shared(), "it rests"
+    room.answers.clear()
+    room.turn(301.0)
+    assert shared()
+    room.send(message("m1"))
+    assert (len(room.sends("a")), room.up, shared()) == (2, set(), True)
+
+
 def test_the_others_have_shares_of_their_own() -> None:
     room = Room("a", "e", throughput="10/s")
     shares = {rate.name: rate for rate in room.channel.rates()}

@@ -218,7 +218,8 @@ class Lookup:
             granted, closed_s = await spend(self._budget.window, self._budget.most, len(batch))
         except Exception:
             granted, closed_s = 0, CLOSED_S
-        now, refused = self._clock.seconds(), batch[granted:]
+        now = self._clock.seconds()
+        refused = sorted(batch, key=attrgetter("priority"))[granted:]  # the least urgent
         self._budget.close(now + closed_s)
         if refused:
             self._budget.give_back(len(refused), taken_at)
@@ -227,7 +228,7 @@ class Lookup:
                 self._used()
         for question in refused:
             self._answer(question, None)
-        return batch[:granted]
+        return [question for question in batch if question.in_call]
 
     def _tell_some(self) -> None:
         """A few of the answers that came, the others in the next turns: who submits meanwhile does not wait for all."""

@@ -390,6 +390,18 @@ def test_who_was_not_asked_about_costs_none_of_the_budget() -> None:
         left = 20
 
 
+def test_what_the_nodes_have_left_of_their_budget_goes_to_the_urgent_too() -> None:
+    store = FakeStore()
+    room = Room(budget=0.5, shares=store, time=Running())  # 30 a minute
+    store.spent["zap:#budget"] = 29
+    normal, urgent = people(2)
+    room.find(normal)
+    Deferred.fromCoroutine(room.lookup.find(urgent, 0))
+    room.clock.pump([0, 0, 0])
+    room.spawned.check()
+    assert room.asked == [[urgent]]
+
+
 def test_while_the_store_cannot_say_what_is_left_nobody_is_asked_about() -> None:
     store = FakeStore()
     room = Room(shares=store)

@@ -144,7 +144,7 @@ class WhatsAppChannel:
         """What its senders share with those of other nodes. See gateway.delivery.membership."""
         found = []
         for name, sender in self.senders.items():
-            uses = sender.condition.running and not sender.condition.resting  # while a trial is out, too
+            uses = sender.condition.up or sender.inflight > sender.written  # a trial has one to write
             found.append(Rate(f"{self.name}/{name}", uses, sender.settings.throughput, sender.take_share))
         return found
 

@@ -142,10 +142,11 @@ class WhatsAppChannel:
 
     def rates(self) -> list[Rate]:
         """What its senders share with those of other nodes. See gateway.delivery.membership."""
-        return [
-            Rate(f"{self.name}/{name}", sender.condition.up, sender.settings.throughput, sender.take_share)
-            for name, sender in self.senders.items()
-        ]
+        found = []
+        for name, sender in self.senders.items():
+            uses = sender.condition.up or sender.inflight > sender.written  # a trial has one to write
+            found.append(Rate(f"{self.name}/{name}", uses, sender.settings.throughput, sender.take_share))
+        return found
 
     def send(self, message: Message) -> None:
         text = self._decode(message)

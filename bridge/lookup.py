@@ -184,10 +184,10 @@ class Lookup:
                 question.in_call = True
             self._in_calls += len(batch)
             self._calls += 1
-            self._spawn(self._call(batch), "a lookup", self.log)
+            self._spawn(self._call(batch, now), "a lookup", self.log)
 
-    async def _call(self, batch: list[_Question]) -> None:
-        began = self._clock.seconds()
+    async def _call(self, batch: list[_Question], began: float) -> None:
+        """began: when their budget was taken."""
         if self._spend is not None:
             batch = await self._granted(batch, began, self._spend)
         numbers = [question.msisdn for question in batch]
@@ -218,7 +218,8 @@ class Lookup:
             granted, closed_s = await spend(self._budget.window, self._budget.most, len(batch))
         except Exception:
             granted, closed_s = 0, CLOSED_S
-        now, refused = self._clock.seconds(), batch[granted:]
+        now = self._clock.seconds()
+        refused = sorted(batch, key=attrgetter("priority"))[granted:]  # the least urgent
         self._budget.close(now + closed_s)
         if refused:
             self._budget.give_back(len(refused), taken_at)
@@ -227,7 +228,7 @@ class Lookup:
                 self._used()
         for question in refused:
             self._answer(question, None)
-        return batch[:granted]
+        return [question for question in batch if question.in_call]
 
     def _tell_some(self) -> None:
         """A few of the answers that came, the others in the next turns: who submits meanwhile does not wait for all."""

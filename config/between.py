@@ -270,10 +270,8 @@ def _dangling(document: Document, path: Path, name: str, known: set[str], what: 
 
 DAY_MINUTES = 1440
 _LISTS = ("account", "to", "from", "data_coding", "days")
-_ALWAYS = {
-    "days": frozenset(get_args(Weekday)),
-    "hours": (0, DAY_MINUTES),
-}  # what the absence of a condition stands for
+# What the absence of a condition stands for.
+_ALWAYS = {"days": frozenset(get_args(Weekday)), "hours": (0, DAY_MINUTES)}
 
 
 def _conditions(when: Any) -> dict[str, Any] | None:
@@ -299,6 +297,10 @@ def _conditions(when: Any) -> dict[str, Any] | None:
             out[key] = start, end if start < end else end + DAY_MINUTES
         elif value is not None:
             out[key] = value
+    if out.get("days") == _ALWAYS["days"]:
+        del out["days"]
+    elif "days" in out:  # these end at midnight, where hours may run on into the next day
+        out.setdefault("hours", _ALWAYS["hours"])
     return out
 
 

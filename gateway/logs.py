@@ -91,9 +91,8 @@ def start_logging(settings: LogSettings, stream: TextIO, beginner: LogBeginner =
 
 
 _ORDER = {level.name: place for place, level in enumerate(LogLevel.iterconstants())}
-_OLD = (
-    "log_legacy"  # Twisted's own words from before its logger: every port that it opens and closes, our own among them
-)
+# Twisted's own words from before its logger: every port that it opens and closes, our own among them.
+_OLD = "log_legacy"
 _PRIORITY = {"debug": 7, "info": 6, "warn": 4, "error": 3, "critical": 2}  # syslog(3), as sd-daemon(3) has them
 
 

@@ -25,7 +25,7 @@ COUNTERS = {
     "pombo_fallback": ("moves from one channel to the next", ("from_channel", "to_channel", "reason")),
     "pombo_lookup": ("answers to 'has this number an account?'", ("channel", "result", "origin")),
     "pombo_receipts": ("receipts that an ESME has acknowledged", ("account", "state")),
-    "pombo_late_acks": ("acknowledgements that came after the next channel had the message", ("channel",)),
+    "pombo_late_acks": ("acknowledgements that came too late to change anything", ("channel",)),
     "pombo_unknown_receipts": ("reports that name no message of ours", ("channel",)),
     "pombo_unanswered": ("sends whose answer never came, so that they may have arrived", ("channel",)),
     "pombo_cost": ("what the channels charged, in the configured currency", ("channel",)),

@@ -168,17 +168,26 @@ class Delivery:
                 self.ledger.commit(turn.change())
                 return
         elif isinstance(result, Uncertain):
-            turn.count("pombo_unanswered", channel)
-            self.known_by.its_key(turn, channel)
-            if self._kind(channel) == "smsc":
-                self.known_by.its_addresses(turn, channel)
+            self._may_have_arrived(turn, channel, self._kind(channel))
         elif isinstance(result, Unwritten):
-            entry = f"{message.id} {len(message.attempts)}"
-            turn.commands.append(("LPUSH", keys.queue(channel, message.priority), entry))
-            if dispatcher is not None:
-                dispatcher.expect(turn)
-                turn.then(lambda _: dispatcher.something_waits())
+            self._into_queue(turn, "LPUSH", channel)
         self.follow(turn, facts, turn.overtaken)
+
+    def _may_have_arrived(self, turn: Turn, channel: str, kind: str) -> None:
+        """A send that was not answered."""
+        turn.count("pombo_unanswered", channel)
+        self.known_by.its_key(turn, channel)
+        if kind == "smsc":
+            self.known_by.its_addresses(turn, channel)
+
+    def _into_queue(self, turn: Turn, push: str, channel: str) -> None:
+        """push: RPUSH, or LPUSH for what comes back unwritten, and goes before all others."""
+        message, dispatcher = turn.message, self.dispatchers.get(channel)
+        entry = f"{message.id} {len(message.attempts)}"
+        turn.commands.append((push, keys.queue(channel, message.priority), entry))
+        if dispatcher is not None:
+            dispatcher.expect(turn)
+            turn.then(lambda _: dispatcher.something_waits())
 
     def _resolve_again(self, turn: _Resolving, fresh: Message | None) -> None:
         """Somebody changed or ended the message meanwhile (expired, cancelled), or a report that was faster than the
@@ -204,16 +213,9 @@ class Delivery:
         for event, of, detail in journey.resolve(message, result, turn.now, alone=message.plan[-1:] == (channel,)):
             turn.events.append((turn.now, event, of, detail))
         if isinstance(result, Uncertain):
-            turn.count("pombo_unanswered", channel)
-            self.known_by.its_key(turn, channel)
-            if kind == "smsc":
-                self.known_by.its_addresses(turn, channel)
+            self._may_have_arrived(turn, channel, kind)
         elif channel in facts:
-            entry = f"{message.id} {len(message.attempts)}"
-            turn.commands.append(("LPUSH", keys.queue(channel, message.priority), entry))
-            if (dispatcher := self.dispatchers.get(channel)) is not None:
-                dispatcher.expect(turn)
-                turn.then(lambda _: dispatcher.something_waits())
+            self._into_queue(turn, "LPUSH", channel)
         self.follow(turn, facts, None)
 
     def _tell_on_its_way(self, turn: Turn, channel: str) -> None:
@@ -311,13 +313,8 @@ class Delivery:
             attempt.state = _WAITING
         else:
             self._begin(turn, send)
-        entry = f"{message.id} {len(message.attempts)}"
-        turn.commands.append(("RPUSH", keys.queue(send.channel, message.priority), entry))
         turn.due = self.wake_at(message)
-        dispatcher = self.dispatchers.get(send.channel)
-        if dispatcher is not None:
-            dispatcher.expect(turn)
-            turn.then(lambda _: dispatcher.something_waits())
+        self._into_queue(turn, "RPUSH", send.channel)
 
     def wake_at(self, message: Message) -> float:
         """When somebody should look at a message although nothing happened."""

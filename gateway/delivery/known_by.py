@@ -19,7 +19,7 @@ class KnownBy:
 
     early_report: Callable[[bytes], None]  # a parked report whose message is known now
     look_again: Callable[[str, Sequence[str]], None]  # parked reports of a channel that may have been about a message
-    is_held: Callable[[Message, str, Turn], None]  # by its addresses from now on: a stray report may be about it
+    look_for_stray: Callable[[Message, str, Turn], None]  # a report of what is known by its addresses from now on
 
     def __init__(self, channels: Mapping[str, Channel]) -> None:
         self._channels = channels
@@ -56,7 +56,7 @@ class KnownBy:
         key = self.hold_key(message, channel)
         ttl = str(int(max(0.0, message.expires_at - turn.now)) + 3600)
         turn.commands += [("RPUSH", key, message.id), ("EXPIRE", key, ttl)]
-        self.is_held(message, channel, turn)
+        self.look_for_stray(message, channel, turn)
 
     def hold_key(self, message: Message, channel: str) -> str:
         """Where the store has the messages that are known by these addresses."""

@@ -204,7 +204,7 @@ class Pump:
     def expire(self, oldest: int) -> None:
         """Forget what was written before `oldest`, a moment of the stream."""
         old = [one for one in self._back if _place(one)[0] < oldest]
-        self._back = [one for one in self._back if one not in old]
+        self._back = [one for one in self._back if _place(one)[0] >= oldest]
         while self._ready and _place(self._ready[0])[0] < oldest:
             old.append(self._ready.popleft())
         for entry, _ in old:

@@ -54,7 +54,7 @@ class Reports:
         self.report_parts: Callable[[Message, Report, Callable[[], None]], None] = delivery.report
         self._known_by = known_by = delivery.known_by
         known_by.early_report, known_by.look_again = self.unpark, self.look_again
-        known_by.is_held = self.look_for_stray
+        known_by.look_for_stray = self.look_for_stray
 
     def reported(self, channel: str, reports: Sequence[Report], done: Callable[[bool], None]) -> None:
         """See ports.Results: done(True) once all of them are kept."""

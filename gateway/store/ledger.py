@@ -111,7 +111,7 @@ class Ledger:
             turn.over()
 
     def _go_round(self, obstacles: dict[int, Obstacle], batch: list[Turn]) -> None:
-        """Nothing of the batch was done: the others go again, without what stood in the way and follows from that."""
+        """Nothing of the batch was done: the others go again, but for what follows from one that lost its race."""
         others = [turn for place, turn in enumerate(batch) if place not in obstacles]
         lost = {id(batch[place]) for place, obstacle in obstacles.items() if not obstacle.done}
         for turn in [one for one in others if id(one.follows_from) in lost]:

@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 
 from bridge.limits import Quota
 from bridge.lookup import AT_A_TIME, CLOSED_S, Finding, Lookup
@@ -28,9 +29,11 @@ def answer(request: HttpRequest, active: bool = True) -> HttpResponse:
 class Room:
     """A lookup service and everything around it."""
 
-    def __init__(self, budget: float = 100.0, enabled: bool = True, shares: FakeStore | None = None) -> None:
+    def __init__(
+        self, budget: float = 100.0, enabled: bool = True, shares: FakeStore | None = None, time: Clock | None = None
+    ) -> None:
         """shares: a store whose budget it spends, with other nodes."""
-        self.clock, self.http, self.store, self.spawned = clock(), FakeHttp(), shares or FakeStore(), Spawned()
+        self.clock, self.http, self.store, self.spawned = time or clock(), FakeHttp(), shares or FakeStore(), Spawned()
         self.http.answers[CHECK] = answer
         self.memory = PresenceMemory(
             self.store, clock=self.clock, spawn=self.spawned, active_for=30 * 86_400, inactive_for=86_400
@@ -354,6 +357,49 @@ def test_nodes_ask_within_one_budget() -> None:
     rooms[1].clock.advance(59.0)
     assert rooms[1].found("5511955550001").presence is Presence.ACTIVE, "and then there is some for both again"
     assert rooms[1].lookup._day.left(START) == 1000 - 11, "who was not asked about is not counted"
+
+
+class Running(Clock):
+    """One that goes on between two readings, as a real one does."""
+
+    def seconds(self) -> float:
+        self.rightNow += 1e-6
+        return self.rightNow
+
+
+def test_who_was_not_asked_about_costs_none_of_the_budget() -> None:
+    left = 10
+
+    async def spend(window_s: float, most: int, count: int) -> tuple[int, float]:
+        nonlocal left
+        granted = min(count, left)
+        left -= granted
+        return granted, 0.0 if left else 5.0
+
+    time = Running()
+    time.advance(START)
+    room = Room(budget=0.5, time=time)  # 30 a minute
+    room.lookup._spend = spend
+    crowd = people(50)
+    for asked, numbers in ((10, crowd[:30]), (30, crowd[30:])):
+        for number in numbers:
+            room.find(number)
+        room.clock.pump([0, 0, 0, 0.3, 5.0])
+        room.spawned.check()
+        assert sum(map(len, room.asked)) == asked
+        left = 20
+
+
+def test_what_the_nodes_have_left_of_their_budget_goes_to_the_urgent_too() -> None:
+    store = FakeStore()
+    room = Room(budget=0.5, shares=store, time=Running())  # 30 a minute
+    store.spent["zap:#budget"] = 29
+    normal, urgent = people(2)
+    room.find(normal)
+    Deferred.fromCoroutine(room.lookup.find(urgent, 0))
+    room.clock.pump([0, 0, 0])
+    room.spawned.check()
+    assert room.asked == [[urgent]]
 
 
 def test_while_the_store_cannot_say_what_is_left_nobody_is_asked_about() -> None:

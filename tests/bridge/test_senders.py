@@ -469,6 +469,22 @@ def test_what_a_sender_without_a_share_has_not_written_goes_back_for_another_nod
     assert isinstance(room.result("m4"), Accepted)
 
 
+def test_a_sender_has_its_share_until_the_message_of_its_trial_is_written() -> None:
+    room = Room("a")
+    shared: Callable[[], bool] = lambda: room.channel.rates()[0].up  # noqa: E731
+    room.answers["a"] = error(131048)
+    room.send(message("m0"))
+    assert not shared(), "it rests"
+    room.answers.clear()
+    room.turn(301.0)
+    assert shared()
+    room.channel.senders["a"].allowance.close(same_person(PERSON), 5.0)
+    room.send(message("m1"))
+    assert (len(room.sends("a")), room.up, shared()) == (1, set(), True)
+    room.turn(5.1)
+    assert (len(room.sends("a")), room.up, shared()) == (2, set(), False), "others may use it while it waits for word"
+
+
 def test_the_others_have_shares_of_their_own() -> None:
     room = Room("a", "e", throughput="10/s")
     shares = {rate.name: rate for rate in room.channel.rates()}

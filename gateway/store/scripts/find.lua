@@ -17,7 +17,7 @@
 -- What is held has the report's id from now on, and the report is parked until it is applied: a crash in between costs
 -- nothing, and the report finds the same message when it comes again. One without an id leaves the message where it is,
 -- behind the others.
-local MOST = 100 -- messages to a number that are looked through
+local MOST = 100 -- messages to a number that are looked through, and reports that are noted by its addresses
 local items = cmsgpack.unpack(ARGV[1])
 local channel, today, days = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local out = {}
@@ -100,6 +100,9 @@ end
 local function settle(id, it, hold)
   if it[4] == '' then
     redis.call('RPUSH', hold, id)
+    if redis.call('TTL', hold) < 0 then -- it was the last one there
+      redis.call('EXPIRE', hold, it[8])
+    end
     return
   end
   local ids = 'ids:' .. channel .. ':' .. today
@@ -168,6 +171,7 @@ for i = 1, #items do
     for j = 1, #it[5] do
       if not redis.call('LPOS', it[5][j], it[6]) then
         redis.call('RPUSH', it[5][j], it[6])
+        redis.call('LTRIM', it[5][j], -MOST, -1)
       end
       redis.call('EXPIRE', it[5][j], it[8])
     end

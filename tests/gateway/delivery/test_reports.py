@@ -382,7 +382,7 @@ async def test_each_of_several_such_reports_settles_one(store: Store) -> None:
 @pytest_twisted.ensureDeferred
 async def test_such_a_report_settles_it_also_when_the_process_ends(store: Store, taken: bool) -> None:
     house = await House(store, SMS_ONLY).start()
-    house.delivery.known_by.is_held = lambda *_: None  # so far it does not come
+    house.delivery.known_by.look_for_stray = lambda *_: None  # so far it does not come
     message_id = await house.submit_one()
     house.operator.report("77", Status.DELIVERED, **addressed())
     await house.settle()

@@ -240,6 +240,13 @@ async def test_reports_without_an_id_settle_what_is_held_in_turn_and_take_nothin
 
 
 @pytest_twisted.ensureDeferred
+async def test_what_a_report_without_an_id_settles_is_not_held_for_ever(store: Store) -> None:
+    await Desk(store).write(accepted("m1"), [("RPUSH", HELD, "m1"), ("EXPIRE", HELD, "90000")])
+    assert await find(store, asked("", hold=HELD)) == [("m1", 3)]
+    assert await store.command("TTL", HELD) > 0
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_report_that_names_nobody_is_parked_for_a_while(store: Store) -> None:
     stray = keys.stray("operator", "28940", NUMBER)
     assert await find(store, asked("77", park=True, stray=stray)) == [None]
@@ -248,6 +255,15 @@ async def test_a_report_that_names_nobody_is_parked_for_a_while(store: Store) ->
     assert 0 < await store.command("TTL", parked) <= 600
     assert await store.command("LRANGE", stray, "0", "-1") == [b"77"]
     assert 0 < await store.command("TTL", stray) <= 600
+
+
+@pytest_twisted.ensureDeferred
+async def test_of_a_number_that_is_reported_without_end_the_last_parked_reports_are_noted(store: Store) -> None:
+    stray = keys.stray("operator", "28940", NUMBER)
+    for number in range(250):
+        await find(store, asked(str(number), park=True, stray=stray))
+    noted = await store.command("LRANGE", stray, "0", "-1")
+    assert noted == [b"%d" % number for number in range(150, 250)]
 
 
 @pytest.mark.parametrize(

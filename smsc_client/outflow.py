@@ -91,7 +91,7 @@ class Outflow:
         last slowing down say nothing new."""
         before = sequence_number <= link.slow_sequence
         if not mildly:
-            self.slowdown.answered(now, self._written, before=before)
+            self.slowdown.count_throttled(now, self._written, before=before)
         if before or (not mildly and self.slowdown.forgives(now)):
             return
         for one in self._links:

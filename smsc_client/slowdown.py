@@ -66,18 +66,18 @@ class Slowdown:
         self._fast, self._slow = _Share(self.rate), _Share(self.rate * SLOWER)
         self._is_slow = False  # it was throttled since
 
-    def answered(self, now: float, written: int, *, before: bool) -> None:
-        """A submit was throttled. written: all submits until now. before: this one was, before the rate went down."""
+    def count_throttled(self, now: float, written: int, *, before: bool) -> None:
+        """A submit was. written: all submits until now. before: this one was, before the rate went down."""
         fast = self._fast
         if not self._is_slow or (before and not self._slow.submits):
             fast.throttled += 1
-            share = LIMITED_SHARE * (fast.submits + written - self._written)
-            if now < self._forgiven_until and fast.throttled >= max(LIMITED_AFTER, share):
+            limited_from = max(LIMITED_AFTER, LIMITED_SHARE * (fast.submits + written - self._written))
+            if now < self._forgiven_until and fast.throttled >= limited_from:
                 self._forgiven_until, self._limited_until, self._chances = -math.inf, now + LIMITED_S, 0.0
         elif self.rate <= self._slow.rate:
             self._slow.throttled += 1
 
-    def _count(self, written: int) -> None:
+    def _count_submits(self, written: int) -> None:
         """written: all submits until now, before the rate changes."""
         share = self._slow if self._is_slow else self._fast
         if self.rate <= share.rate:
@@ -101,7 +101,7 @@ class Slowdown:
     def throttled(self, now: float, written: int = 0) -> None:
         """A submit was refused that was written at the present rate; the rest of its burst is not told. written: all
         submits until now."""
-        self._count(written)
+        self._count_submits(written)
         may_be_chance = self._is_slow and (now >= self._limited_until or self._fast.rate < self.configured)
         if may_be_chance and self._slow.is_like(self._fast):
             self._go_back(now)
@@ -148,7 +148,7 @@ class Slowdown:
         """Go faster when the present rate has lasted; call it at `due`, or any time later. written: see `throttled`."""
         if now < self.due:
             return
-        self._count(written)
+        self._count_submits(written)
         if self._found:
             self._probe(now)
             return

@@ -153,7 +153,7 @@ class Delivery:
         if type(result) is Accepted:
             taken = self.channels.get(channel)
             by_sms = taken is not None and taken.kind == "smsc"
-            if taken is not None and by_sms:  # operators charge every segment they took
+            if taken is not None and by_sms:
                 charging.taken(turn, taken)
             if result.remote_id:
                 self.known_by.its_id(turn, channel, result.remote_id, by_sms)

@@ -47,14 +47,20 @@ class TlsClient:
         return got
 
 
-@in_reactor
-async def test_certificates_change_under_open_binds_and_a_bad_one_changes_nothing(stage: Stage) -> None:
+def listen_with_tls(stage: Stage, name: str) -> tuple[int, Path, Path]:
+    """The port of one more listener, its key and its certificate, which is made out to `name`."""
     port, directory = free_port(), Path(stage.directory)
     key, certificate = directory / "key.pem", directory / "certificate.pem"
-    write_certificate(key, certificate, "first")
+    write_certificate(key, certificate, name)
     stage.settings["smpp_server"]["listen"].append(
         f"ssl:{port}:interface=127.0.0.1:privateKey={key}:certKey={certificate}"
     )
+    return port, key, certificate
+
+
+@in_reactor
+async def test_certificates_change_under_open_binds_and_a_bad_one_changes_nothing(stage: Stage) -> None:
+    port, key, certificate = listen_with_tls(stage, "first")
     await stage.start()
     first = await deferToThread(TlsClient, port)
 
@@ -85,12 +91,7 @@ async def test_certificates_change_under_open_binds_and_a_bad_one_changes_nothin
 
 @in_reactor
 async def test_a_client_that_speaks_no_tls_to_a_port_with_it_is_told_of(stage: Stage) -> None:
-    port, directory = free_port(), Path(stage.directory)
-    key, certificate = directory / "key.pem", directory / "certificate.pem"
-    write_certificate(key, certificate, "smpp")
-    stage.settings["smpp_server"]["listen"].append(
-        f"ssl:{port}:interface=127.0.0.1:privateKey={key}:certKey={certificate}"
-    )
+    port, _key, _certificate = listen_with_tls(stage, "smpp")
     await stage.start()
 
     def bind_in_the_clear() -> bytes:

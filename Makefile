@@ -1,5 +1,5 @@
 # Needs Python 3.11 or newer and a network to the package index; everything else goes into .venv.
-PYTHON ?= python3
+PYTHON ?= $(shell tools/building/python.sh)
 PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 READY = .venv/.pombo-ready
 ALONE = tests/end_to_end tests/tools/test_pages.py  # whole gateways and their clocks: nothing else beside them
@@ -58,8 +58,8 @@ audit: $(READY)
 	@.venv/bin/python -m tools.audit
 
 $(READY): setup.cfg pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; say which: make PYTHON=python3.12 demo" >&2; exit 1; }
-	@[ -x .venv/bin/python ] || { echo "Creating .venv ..."; $(PYTHON) -m venv .venv; }
+	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer, with venv, is needed; say which: make PYTHON=python3.12 demo" >&2; exit 1; }
+	@[ -x .venv/bin/python ] || { echo "Creating .venv with $(PYTHON) ..."; $(PYTHON) -m venv .venv; }
 	@echo "Installing into .venv (a minute or so the first time) ..."
 	@$(PIP) install --editable '.[test]'
 	@touch $@

@@ -22,7 +22,10 @@ from gateway.messages.address import same_person
 
 CLOSED_S = 1.0  # for how long nobody is asked about when the store cannot say what is left
 MOST_CALLS = 4  # at once; a second one starts only while the first is slow or 50 are waiting
-AT_A_TIME = 8  # answers of one call that are told in one turn of the reactor: what follows from each holds the thread
+# What follows from an answer holds the thread, and later what the store and the operator answer does: whoever submits
+# meanwhile would wait for what fifty of a call bring at once. So they are told some at a time, all within 25 ms or so.
+PAUSE_S, PAUSES = 0.002, 12
+AT_LEAST = 4  # at a time
 PATIENCE_S = 0.25  # how long a question waits for the call before it to be answered
 NORMAL = 1  # gateway.messages.message.Priority; smaller is more urgent
 
@@ -142,6 +145,8 @@ class Lookup:
             if not answer.called and until > now:
                 self._clock.callLater(until - now, self._look_for_late)
                 return
+            if not answer.called:
+                self._tell(len(self._answers))  # it may be among them
             self._waits.popleft()
             if not answer.called:
                 self._too_late(question, answer)
@@ -231,16 +236,19 @@ class Lookup:
         return [question for question in batch if question.in_call]
 
     def _tell_some(self) -> None:
-        """A few of the answers that came, the others in the next turns: who submits meanwhile does not wait for all."""
-        for _ in range(min(AT_A_TIME, len(self._answers))):
+        """Some of the answers that came, the others after a pause."""
+        self._tell(max(AT_LEAST, len(self._answers) // PAUSES))
+        if self._answers:
+            self._clock.callLater(PAUSE_S, self._tell_some)
+
+    def _tell(self, most: int) -> None:
+        for _ in range(min(most, len(self._answers))):
             question, account = self._answers.popleft()
             try:
                 self._answer(question, account)
             except Exception:  # those behind it go on
                 self.log.failure("what a lookup told could not be kept")
                 self._answer(question, None)
-        if self._answers:
-            self._clock.callLater(0, self._tell_some)
 
     def _answer(self, question: _Question, account: Account) -> None:
         person, now = same_person(question.msisdn), self._clock.seconds()

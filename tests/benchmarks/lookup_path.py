@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 
+from bridge.lookup import PAUSE_S, PAUSES
 from gateway.smpp import pdu
 from tests.benchmarks.hot_path import HotPath
 from tests.benchmarks.whatsapp_path import SETTINGS, WhatsAppPath, response
@@ -45,6 +46,9 @@ class LookupPath(WhatsAppPath):
                 self.asked.append(len(numbers))
                 known = [{"jid": f"{number}@s.whatsapp.net", "exists": False, "number": number} for number in numbers]
                 self._do(line.protocol.dataReceived, response(200, known))
+            for _ in range(2 * PAUSES):  # they are told some at a time
+                self.run()
+                self._do(self.clock.advance, PAUSE_S)
             self.run()
 
     def take(self) -> None:

@@ -10,13 +10,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from bridge.limits import Quota
-from bridge.lookup import AT_A_TIME, CLOSED_S, Finding, Lookup
+from bridge.lookup import AT_LEAST, CLOSED_S, PATIENCE_S, PAUSE_S, PAUSES, Finding, Lookup
 from bridge.presence import Evidence, Presence, PresenceMemory, delivered, pack
 from bridge.provider import HttpOutcome, HttpRequest, HttpResponse, NotWritten, Unanswered
 from bridge.providers.evolution import Evolution
 from tests.bridge.fakes import PERSON, START, FakeHttp, FakeStore, Spawned, clock, json_answer, people
 
 CHECK = "whatsappNumbers"
+DEADLINE_S = 2.0
 JID = PERSON + "@s.whatsapp.net"
 
 
@@ -45,7 +46,7 @@ class Room:
             clock=self.clock,
             spawn=self.spawned,
             enabled=enabled,
-            deadline=2.0,
+            deadline=DEADLINE_S,
             budget=budget,
             timeout=10.0,
             day=Quota(1000),
@@ -60,6 +61,8 @@ class Room:
 
     def now(self, finding: Deferred[Finding]) -> Finding:
         self.clock.pump([0, 0, 0])
+        if not finding.called:  # its answer is told behind others
+            self.clock.pump([PAUSE_S] * 2 * PAUSES)
         self.spawned.check()
         assert isinstance(finding.result, Finding)
         return finding.result
@@ -114,7 +117,7 @@ def test_numbers_that_are_answered_together_go_on_in_the_order_in_which_they_wer
         room.clock.pump([0, 0, 0.01])
     while room.http.waiting:
         room.http.answer_next(CHECK, answer(room.http.requests[-1]))
-        room.clock.pump([0] * 6)
+        room.clock.pump([PAUSE_S] * 6)
     room.spawned.check()
     assert order == numbers
 
@@ -413,7 +416,7 @@ def test_while_the_store_cannot_say_what_is_left_nobody_is_asked_about() -> None
     assert room.found().presence is Presence.ACTIVE
 
 
-def test_the_answers_of_a_call_are_told_a_few_in_a_turn() -> None:
+def test_the_answers_of_a_call_are_told_some_at_a_time() -> None:
     """What follows from each holds the thread, and who submits waits for it."""
     room = Room()
     room.http.answers[CHECK] = None
@@ -421,22 +424,39 @@ def test_the_answers_of_a_call_are_told_a_few_in_a_turn() -> None:
     room.clock.pump([0, 0, 0])
     assert room.asked == [people(21)]
     room.http.answer_next(CHECK, answer(room.http.requests[0]))
-    told: list[int] = []
-
-    def look() -> None:
-        """Once a turn."""
+    told = []
+    for _ in range(6):
         told.append(sum(one.called for one in findings))
-        if told[-1] < 21:
-            room.clock.callLater(0, look)
+        room.clock.advance(PAUSE_S)
+    assert told == [4, 8, 12, 16, 20, 21]
+    assert {room.now(one).presence for one in findings} == {Presence.ACTIVE}
 
-    look()
-    room.clock.advance(0)
-    assert told == [AT_A_TIME, 2 * AT_A_TIME, 21]
+
+def test_however_many_answers_come_they_are_told_within_a_tenth_of_a_second() -> None:
+    room = Room(budget=1000)
+    room.http.answers[CHECK] = None
+    findings = [room.find(number) for number in people(200)]
+    room.clock.pump([0, PATIENCE_S, PATIENCE_S])
+    for request in list(room.http.requests):
+        room.http.answer_next(CHECK, answer(request))
+    assert sum(one.called for one in findings) < 50
+    room.clock.pump([PAUSE_S] * int(0.1 / PAUSE_S))
+    assert sum(one.called for one in findings) == 200
+
+
+def test_an_answer_that_came_before_the_deadline_counts_though_others_are_told_before_it() -> None:
+    room = Room()
+    room.http.answers[CHECK] = None
+    findings = [room.find(number) for number in people(21)]
+    room.clock.pump([0, 0, 0])
+    room.clock.advance(DEADLINE_S - PAUSE_S / 2)
+    room.http.answer_next(CHECK, answer(room.http.requests[0]))
+    room.clock.advance(PAUSE_S)
     assert {room.now(one).presence for one in findings} == {Presence.ACTIVE}
 
 
 def test_an_answer_that_cannot_be_kept_holds_up_no_other() -> None:
-    room, numbers = Room(budget=20), people(AT_A_TIME + 2)
+    room, numbers = Room(budget=20), people(AT_LEAST + 2)
 
     def alias(identity: str, msisdn: str) -> None:
         if msisdn == numbers[0]:
@@ -444,11 +464,11 @@ def test_an_answer_that_cannot_be_kept_holds_up_no_other() -> None:
 
     room.lookup._alias = alias
     found = [room.find(number) for number in numbers]
-    room.clock.pump([0] * 6)
+    room.clock.pump([PAUSE_S] * 6)
     told = [room.now(one).presence for one in found]
     assert told == [Presence.UNKNOWN] + [Presence.ACTIVE] * (len(numbers) - 1)
     assert room.lookup._in_calls == 0 and not room.lookup._questions
-    assert room.found(people(AT_A_TIME + 3)[-1]).presence is Presence.ACTIVE
+    assert room.found(people(AT_LEAST + 3)[-1]).presence is Presence.ACTIVE
 
 
 def test_who_asks_while_answers_wait_to_be_told_gets_the_same_answer() -> None:

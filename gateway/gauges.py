@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from gateway.delivery.ports import Channel
+from gateway.delivery.ports import Channel, senders_of
 from gateway.messages.message import Priority
 from gateway.metrics import Gauge
-from gateway.web.admin import senders_of
 
 
 def of_accounts(

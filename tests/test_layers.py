@@ -73,7 +73,7 @@ MAY: dict[str, set[str]] = {
     "gateway.dry_run": {"gateway.delivery.ports", "gateway.messages", "gateway.store"},
     "gateway.notify": set(),
     "gateway.signals": {"twisted.internet.error"},
-    "gateway.gauges": {"gateway.delivery.ports", "gateway.messages", "gateway.metrics", "gateway.web.admin"},
+    "gateway.gauges": {"gateway.delivery.ports", "gateway.messages", "gateway.metrics"},
     "gateway.listening": {"twisted", "zope", "config.endpoints"},
     "gateway.logs": {"twisted", "zope", "gateway.redaction"},
     "gateway.metrics": {"prometheus_client"},

@@ -6,7 +6,7 @@ Threading: none; everything runs in the reactor's thread. Batches move in lists.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.messages.message import Message, Mo, Receipt
 from gateway.messages.outcome import AttemptResult, Inbound, LastWord, Lookup, Report
@@ -61,6 +61,12 @@ class Channel(Protocol):
     async def stop(self) -> None:
         """Finish politely: take nothing new, wait for what is unanswered up to response_timeout, unbind, close.
         Every message still in hand is handed back through `Results.attempted` as Unwritten or Uncertain."""
+
+
+def senders_of(channel: Channel) -> list[dict[str, Any]]:
+    """The senders of a WhatsApp channel, as it tells of them; of others there are none."""
+    told: Callable[[], list[dict[str, Any]]] = getattr(channel, "sender_status", list)
+    return told()
 
 
 class AskedLast(Protocol):

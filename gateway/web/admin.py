@@ -15,7 +15,7 @@ from config.units import duration
 from gateway.delivery.clockwork import Overview
 from gateway.delivery.intake import Intake
 from gateway.delivery.operations import Operations
-from gateway.delivery.ports import Channel
+from gateway.delivery.ports import Channel, senders_of
 from gateway.delivery.resend import Resending
 from gateway.messages.address import ninth_digit_forms, parse_destination
 from gateway.messages.ids import kept_hex, told
@@ -229,12 +229,6 @@ class NodeAdmin:
         if not given:
             raise Refusal(422, "validity: a duration such as 30m")
         return min(given, longest)
-
-
-def senders_of(channel: Channel) -> list[dict[str, Any]]:
-    """The senders of a WhatsApp channel, as it tells of them; of others there are none."""
-    told: Callable[[], list[dict[str, Any]]] = getattr(channel, "sender_status", list)
-    return told()
 
 
 def _drafted(channel: str, shape: str, count: int) -> dict[str, Any]:

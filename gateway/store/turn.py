@@ -129,8 +129,9 @@ class Turn(Struct, eq=False):
 
     def over(self) -> None:
         """Nothing more comes of it. What refers back to it goes, so that it need not wait for the garbage collector."""
-        for one in self.settled:
-            one()
+        if self.settled:
+            for one in self.settled:
+                one()
         if self.again is not None or self.kept or self.instead is not None:
             self.again = self.instead = None
             self.kept = ()

@@ -51,6 +51,7 @@ async def test_a_start_brings_up_a_server_that_keeps_everything(tmp_path: Path) 
         assert await setting(store, "appendfsync") == b"always"
         assert await setting(store, "maxmemory-policy") == b"noeviction"
         assert await setting(store, "port") == b"0"
+        assert await setting(store, "zset-max-listpack-entries") == b"16"  # `due` is searched and not read through
         assert (tmp_path / "var" / "store").stat().st_mode & 0o077 == 0
     finally:
         await store.stop()

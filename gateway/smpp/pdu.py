@@ -357,15 +357,21 @@ RESPONSES: dict[type[Pdu], type[Pdu]] = {
 }
 PDU_CLASSES: tuple[type[Pdu], ...] = (*RESPONSES, *RESPONSES.values(), GenericNack, Outbind, AlertNotification)
 
+# The field with a person's number, where nearly all others are the same in one PDU after the other.
+_VARYING: dict[type[Pdu], str] = {SubmitSm: "destination_addr", DeliverSm: "source_addr"}
 _HEADER = HEADER.unpack_from
 _DECODERS: dict[int, Decoder] = {
-    cls.command_id: make_decoder(cls, cls.command_id, fields_of(cls)) for cls in PDU_CLASSES
+    cls.command_id: make_decoder(cls, cls.command_id, fields_of(cls), varying=_VARYING.get(cls, ""))
+    for cls in PDU_CLASSES
 }
 # SMPP 3.4 leaves out the body of these when they carry an error (4.1.2, 4.1.4, 4.1.6, 4.4.2). All others keep it: some
 # clients take one without it for a PDU of wrong length.
 _BARE_ON_ERROR = (BindReceiverResp, BindTransmitterResp, BindTransceiverResp, SubmitSmResp)
 _ENCODERS: dict[type[Pdu], Encoder] = {
-    cls: make_encoder(cls.command_id, fields_of(cls), bare_on_error=cls in _BARE_ON_ERROR) for cls in PDU_CLASSES
+    cls: make_encoder(
+        cls.command_id, fields_of(cls), bare_on_error=cls in _BARE_ON_ERROR, varying=_VARYING.get(cls, "")
+    )
+    for cls in PDU_CLASSES
 }
 _RESPONSES_TO = {request.command_id: response for request, response in RESPONSES.items()}
 _PRIVATE = frozenset(

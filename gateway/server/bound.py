@@ -176,7 +176,10 @@ class Bound:
             self._avoid(link, item)  # says that it cannot receive; another one may
         elif self._avoided and not command_status:
             self._avoided.pop(item, None)
-        _tell(done, command_status)
+        try:
+            done(command_status)
+        except Exception:
+            _not_taken()
 
     def unanswered(self, link: Link, item: Item, done: Done) -> None:
         """A deliver_sm got no answer in time, or its link is gone."""
@@ -240,7 +243,11 @@ def _tell(done: Done, command_status: int | None) -> None:
     try:
         done(command_status)
     except Exception:
-        log.failure("delivery failed to take the answer of an ESME")
+        _not_taken()
+
+
+def _not_taken() -> None:
+    log.failure("delivery failed to take the answer of an ESME")
 
 
 def _utc(at: float) -> str:

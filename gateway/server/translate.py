@@ -287,25 +287,22 @@ def _receipt(receipt: Receipt, peer_version: int, date: Callable[[float], str] |
             tlvs.append((CHANNEL_TAG, receipt.channel.encode()))
         if receipt.tlvs:
             tlvs += receipt.tlvs
+    text = receipt_text.write(
+        receipt.message_id, STAT[state], receipt.err, receipt.submitted_at, receipt.done_at, state is _DELIVERED, date
+    )
     return DeliverSm(
-        service_type=receipt.service_type,
-        source_addr_ton=receipt.source_ton,
-        source_addr_npi=receipt.source_npi,
-        source_addr=receipt.source,
-        dest_addr_ton=receipt.dest_ton,
-        dest_addr_npi=receipt.dest_npi,
-        destination_addr=receipt.dest,
-        esm_class=_INTERMEDIATE if receipt.intermediate else _FINAL,
-        short_message=receipt_text.write(
-            receipt.message_id,
-            STAT[state],
-            receipt.err,
-            receipt.submitted_at,
-            receipt.done_at,
-            state is _DELIVERED,
-            date,
-        ),
-        tlvs=tuple(tlvs),
+        0,
+        0,
+        tuple(tlvs),
+        receipt.service_type,
+        receipt.source_ton,
+        receipt.source_npi,
+        receipt.source,
+        receipt.dest_ton,
+        receipt.dest_npi,
+        receipt.dest,
+        _INTERMEDIATE if receipt.intermediate else _FINAL,
+        short_message=text,
     )
 
 

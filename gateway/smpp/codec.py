@@ -31,7 +31,7 @@ Encoder = Callable[[Any, int], bytes]
 
 HEADER = Layout(">4I")
 TLV_HEADER = Layout(">2H")
-_tlv_header = TLV_HEADER.unpack_from
+_read_tlv_header, _pack_tlv_header = TLV_HEADER.unpack_from, TLV_HEADER.pack
 # A NUL would shift the fields behind it. Octets from 0x80 on mean a character to somebody, whatever Latin-1 says.
 MOST_KNOWN = 1024  # heads, and tails, of one kind of PDU; then they are forgotten
 _CONTROLS = re.compile("[\0-\x1f\x7f]")
@@ -84,6 +84,7 @@ def make_encoder(command_id: int, fields: Fields, *, bare_on_error: bool = False
         "write_destinations": lists.write_destinations,
         "write_unsuccesses": lists.write_unsuccesses,
         "LocalProtocolError": LocalProtocolError,
+        "LayoutError": LayoutError,
     }
     exec(encode_source(command_id, fields, bare_on_error=bare_on_error, varying=varying), scope)
     encoder: Encoder = scope["encode"]
@@ -101,7 +102,7 @@ def read_tlvs(frame: bytes, at: int, command_id: int, sequence_number: int) -> t
     length, padding = len(frame), 0  # padding: where nothing but NULs follows, once it was looked for
     last = length - 4
     while at <= last:
-        tag, octets = _tlv_header(frame, at)
+        tag, octets = _read_tlv_header(frame, at)
         if not tag:
             padding = padding or len(frame.rstrip(b"\0"))
             if at >= padding:
@@ -130,10 +131,13 @@ def read_tlvs_leniently(frame: bytes, at: int) -> tuple[tuple[int, bytes], ...]:
 
 
 def write_tlvs(tlvs: tuple[tuple[int, bytes], ...]) -> bytes:
+    pieces: list[bytes] = []
     try:
-        return b"".join([TLV_HEADER.pack(tag, len(value)) + value for tag, value in tlvs])
+        for tag, value in tlvs:
+            pieces += _pack_tlv_header(tag, len(value)), value
     except LayoutError:
         raise LocalProtocolError("tlvs: a tag or length above 65535") from None
+    return b"".join(pieces)
 
 
 def _parted(fields: Fields, varying: str) -> tuple[Fields, tuple[str, Kind], Fields, tuple[str, Kind]]:
@@ -270,13 +274,13 @@ def _read_leniently(fields: Fields) -> list[str]:
 
 
 def encode_source(command_id: int, fields: Fields, *, bare_on_error: bool = False, varying: str = "") -> str:
-    """Source text of `encode(pdu, sequence_number)`.
+    """Source text of `encode(pdu, sequence_number)`, which raises LocalProtocolError where `pdu.encode` does.
 
     bare_on_error: an error response is its header alone, unless there is something to say. Everything but octet strings
     is put together as one Latin-1 string, which is faster than joining bytes.
     """
     behind_length = f"{command_id}, pdu.command_status, sequence_number"
-    lines = ["def encode(pdu, sequence_number):", "    tlvs = pdu.tlvs"]
+    lines = ["    tlvs = pdu.tlvs"]
     if varying:
         head, number, tail, text = _parted(fields, varying)
         for group, of_group in (("head", head), ("tail", tail)):
@@ -306,6 +310,14 @@ def encode_source(command_id: int, fields: Fields, *, bare_on_error: bool = Fals
         "    if tlvs:",
         "        body += write_tlvs(tlvs)",
         f"    return header({HEADER_OCTETS} + len(body), {behind_length}) + body",
+    ]
+    lines = [
+        "def encode(pdu, sequence_number):",
+        "    try:",
+        *(f"    {line}" for line in lines),
+        "    except (KeyError, UnicodeEncodeError, LayoutError):",
+        # The original error holds the value, which may be somebody's text or number.
+        "        raise LocalProtocolError(f'{type(pdu).__name__}: a value that does not fit its field') from None",
     ]
     if varying:
         lines += _write_group("head", head)

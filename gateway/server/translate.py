@@ -276,37 +276,36 @@ def replacement(
 def deliver_sm(item: Receipt | Mo, peer_version: int, date: Callable[[float], str] | None = None) -> DeliverSm:
     """What an ESME is sent. peer_version: interface_version of its bind; before 3.4 there are no TLVs.
 
-    date: writes the dates of a receipt; None: the usual way."""
-    return _receipt(item, peer_version, date) if isinstance(item, Receipt) else _mo(item, peer_version)
-
-
-def _receipt(receipt: Receipt, peer_version: int, date: Callable[[float], str] | None) -> DeliverSm:
-    """Source: SMPP 3.4, Appendix B (the text) and 4.6.1 (the TLVs). 3.4 knows no state SCHEDULED."""
-    state = _ENROUTE if receipt.state is _SCHEDULED else receipt.state
+    date: writes the dates of a receipt; None: the usual way. Source: SMPP 3.4, Appendix B (a receipt's text) and 4.6.1
+    (its TLVs). 3.4 knows no state SCHEDULED.
+    """
+    if not isinstance(item, Receipt):
+        return _mo(item, peer_version)
+    state = _ENROUTE if item.state is _SCHEDULED else item.state
     tlvs: list[tuple[int, bytes]] = []
     if peer_version >= VERSION_3_4:
-        tlvs = [(_RECEIPTED_MESSAGE_ID, receipt.message_id.encode("latin-1") + b"\0"), _STATE_TLVS[state]]
-        if receipt.user_message_reference:
-            tlvs.append((_USER_MESSAGE_REFERENCE, receipt.user_message_reference))
-        if receipt.channel:
-            tlvs.append((CHANNEL_TAG, receipt.channel.encode()))
-        if receipt.tlvs:
-            tlvs += receipt.tlvs
+        tlvs = [(_RECEIPTED_MESSAGE_ID, item.message_id.encode("latin-1") + b"\0"), _STATE_TLVS[state]]
+        if item.user_message_reference:
+            tlvs.append((_USER_MESSAGE_REFERENCE, item.user_message_reference))
+        if item.channel:
+            tlvs.append((CHANNEL_TAG, item.channel.encode()))
+        if item.tlvs:
+            tlvs += item.tlvs
     text = receipt_text.write(
-        receipt.message_id, STAT[state], receipt.err, receipt.submitted_at, receipt.done_at, state is _DELIVERED, date
+        item.message_id, STAT[state], item.err, item.submitted_at, item.done_at, state is _DELIVERED, date
     )
     return DeliverSm(
         0,
         0,
         tuple(tlvs),
-        receipt.service_type,
-        receipt.source_ton,
-        receipt.source_npi,
-        receipt.source,
-        receipt.dest_ton,
-        receipt.dest_npi,
-        receipt.dest,
-        _INTERMEDIATE if receipt.intermediate else _FINAL,
+        item.service_type,
+        item.source_ton,
+        item.source_npi,
+        item.source,
+        item.dest_ton,
+        item.dest_npi,
+        item.dest,
+        _INTERMEDIATE if item.intermediate else _FINAL,
         short_message=text,
     )
 

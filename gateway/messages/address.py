@@ -38,8 +38,11 @@ def parse_destination(written: str, country: str, ton: int = 0) -> str | None:
     """
     if country != "BR":
         return _abroad(written.translate(_SEPARATORS), country, ton)
-    if written.isdigit() and written.isascii() and (msisdn := _bare_brazilian(written)):
-        return msisdn
+    if written.isdigit() and written.isascii():
+        if len(written) == 13 and written[:5] in _MOBILE:
+            return written
+        if msisdn := _bare_brazilian(written):
+            return msisdn
     compact = written.translate(_SEPARATORS)
     if brazilian := _ANY_BRAZILIAN.fullmatch(compact):
         return _brazilian(brazilian)
@@ -83,10 +86,8 @@ def mask(number: str) -> str:
 
 
 def _bare_brazilian(digits: str) -> str | None:
-    """Digits without a trunk prefix, which is nearly all of the traffic; None leaves it to the full reader."""
+    """Digits without a trunk prefix, other than a mobile's in full; None leaves them to the full reader."""
     length = len(digits)
-    if length == 13:
-        return digits if digits[:5] in _MOBILE else None
     if length == 12:
         if digits[:2] != "55":
             return None

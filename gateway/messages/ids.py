@@ -37,7 +37,7 @@ def numbered(message_id: str, number: int) -> str:
 
 def told(message_id: str) -> str:
     """The id as the ESME knows it: that of its submit_multi for all messages of one."""
-    return message_id.partition(".")[0]
+    return message_id.partition(".")[0] if "." in message_id else message_id
 
 
 # Ids for clients that cannot keep long ones. All numbers come from one source and each is given once, as a decimal

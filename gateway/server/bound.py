@@ -152,7 +152,7 @@ class Bound:
         links = links[turn:] + links[:turn]
         heap = [(-link.room, at) for at, link in enumerate(links)]  # whoever has the most room comes first
         heapify(heap)
-        now, written = self._clock.seconds(), 0
+        now, written, dirty = self._clock.seconds(), 0, self._dirty
         while heap[0][0] < 0 and (pair := next(items, None)) is not None:
             item, done = pair
             if self._avoided and links[heap[0][1]] is self._avoided.get(item):
@@ -160,8 +160,9 @@ class Bound:
                 if len(heap) > 1 and heap[1][0] < 0:
                     heap[0], heap[1] = heap[1], heap[0]
             room, at = heap[0]
-            links[at].deliver(item, done, now)
-            self._dirty[links[at]] = None
+            link = links[at]
+            link.deliver(item, done, now)
+            dirty[link] = None
             heapreplace(heap, (room + 1, at))
             written += 1
         if heap[0][0] >= 0:
@@ -176,7 +177,10 @@ class Bound:
             self._avoid(link, item)  # says that it cannot receive; another one may
         elif self._avoided and not command_status:
             self._avoided.pop(item, None)
-        _tell(done, command_status)
+        try:
+            done(command_status)
+        except Exception:
+            _not_taken()
 
     def unanswered(self, link: Link, item: Item, done: Done) -> None:
         """A deliver_sm got no answer in time, or its link is gone."""
@@ -240,7 +244,11 @@ def _tell(done: Done, command_status: int | None) -> None:
     try:
         done(command_status)
     except Exception:
-        log.failure("delivery failed to take the answer of an ESME")
+        _not_taken()
+
+
+def _not_taken() -> None:
+    log.failure("delivery failed to take the answer of an ESME")
 
 
 def _utc(at: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Any, cast
+from typing import cast
 
 from msgspec import structs
 from twisted.internet import ssl
@@ -35,6 +35,7 @@ from gateway.smpp.session import Role, Session, SessionSettings, SessionState
 
 PDUS_PER_TURN = 100
 MAX_PENDING = 2000  # requests of one link without an answer: read no more; on below half of it
+_NACKED = int(CommandStatus.ESME_RSYSERR)  # by a generic_nack that says ESME_ROK
 _OUR_FAULT = STATUS[Refusal.OUR_FAULT]
 OLDER = VERSION_3_4 - 1  # for clients that must get no TLVs, whatever version they name
 LINGER_S = 5.0  # for the last octets to leave a closed link
@@ -153,14 +154,19 @@ class SmscProtocol(Protocol):
 
     def _take(self, events: list[Event], now: float) -> None:
         """Act on what the session reports, then write what it has to say."""
-        freed = False
+        freed, waits, answered = False, self._inbox.append, self._server.bound.answered
         for event in events:
             kind = type(event)
             if kind is Received:
-                self._inbox.append((event.pdu, now))  # type: ignore[union-attr]
+                waits((event.pdu, now))  # type: ignore[union-attr]
             elif kind is Answered:
                 freed = True
-                self._answered(event)  # type: ignore[arg-type]
+                item, done = event.context  # type: ignore[union-attr,misc]  # as `deliver` gave it
+                response = event.response  # type: ignore[union-attr]
+                status = response.command_status
+                if not status and type(response) is GenericNack:
+                    status = _NACKED
+                answered(self, item, done, status)
             elif isinstance(event, Unanswered):
                 freed = True
                 item, done = cast(tuple[Item, Done], event.context)
@@ -182,14 +188,6 @@ class SmscProtocol(Protocol):
         if freed and self.account in self._server.bound.starved:
             self._server.bound.freed(self.account)
         self.flush()
-
-    def _answered(self, event: Answered) -> None:
-        context: Any = event.context  # as `deliver` gave it
-        item, done = context
-        status = event.response.command_status
-        if not status and isinstance(event.response, GenericNack):
-            status = int(CommandStatus.ESME_RSYSERR)
-        self._server.bound.answered(self, item, done, status)
 
     # The bind
 
@@ -258,18 +256,19 @@ class SmscProtocol(Protocol):
         """Serve some requests; the rest in the next turn, or when the account's rate allows it."""
         self._work_later = None
         inbox, requests, wait = self._inbox, self._server.requests, 0.0
+        serve, served = requests.serve, inbox.popleft
         for _ in range(PDUS_PER_TURN):
             if not inbox:
                 break
             pdu, read_at = inbox[0]
             try:
-                wait = requests.serve(self, pdu, now, read_at)
+                wait = serve(self, pdu, now, read_at)
             except Exception:
                 log.failure("a request of {account} failed", account=self.account)
                 requests.refuse(self, pdu, Refusal.OUR_FAULT)
             if wait:
                 break
-            inbox.popleft()
+            served()
         if inbox and not self._closing:
             self._work_later = self._clock.callLater(wait, self._work_on)
             self._delayed = wait > 0.0

@@ -119,7 +119,7 @@ class Requests:
         else:
             response = DataSmResp
             message = translate.data_sm(pdu, account, now=now, country=self.country, default_validity=validity)
-        if isinstance(message, Refusal):
+        if not isinstance(message, Message):
             self.refuse(asker, pdu, message)
             return 0.0
         if not message.data_coding and not message.user_data.isascii():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from config.schema import AccountSettings
@@ -15,7 +16,7 @@ from gateway.smpp import receipt_text
 from gateway.smpp.constants import MAX_SHORT_MESSAGE_OCTETS, VERSION_3_4, EsmClass, Tag
 from gateway.smpp.fields import DistributionList, SmeAddress
 from gateway.smpp.pdu import DataSm, DeliverSm, ReplaceSm, SubmitMulti, SubmitSm, UnsuccessSme, tlv
-from gateway.smpp.segments import concat_of, count_segments
+from gateway.smpp.segments import UDHI, concat_of, count_segments
 from gateway.smpp.times import BadTime, parse_absolute_or_relative
 
 LONGEST_WAIT_S = 30 * 86_400.0  # how far ahead schedule_delivery_time may be
@@ -73,10 +74,15 @@ def submit_sm(
             user_data, in_payload = payload, not user_data
     if not user_data:
         return Refusal.EMPTY_TEXT
-    moments = _moments(pdu.schedule_delivery_time, pdu.validity_period, now, default_validity, account.time_zone)
-    if isinstance(moments, Refusal):
-        return moments
-    priority = min(pdu.priority_flag, 3)
+    schedule, validity, priority = pdu.schedule_delivery_time, pdu.validity_period, pdu.priority_flag
+    if schedule or validity:
+        moments = _moments(schedule, validity, now, default_validity, account.time_zone)
+        if isinstance(moments, Refusal):
+            return moments
+    else:
+        moments = 0.0, now + default_validity
+    if priority > 3:
+        priority = 3
     return _message(pdu, account, user_data, in_payload, moments, country, pdu.protocol_id, priority, segments)
 
 
@@ -185,13 +191,13 @@ def _message(
             source_ton, source_npi = 5, 0
     elif not _may_send(source, account.sources):
         return Refusal.SOURCE_NOT_ALLOWED
-    msisdn = parse_destination(pdu.destination_addr, country, pdu.dest_addr_ton)
-    if msisdn is None or not _ADDRESS.fullmatch(pdu.destination_addr):
+    dest = pdu.destination_addr
+    msisdn = parse_destination(dest, country, pdu.dest_addr_ton)
+    if msisdn is None or (dest != msisdn and not _ADDRESS.fullmatch(dest)):
         return Refusal.UNREADABLE_DESTINATION
     esm_class, data_coding, alphabet = pdu.esm_class, pdu.data_coding, account.default_alphabet
-    concat = concat_of(esm_class, user_data, tlvs)
     part = None
-    if concat:
+    if (tlvs or esm_class & UDHI) and (concat := concat_of(esm_class, user_data, tlvs)):
         kind, ref, total, number = concat
         part = Part(f"{account.system_id}|{source}|{msisdn}|{kind}|{ref}|{total}", total, number)
     return Message(
@@ -200,7 +206,7 @@ def _message(
         source,
         source_ton,
         source_npi,
-        pdu.destination_addr,
+        dest,
         pdu.dest_addr_ton,
         pdu.dest_addr_npi,
         msisdn,
@@ -220,6 +226,7 @@ def _message(
     )
 
 
+@lru_cache(maxsize=4096)
 def _may_send(source: str, allowed: tuple[str, ...]) -> bool:
     if allowed:
         return source in allowed or source.lstrip("+") in allowed
@@ -230,8 +237,6 @@ def _moments(
     schedule: str, validity: str, now: float, default_validity: float, zone_name: str | None
 ) -> Moments | Refusal:
     """(schedule_at, expires_at); schedule_at 0.0 for at once, a moment that is past included."""
-    if not schedule and not validity:
-        return 0.0, now + default_validity
     zone = ZoneInfo(zone_name) if zone_name is not None else None
     try:
         starts_at = parse_absolute_or_relative(schedule, now, _BAD_SCHEDULE, zone)
@@ -271,41 +276,37 @@ def replacement(
 def deliver_sm(item: Receipt | Mo, peer_version: int, date: Callable[[float], str] | None = None) -> DeliverSm:
     """What an ESME is sent. peer_version: interface_version of its bind; before 3.4 there are no TLVs.
 
-    date: writes the dates of a receipt; None: the usual way."""
-    return _receipt(item, peer_version, date) if isinstance(item, Receipt) else _mo(item, peer_version)
-
-
-def _receipt(receipt: Receipt, peer_version: int, date: Callable[[float], str] | None) -> DeliverSm:
-    """Source: SMPP 3.4, Appendix B (the text) and 4.6.1 (the TLVs). 3.4 knows no state SCHEDULED."""
-    state = _ENROUTE if receipt.state is _SCHEDULED else receipt.state
+    date: writes the dates of a receipt; None: the usual way. Source: SMPP 3.4, Appendix B (a receipt's text) and 4.6.1
+    (its TLVs). 3.4 knows no state SCHEDULED.
+    """
+    if not isinstance(item, Receipt):
+        return _mo(item, peer_version)
+    state = _ENROUTE if item.state is _SCHEDULED else item.state
     tlvs: list[tuple[int, bytes]] = []
     if peer_version >= VERSION_3_4:
-        tlvs = [(_RECEIPTED_MESSAGE_ID, receipt.message_id.encode("latin-1") + b"\0"), _STATE_TLVS[state]]
-        if receipt.user_message_reference:
-            tlvs.append((_USER_MESSAGE_REFERENCE, receipt.user_message_reference))
-        if receipt.channel:
-            tlvs.append((CHANNEL_TAG, receipt.channel.encode()))
-        if receipt.tlvs:
-            tlvs += receipt.tlvs
+        tlvs = [(_RECEIPTED_MESSAGE_ID, item.message_id.encode("latin-1") + b"\0"), _STATE_TLVS[state]]
+        if item.user_message_reference:
+            tlvs.append((_USER_MESSAGE_REFERENCE, item.user_message_reference))
+        if item.channel:
+            tlvs.append((CHANNEL_TAG, item.channel.encode()))
+        if item.tlvs:
+            tlvs += item.tlvs
+    text = receipt_text.write(
+        item.message_id, STAT[state], item.err, item.submitted_at, item.done_at, state is _DELIVERED, date
+    )
     return DeliverSm(
-        service_type=receipt.service_type,
-        source_addr_ton=receipt.source_ton,
-        source_addr_npi=receipt.source_npi,
-        source_addr=receipt.source,
-        dest_addr_ton=receipt.dest_ton,
-        dest_addr_npi=receipt.dest_npi,
-        destination_addr=receipt.dest,
-        esm_class=_INTERMEDIATE if receipt.intermediate else _FINAL,
-        short_message=receipt_text.write(
-            receipt.message_id,
-            STAT[state],
-            receipt.err,
-            receipt.submitted_at,
-            receipt.done_at,
-            state is _DELIVERED,
-            date,
-        ),
-        tlvs=tuple(tlvs),
+        0,
+        0,
+        tuple(tlvs),
+        item.service_type,
+        item.source_ton,
+        item.source_npi,
+        item.source,
+        item.dest_ton,
+        item.dest_npi,
+        item.dest,
+        _INTERMEDIATE if item.intermediate else _FINAL,
+        short_message=text,
     )
 
 

@@ -5,7 +5,6 @@ follow from a value (sm_length, number_of_dests, no_unsuccess) are not fields. T
 repeats and unknown tags included.
 """
 
-from struct import error as LayoutError
 from typing import ClassVar
 
 from msgspec import Struct
@@ -355,17 +354,23 @@ RESPONSES: dict[type[Pdu], type[Pdu]] = {
     CancelSm: CancelSmResp,
     ReplaceSm: ReplaceSmResp,
 }
+read_header = HEADER.unpack_from  # command_length, command_id, command_status, sequence_number
 PDU_CLASSES: tuple[type[Pdu], ...] = (*RESPONSES, *RESPONSES.values(), GenericNack, Outbind, AlertNotification)
 
-_HEADER = HEADER.unpack_from
-_DECODERS: dict[int, Decoder] = {
-    cls.command_id: make_decoder(cls, cls.command_id, fields_of(cls)) for cls in PDU_CLASSES
+# The field with a person's number, where nearly all others are the same in one PDU after the other.
+_VARYING: dict[type[Pdu], str] = {SubmitSm: "destination_addr", DeliverSm: "source_addr"}
+DECODERS: dict[int, Decoder] = {
+    cls.command_id: make_decoder(cls, cls.command_id, fields_of(cls), varying=_VARYING.get(cls, ""))
+    for cls in PDU_CLASSES
 }
 # SMPP 3.4 leaves out the body of these when they carry an error (4.1.2, 4.1.4, 4.1.6, 4.4.2). All others keep it: some
 # clients take one without it for a PDU of wrong length.
 _BARE_ON_ERROR = (BindReceiverResp, BindTransmitterResp, BindTransceiverResp, SubmitSmResp)
-_ENCODERS: dict[type[Pdu], Encoder] = {
-    cls: make_encoder(cls.command_id, fields_of(cls), bare_on_error=cls in _BARE_ON_ERROR) for cls in PDU_CLASSES
+ENCODERS: dict[type[Pdu], Encoder] = {
+    cls: make_encoder(
+        cls.command_id, fields_of(cls), bare_on_error=cls in _BARE_ON_ERROR, varying=_VARYING.get(cls, "")
+    )
+    for cls in PDU_CLASSES
 }
 _RESPONSES_TO = {request.command_id: response for request, response in RESPONSES.items()}
 _PRIVATE = frozenset(
@@ -379,13 +384,14 @@ def decode(frame: bytes) -> Pdu:
     Raises BadPdu with the command_status to answer, UnknownCommand for ids that are not of SMPP 3.4. A response never
     raises BadPdu: what is missing from it is left empty.
     """
-    _, command_id, command_status, sequence_number = _HEADER(frame)
-    try:
-        decoder = _DECODERS[command_id]
-    except KeyError:
-        raise UnknownCommand(command_id, sequence_number) from None
-    pdu: Pdu = decoder(frame, sequence_number, command_status)
+    _, command_id, command_status, sequence_number = read_header(frame)
+    pdu: Pdu = DECODERS.get(command_id, unknown)(frame, sequence_number, command_status)
     return pdu
+
+
+def unknown(frame: bytes, sequence_number: int, command_status: int) -> Pdu:
+    """The decoder of every other command_id."""
+    raise UnknownCommand(read_header(frame)[1], sequence_number)
 
 
 def encode(pdu: Pdu, sequence_number: int | None = None) -> bytes:
@@ -394,11 +400,7 @@ def encode(pdu: Pdu, sequence_number: int | None = None) -> bytes:
     A bind response or submit_sm_resp with an error status and nothing else to say is its header alone. Raises
     LocalProtocolError when a value does not fit its field or a string holds control characters.
     """
-    try:
-        return _ENCODERS[type(pdu)](pdu, pdu.sequence_number if sequence_number is None else sequence_number)
-    except (KeyError, UnicodeEncodeError, LayoutError):
-        # The original error holds the value, which may be somebody's text or number.
-        raise LocalProtocolError(f"{type(pdu).__name__}: a value that does not fit its field") from None
+    return ENCODERS[type(pdu)](pdu, pdu.sequence_number if sequence_number is None else sequence_number)
 
 
 def error_response(command_id: int, sequence_number: int, command_status: int) -> bytes:

@@ -183,15 +183,14 @@ def count_segments(
     length = len(user_data)
     if concatenated or length <= 70:
         return 1
-    coding = coding_of(data_coding)
-    converted = default_alphabet != "gsm7" and coding is Coding.DEFAULT
+    converted = default_alphabet != "gsm7" and coding_of(data_coding) is Coding.DEFAULT
     if length <= 140 and not converted:
         return 1  # with its UDH, if it has one
     elements, offset = split_udh(esm_class, user_data)
     if any(_reference_octets(*element) for element in elements):
         return 1
     text = user_data[offset:]
-    pieces = cut_default(text, default_alphabet, offset) if converted else cut(text, coding, offset)
+    pieces = cut_default(text, default_alphabet, offset) if converted else cut(text, coding_of(data_coding), offset)
     count = len(pieces)
     return count if count <= MAX_PARTS else min(count, -(-length // _PART_OCTETS))
 

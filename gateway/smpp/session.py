@@ -27,7 +27,7 @@ from .events import (
     Unanswered,
 )
 from .framing import Framer
-from .pdu import Bind, BindResp, Pdu, decode, encode, error_response, tlv
+from .pdu import DECODERS, ENCODERS, Bind, BindResp, Pdu, encode, error_response, read_header, tlv, unknown
 from .states import BOUND, DATA_REQUESTS, DATA_RESPONSES, SENT_BY, STATE_AFTER_BIND, Role, SessionState, legal
 
 __all__ = ["Role", "Session", "SessionSettings", "SessionState"]
@@ -140,7 +140,9 @@ class Session:
         sequence_number = self._next_sequence_number
         while sequence_number in outstanding or sequence_number in self._control:
             sequence_number = sequence_number % MAX_SEQUENCE_NUMBER + 1
-        self.out.append(encode(self._without_tlvs(pdu) if pdu.tlvs else pdu, sequence_number))
+        if pdu.tlvs and self.peer_version < VERSION_3_4:
+            pdu = self._without_tlvs(pdu)
+        self.out.append(ENCODERS[cls](pdu, sequence_number))
         self._next_sequence_number = sequence_number % MAX_SEQUENCE_NUMBER + 1
         if data_response is not None:
             outstanding[sequence_number] = (context, data_response, now + self.settings.response_timeout)
@@ -167,7 +169,9 @@ class Session:
         """
         if self.state is _CLOSED or self._ending:
             return
-        self.out.append(encode(self._without_tlvs(response) if response.tlvs else response))
+        if response.tlvs and self.peer_version < VERSION_3_4:
+            response = self._without_tlvs(response)
+        self.out.append(ENCODERS[type(response)](response, response.sequence_number))
         if self.pending:
             self.pending -= 1
         if self._peer_unbind is not None:
@@ -226,7 +230,7 @@ class Session:
 
     def _without_tlvs(self, pdu: Pdu) -> Pdu:
         """Peers before 3.4 get no TLVs; only text cannot be left out."""
-        if not self.bound or self.peer_version >= VERSION_3_4:
+        if not self.bound:
             return pdu
         if tlv(pdu, Tag.MESSAGE_PAYLOAD) is not None:
             raise LocalProtocolError("message_payload for a peer that knows no TLVs")
@@ -303,25 +307,27 @@ class Session:
 
     def _take(self, frames: list[bytes], events: list[Event], now: float) -> None:
         """Read complete PDUs until one ends the session, or is a bind, behind which the others must wait."""
+        outstanding, happened, decoder_of = self._outstanding, events.append, DECODERS.get
         for position, frame in enumerate(frames):
             if self._bind is not None:
                 self._hold(frames[position:])
                 return
+            _, command_id, command_status, sequence_number = read_header(frame)
             try:
-                pdu = decode(frame)
+                pdu = decoder_of(command_id, unknown)(frame, sequence_number, command_status)
             except BadPdu as bad:
                 self._take_bad(bad, events, now)
             else:
                 cls = type(pdu)
                 if cls in self._answerable:
                     self.pending += 1
-                    events.append(Received(pdu))
+                    happened(Received(pdu))
                     continue
                 if cls in DATA_RESPONSES:
-                    entry = self._outstanding.get(pdu.sequence_number)
+                    entry = outstanding.get(sequence_number)
                     if entry is not None and entry[1] is cls:
-                        del self._outstanding[pdu.sequence_number]
-                        events.append(Answered(entry[0], pdu))
+                        del outstanding[sequence_number]
+                        happened(Answered(entry[0], pdu))
                         continue
                 if self._bind_version and self.state is SessionState.OPEN and cls in SENT_BY[Role.SMSC]:
                     self._hold([frame])  # some SMSCs deliver what waited before they answer the bind

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from gateway.smpp import pdu as pdus
-from gateway.smpp.codec import fields_of
+from gateway.smpp.codec import MOST_KNOWN, fields_of, make_decoder
 from gateway.smpp.errors import BadPdu, LocalProtocolError, UnknownCommand
 from gateway.smpp.fields import CString, Integer, Kind, ShortMessage, Unsuccesses
 from gateway.smpp.pdu import decode, encode, tlv
@@ -274,3 +274,41 @@ def test_a_pdu_shows_neither_text_nor_password_nor_numbers() -> None:
     assert repr(bind) == "BindTransceiver(system_id='billing', password=<6>)"
     assert repr(submit) == "SubmitSm(source_addr=****0, destination_addr=****4321, short_message=<17>)"
     assert repr(data) == "DataSm(tlvs=[0x0424(17)], destination_addr=****4321)"
+
+
+@pytest.mark.parametrize(("cls", "varying"), [(pdus.SubmitSm, "destination_addr"), (pdus.DeliverSm, "source_addr")])
+def test_what_is_known_from_earlier_pdus_reads_as_if_it_were_new(cls: type[pdus.Pdu], varying: str) -> None:
+    """Whatever a frame is cut to and whatever octet of it is another one."""
+    long = {"source_addr": "5511987654321", "destination_addr": "28940", "short_message": b"text"}
+    pdu = structs.replace(cls(service_type="CMT"), **long)  # type: ignore[call-arg]
+    octets = encode(pdu)
+    wrong = [
+        octets[:at] + bytes((octet,)) + octets[at + 1 :] for at in range(16, len(octets)) for octet in (0, 65, 200)
+    ]
+    cut = [octets[:end] for end in range(16, len(octets))]
+    for frame in wrong + cut:
+        assert decode(octets) == pdu
+
+        def outcome(read: object, *args: int, frame: bytes = frame) -> object:
+            try:
+                return read(frame, *args)  # type: ignore[operator]
+            except BadPdu as bad:
+                return bad.status
+
+        new = make_decoder(cls, cls.command_id, fields_of(cls), varying=varying)
+        plain = make_decoder(cls, cls.command_id, fields_of(cls))
+        assert outcome(decode) == outcome(new, 0, 0) == outcome(plain, 0, 0)
+
+
+def test_what_is_known_has_a_bound_and_does_not_keep_what_is_refused() -> None:
+    for number in range(2 * MOST_KNOWN + 10):
+        pdu = pdus.SubmitSm(source_addr=f"{number}", destination_addr="5511987654321", validity_period=f"{number}")
+        assert decode(encode(pdu)) == pdu
+    for scope in (pdus.DECODERS[4].__globals__, pdus.ENCODERS[pdus.SubmitSm].__globals__):  # type: ignore[attr-defined]
+        assert 0 < len(scope["heads"]) <= MOST_KNOWN
+        assert 0 < len(scope["tails"]) <= MOST_KNOWN
+    for _ in range(2):
+        with pytest.raises(LocalProtocolError):
+            encode(pdus.SubmitSm(source_addr="a\n", destination_addr="5511987654321"))
+        with pytest.raises(LocalProtocolError):
+            encode(pdus.SubmitSm(source_addr="\u20ac", destination_addr="5511987654321"))

@@ -53,7 +53,7 @@ class Link:
         self.since = 0.0  # when it was bound
         self.slow_sequence = 0  # submits up to this one were written before the last slowing down
         self.last_sequence = 0
-        self._protocol: EsmeProtocol | None = None
+        self.protocol: EsmeProtocol | None = None  # the present connection
         self._bind = bind(
             system_id=settings.system_id,
             system_type=settings.system_type,
@@ -78,17 +78,12 @@ class Link:
 
     @property
     def bound(self) -> bool:
-        return self._protocol is not None and self._protocol.session.state in BOUND
+        return self.protocol is not None and self.protocol.session.state in BOUND
 
     @property
     def free(self) -> int:
         """How many submit_sm may be written now."""
-        return self._protocol.session.free if self.sends and self._protocol is not None else 0
-
-    @property
-    def protocol(self) -> EsmeProtocol | None:
-        """The present connection; None while there is none."""
-        return self._protocol
+        return self.protocol.session.free if self.sends and self.protocol is not None else 0
 
     def start(self) -> None:
         self._wanted = True
@@ -96,8 +91,8 @@ class Link:
 
     def unbind(self) -> None:
         """Leave the present bind politely; it is made again unless the link is stopped."""
-        if self._protocol is not None:
-            self._protocol.unbind()
+        if self.protocol is not None:
+            self.protocol.unbind()
 
     def stop(self, within: float) -> Deferred[None]:
         """Unbind, after that many seconds at the latest, and stay away. Fires when the connection is gone; see
@@ -107,17 +102,17 @@ class Link:
         if self._connecting is not None:
             self._connecting.cancel()
         ended: Deferred[None] = Deferred()
-        if self._protocol is None:
+        if self.protocol is None:
             ended.callback(None)
         else:
             self._ended.append(ended)
-            self._protocol.unbind(within)
+            self.protocol.unbind(within)
         return ended
 
     def abort(self) -> None:
         """Close at once, whatever is unanswered."""
-        if self._protocol is not None:
-            self._protocol.abort()
+        if self.protocol is not None:
+            self.protocol.abort()
 
     def _connect(self) -> None:
         self._again = None
@@ -161,23 +156,23 @@ class Link:
                     self._say(f"link lost: {reason}")
 
     def _made(self, protocol: EsmeProtocol) -> None:
-        if self._wanted and self._protocol is None:
-            self._protocol = protocol
+        if self._wanted and self.protocol is None:
+            self.protocol = protocol
         else:  # stopped meanwhile, or a host name with two addresses that both answered
             protocol.abort()
 
     def _happened(self, protocol: EsmeProtocol, events: list[Event]) -> None:
-        if protocol is self._protocol:
+        if protocol is self.protocol:
             self._owner.happened(self, events)
 
     def _gone(self, protocol: EsmeProtocol) -> None:
-        if protocol is not self._protocol:
+        if protocol is not self.protocol:
             return
         if self.since and self._clock.seconds() - self.since >= STEADY_S:
             self._backoff.reset()
         self.since = 0.0
         self.slow_sequence = self.last_sequence = 0
-        self._protocol = None
+        self.protocol = None
         ended, self._ended = self._ended, []
         for waiting in ended:
             waiting.callback(None)

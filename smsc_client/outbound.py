@@ -64,22 +64,27 @@ class Outbound:
         tlvs: Tlvs,
     ) -> SubmitSm:
         source, ton, npi = self._source, self._source_ton, self._source_npi
-        return SubmitSm(
-            service_type=message.service_type,
-            source_addr_ton=message.source_ton if ton is None else ton,
-            source_addr_npi=message.source_npi if npi is None else npi,
-            source_addr=message.source if source is None else source,
-            dest_addr_ton=self._dest_ton,
-            dest_addr_npi=self._dest_npi,
-            destination_addr=message.msisdn,
-            esm_class=esm_class,
-            protocol_id=message.protocol_id,
-            priority_flag=message.priority_flag,
-            validity_period=_validity(int(message.expires_at - now)),
-            registered_delivery=REGISTERED_DELIVERY,
-            data_coding=data_coding,
-            short_message=short_message,
-            tlvs=tlvs,
+        return SubmitSm(  # in the order of its fields: every message passes here
+            0,
+            0,
+            tlvs,
+            message.service_type,
+            message.source_ton if ton is None else ton,
+            message.source_npi if npi is None else npi,
+            message.source if source is None else source,
+            self._dest_ton,
+            self._dest_npi,
+            message.msisdn,
+            esm_class,
+            message.protocol_id,
+            message.priority_flag,
+            "",
+            _validity(int(message.expires_at - now)),
+            REGISTERED_DELIVERY,
+            0,
+            data_coding,
+            0,
+            short_message,
         )
 
     def _parts(self, message: Message, now: float, tlvs: Tlvs) -> SubmitSm | list[SubmitSm]:

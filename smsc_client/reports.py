@@ -30,7 +30,7 @@ _STILL_UNDER_WAY = frozenset({State.SCHEDULED, State.ENROUTE, State.ACCEPTED})
 _SENT, _DELIVERED, _FAILED = Status.SENT, Status.DELIVERED, Status.FAILED
 _ARRIVED, _UNKNOWN = State.DELIVERED, State.UNKNOWN
 _SKIPPED = 9  # of SMPP 5.0; 3.4 has no such state, REJECTED says the same to an ESME
-_STATES: dict[int | None, State] = {**{int(state): state for state in State}, _SKIPPED: State.REJECTED}
+_STATES: dict[int, State] = {**{int(state): state for state in State}, _SKIPPED: State.REJECTED}
 
 _AROUND_IDS = "\0 \t\r\n\"'"
 _RECEIPTED_MESSAGE_ID = int(Tag.RECEIPTED_MESSAGE_ID)
@@ -138,25 +138,26 @@ def _report(
     if pdu.esm_class & _UDHI:
         user_data = user_data[segments.split_udh(pdu.esm_class, user_data)[1] :]
     text = receipt_text.parse(user_data) if user_data else None
-    by_tlv = tlvs.get(_RECEIPTED_MESSAGE_ID, b"").decode("latin-1").strip(_AROUND_IDS)
-    by_text = text.message_id.strip(_AROUND_IDS) if text is not None and text.message_id else ""
-    state = _state(text, tlvs)
+    remote_id = tlvs.get(_RECEIPTED_MESSAGE_ID, b"").decode("latin-1").strip(_AROUND_IDS)
+    if text is None:
+        named, state, err = None, _state_of(tlvs), _err_of(tlvs)
+    else:
+        named, err = text.message_id, text.err or _err_of(tlvs)
+        state = _STATES[text.state] if text.state is not None else _state_of(tlvs)
+    other_ids: tuple[str, ...] = ()
+    if named and named != remote_id and (by_text := named.strip(_AROUND_IDS)) and by_text != remote_id:
+        if remote_id:
+            other_ids = (by_text,)
+        else:
+            remote_id = by_text
     if pdu.esm_class & _INTERMEDIATE or state in _STILL_UNDER_WAY:
         status = _SENT
     else:
         status = _DELIVERED if state is _ARRIVED else _FAILED
     return Report(
-        channel=channel,
-        remote_id=by_tlv or by_text,
-        status=status,
-        state=state,
-        err=_err(text, tlvs),
-        source=pdu.destination_addr,
-        dest=_digits(pdu.source_addr),
-        at=now,
-        other_ids=(by_text,) if by_tlv and by_text and by_text != by_tlv else (),
-        tlvs=passed,
-    )
+        channel, remote_id, status, state, err, pdu.destination_addr, _digits(pdu.source_addr), now,
+        other_ids=other_ids, tlvs=passed,
+    )  # fmt: skip
 
 
 def _user_data(pdu: DeliverSm | DataSm, tlvs: dict[int, bytes]) -> bytes:
@@ -165,18 +166,14 @@ def _user_data(pdu: DeliverSm | DataSm, tlvs: dict[int, bytes]) -> bytes:
     return tlvs.get(_MESSAGE_PAYLOAD, b"")
 
 
-def _state(text: receipt_text.ReceiptText | None, tlvs: dict[int, bytes]) -> State:
-    """The text's stat where it is a known word, else message_state, else UNKNOWN."""
-    number = text.state if text is not None else None
-    if number is None and (octets := tlvs.get(_MESSAGE_STATE)):
-        number = int.from_bytes(octets, "big")
-    return _STATES.get(number, _UNKNOWN)
+def _state_of(tlvs: dict[int, bytes]) -> State:
+    """message_state, where the text's stat is no known word; else UNKNOWN."""
+    octets = tlvs.get(_MESSAGE_STATE)
+    return _STATES.get(int.from_bytes(octets, "big"), _UNKNOWN) if octets else _UNKNOWN
 
 
-def _err(text: receipt_text.ReceiptText | None, tlvs: dict[int, bytes]) -> str:
-    """The operator's own code: from the text, else from network_error_code (type, then two octets)."""
-    if text is not None and text.err:
-        return text.err
+def _err_of(tlvs: dict[int, bytes]) -> str:
+    """The operator's own code by network_error_code (type, then two octets), where the text has none."""
     code = tlvs.get(_NETWORK_ERROR_CODE, b"")
     return str(int.from_bytes(code[1:3], "big")) if len(code) == 3 else ""
 

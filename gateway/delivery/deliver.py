@@ -30,6 +30,7 @@ from gateway.store.turn import NEVER, Answers, Turn
 
 TAKEN_OVER = "the node died before the answer"  # why an attempt is uncertain
 OF_A_CHANNEL = frozenset({"lookup", "sent", "retry", "failed"})  # steps that stay true when the message has ended
+Reporter = Callable[[Message, Report, Callable[[], None]], None]
 Again = Callable[[Message | None], None] | None  # when somebody else was faster; see store.ledger.Change
 # Members by names of their own: before 3.12 an interpreter takes thirty times as long to find one in its class.
 _WAITING, _SENT, _UNCERTAIN = Attempted.WAITING, Attempted.SENT, Attempted.UNCERTAIN
@@ -73,6 +74,16 @@ class _Resolving(Turn, eq=False, kw_only=True):
         self.delivery._resolve_again(self, fresh)
 
 
+class _Reporting(Turn, eq=False, kw_only=True):
+    """What a report has changed, on its way through the store."""
+
+    delivery: Delivery
+    news: Report
+
+    def overtaken(self, fresh: Message | None) -> None:
+        self.delivery._apply_again(self, fresh)
+
+
 class Delivery:
     """The journeys of all messages of this node. Implements ports.Results but for what people write to us."""
 
@@ -110,8 +121,8 @@ class Delivery:
         sent = 0
         for message, result in results:
             if dispatcher is not None:
-                dispatcher.done(message.id)
-            sent += isinstance(result, Accepted)
+                dispatcher.in_hand.pop(message.id, None)
+            sent += type(result) is Accepted
             if message.state in FINAL:  # it was ended in the channel's hands, which may come to nothing yet
                 message.state = _ENROUTE
             self._resolve(message, result, now, facts)
@@ -383,15 +394,25 @@ class Delivery:
 
     def report(self, message: Message, news: Report, kept: Callable[[], None]) -> None:
         """A report that was matched to this message. `kept` is called once nothing of it can be lost any more."""
-        learn = getattr(self.channels.get(news.channel), "learn", None)
-        if learn is not None and message.msisdn:  # of a person who was erased nothing is learned from old messages
-            self._teach(learn, message, news)
-        self._apply(message, news, kept)
+        self.reports_of(news.channel)(message, news, kept)
 
-    def _apply(self, message: Message, news: Report, kept: Callable[[], None]) -> None:
-        now = self.clock()
+    def reports_of(self, channel: str) -> Reporter:
+        """What takes the reports of this channel: `report`, with all that they have in common looked up."""
+        learn, now = getattr(self.channels.get(channel), "learn", None), self.clock()
+        if learn is None:
+            return partial(self._apply, now)
+        return partial(self._learn_and_apply, now, learn)
+
+    def _learn_and_apply(
+        self, now: float, learn: Callable[..., None], message: Message, news: Report, kept: Callable[[], None]
+    ) -> None:
+        if message.msisdn:  # of a person who was erased nothing is learned from old messages
+            self._teach(learn, message, news, now)
+        self._apply(now, message, news, kept)
+
+    def _apply(self, now: float, message: Message, news: Report, kept: Callable[[], None]) -> None:
         was_final = message.state in FINAL
-        turn = Turn(message, now)
+        turn = _Reporting(message, now, done=kept, delivery=self, news=news)
         if news.tlvs:
             turn.tlvs = news.tlvs
         if news.parked:
@@ -403,36 +424,36 @@ class Delivery:
         if not turn.events:
             kept()
             return
-        turn.done = kept
-        again = partial(self._apply_again, news, kept)
         if was_final:  # only the trace grows
             turn.ttl = self.retention_s
-            self.ledger.commit(turn.change(again))
+            self.ledger.commit(turn.change())
             return
         if message.part is not None and self._kind(news.channel) == "smsc":
             turn.then(lambda _: self.joined.reported_one(message, news.channel) if message.final else None)
         if message.state in FINAL:
             if message.decided_by != message.attempts[-1].channel:
                 self.ends_in_hand(message, message.state)
-            self.end(turn, again)
+            self.end(turn, turn.overtaken if message.parts else None)
         else:
-            self.follow(turn, self.facts(), again)
+            self.follow(turn, self.facts(), turn.overtaken)
 
-    def _apply_again(self, news: Report, kept: Callable[[], None], fresh: Message | None) -> None:
+    def _apply_again(self, turn: _Reporting, fresh: Message | None) -> None:
+        kept = turn.done
+        assert kept is not None
         if fresh is None:
             kept()
         elif fresh.released:
-            self.joined.report_parts(fresh, news, kept)
+            self.joined.report_parts(fresh, turn.news, kept)
         else:
-            self._apply(fresh, news, kept)
+            self._apply(self.clock(), fresh, turn.news, kept)
 
-    def _teach(self, learn: Callable[..., None], message: Message, news: Report) -> None:
+    def _teach(self, learn: Callable[..., None], message: Message, news: Report, now: float) -> None:
         """What a report says about the number and about the sender's health. That a text failed which this channel has
         delivered says nothing of either."""
         if news.status is Status.FAILED and message.state == State.DELIVERED and message.decided_by == news.channel:
             return
         attempt = next((a for a in message.attempts if a.channel == news.channel), None)
-        seconds = max(0.0, self.clock() - attempt.started_at) if attempt else 0.0
+        seconds = max(0.0, now - attempt.started_at) if attempt else 0.0
         learn(
             message.msisdn, news.status, news.no_account, seconds, news.err, news.at, attempt.sender if attempt else ""
         )

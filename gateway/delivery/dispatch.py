@@ -163,7 +163,3 @@ class Dispatcher:
             self._hand_back(self.channel.name, [(message, Unwritten("stopping"))])
         else:
             self.channel.send(message)
-
-    def done(self, message_id: str) -> Message | None:
-        """The channel has finished with a message."""
-        return self.in_hand.pop(message_id, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
@@ -100,6 +101,7 @@ class Intake:
         self.routes: tuple[Route, ...] = ()
         self._table = Routes(())
         self._plans: dict[str, tuple[tuple[str, ...], bool]] = {}
+        self._writers, self._writers_from = "", -math.inf  # the key of the day, and when that began
         self.keep_writers(keys.WRITERS_DAYS)
         self.numbering = Numbering(store)
         self.dedupe: Mapping[str, float] = {}  # account -> seconds, of those that want no text twice
@@ -275,7 +277,10 @@ class Intake:
             message.source_ton, message.source_npi,
         )  # fmt: skip
         written = records.octets(records.written(message.msisdn, now, writer))
-        turn.commands.append(("WROTE", keys.writers(int(now // keys.DAY_S)), self._writers_live_s, written))
+        if not self._writers_from <= now < self._writers_from + keys.DAY_S:
+            day = int(now // keys.DAY_S)
+            self._writers, self._writers_from = keys.writers(day), day * keys.DAY_S
+        turn.commands.append(("WROTE", self._writers, self._writers_live_s, written))
         if message.schedule_at > now:
             message.state = State.SCHEDULED
         if message.part is not None and self._waits_for_others(turn):

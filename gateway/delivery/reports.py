@@ -73,11 +73,12 @@ class Reports:
                 done(True)
 
         settling, recent = self._known_by.settling, self._known_by.recent
+        report_of = self._delivery.reports_of(channel)
         cases = []
         for report in reports:
             message = recent.pop((channel, report.remote_id), None)
             if message is not None and (message.msisdn == report.dest or _same_number(message, report)):
-                self._delivery.report(message, report, kept)
+                report_of(message, report, kept)
                 continue
             waiting = settling.get(report.dest) if settling else None
             if waiting is None:

@@ -103,9 +103,7 @@ def report(message: Message, news: Report, now: float, taken: Callable[[Message]
     Returns no step when the report says nothing new.
     """
     attempt = _attempt_of(message, news)
-    if attempt is None:
-        return []
-    if _of_an_earlier_send(attempt, news):
+    if attempt is None or (news.message_id and _of_an_earlier_send(attempt, news)):
         return []
     current = attempt is message.attempts[-1]
     channel = attempt.channel
@@ -226,7 +224,7 @@ def _attempt_of(message: Message, news: Report) -> Attempt | None:
 def _of_an_earlier_send(attempt: Attempt, news: Report) -> bool:
     """Does the report come once more for a send that failed and was tried again since? Only services that give our own
     id back do so; they always name theirs, too."""
-    if not news.message_id or not attempt.remote_id or news.status not in (_TOLD_SENT, _TOLD_FAILED):
+    if not attempt.remote_id or news.status not in (_TOLD_SENT, _TOLD_FAILED):
         return False
     same = news.remote_id == attempt.remote_id
     return not same if attempt.state is _SENT else same and attempt.state is not _FAILED

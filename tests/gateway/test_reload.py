@@ -32,7 +32,7 @@ from tests.gateway.server.house import Esme
 
 PASSWORDS = ("${file:first}", "${file:other}")
 OF_ITS_LIFE = (  # what is not of the configuration
-    "_exchanges", "_pumps", "key", "trustworthy", "operators", "_protocol", "since", "_said", "_next", "_asking",
+    "_exchanges", "_pumps", "key", "trustworthy", "operators", "protocol", "since", "_said", "_next", "_asking",
     "_written", "_running", "_counted_at",
 )  # fmt: skip
 Document = dict[str, Any]

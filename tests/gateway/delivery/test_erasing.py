@@ -345,6 +345,17 @@ async def test_it_is_noted_for_as_long_as_is_asked_who_wrote_to_a_number(store: 
 
 
 @in_reactor
+async def test_who_wrote_to_a_number_is_noted_under_the_day_of_each_message(store: Store) -> None:
+    house = await House(store).start()
+    for _ in range(2):
+        await house.submit_one()
+        house.clock.advance(DAY_S)
+    today = int(house.now // DAY_S)
+    counts = [await store.command("ZCARD", keys.writers(today - back)) for back in (2, 1, 0)]
+    assert counts == [1, 1, 0]
+
+
+@in_reactor
 async def test_an_erasure_that_the_store_does_not_keep_fails_and_can_be_ordered_again(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

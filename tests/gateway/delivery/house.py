@@ -249,11 +249,16 @@ class House:
             or any(call.getTime() <= now for call in calls)
         )
 
+    @property
+    def beat(self) -> float:
+        """Seconds that pass while everything settles, once in every round of it."""
+        return 0.0
+
     async def settle(self) -> None:
         """Let everything happen that can happen without time passing."""
         quiet = 0
         while quiet < 2:
-            self.clock.advance(0)
+            self.clock.advance(self.beat)
             await self.store.command("PING", keep=Keep.ALWAYS)  # answered after everything that was asked before
             await deferLater(reactor, 0, lambda: None)
             quiet = quiet + 1 if self.quiet else 0

@@ -7,11 +7,12 @@ import hmac
 import itertools
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred, ensureDeferred
 
 from bridge.channel import WhatsAppChannel
+from bridge.lookup import PAUSE_S, Lookup
 from bridge.provider import HttpOutcome, HttpRequest, HttpResponse
 from config.schema import BridgeSettings
 from gateway.delivery.dispatch import Dispatcher
@@ -79,6 +80,15 @@ class ZapHouse(House):
         await self.zap.start()
         await self.settle()
         return self
+
+    @property
+    def beat(self) -> float:
+        """What a lookup told is passed on some at a time, with pauses between."""
+        soon = self.clock.seconds() + PAUSE_S
+        calls = cast("list[Any]", self.clock.getDelayedCalls())
+        told = Lookup._tell_some.__qualname__
+        pause = any(call.getTime() <= soon and getattr(call.func, "__qualname__", "") == told for call in calls)
+        return PAUSE_S if pause else 0.0
 
     # -- the provider
 

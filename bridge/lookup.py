@@ -23,7 +23,7 @@ from gateway.messages.address import same_person
 CLOSED_S = 1.0  # for how long nobody is asked about when the store cannot say what is left
 MOST_CALLS = 4  # at once; a second one starts only while the first is slow or 50 are waiting
 # What follows from an answer holds the thread, and later what the store and the operator answer does: whoever submits
-# meanwhile would wait for what fifty of a call bring at once. So they are told some at a time, all within 25 ms or so.
+# meanwhile would wait for what fifty of a call bring at once. So they are told some at a time, fifty in some 25 ms.
 PAUSE_S, PAUSES = 0.002, 12
 AT_LEAST = 4  # at a time
 PATIENCE_S = 0.25  # how long a question waits for the call before it to be answered

@@ -152,7 +152,7 @@ class Bound:
         links = links[turn:] + links[:turn]
         heap = [(-link.room, at) for at, link in enumerate(links)]  # whoever has the most room comes first
         heapify(heap)
-        now, written, dirty = self._clock.seconds(), 0, self._dirty
+        now, written = self._clock.seconds(), 0
         while heap[0][0] < 0 and (pair := next(items, None)) is not None:
             item, done = pair
             if self._avoided and links[heap[0][1]] is self._avoided.get(item):
@@ -162,7 +162,7 @@ class Bound:
             room, at = heap[0]
             link = links[at]
             link.deliver(item, done, now)
-            dirty[link] = None
+            self._dirty[link] = None
             heapreplace(heap, (room + 1, at))
             written += 1
         if heap[0][0] >= 0:

@@ -32,8 +32,8 @@ Encoder = Callable[[Any, int], bytes]
 HEADER = Layout(">4I")
 TLV_HEADER = Layout(">2H")
 _read_tlv_header, _pack_tlv_header = TLV_HEADER.unpack_from, TLV_HEADER.pack
-# A NUL would shift the fields behind it. Octets from 0x80 on mean a character to somebody, whatever Latin-1 says.
 MOST_KNOWN = 1024  # heads, and tails, of one kind of PDU; then they are forgotten
+# A NUL would shift the fields behind it. Octets from 0x80 on mean a character to somebody, whatever Latin-1 says.
 _CONTROLS = re.compile("[\0-\x1f\x7f]")
 _RINVCMDLEN = int(CommandStatus.ESME_RINVCMDLEN)
 _RINVMSGLEN = int(CommandStatus.ESME_RINVMSGLEN)

@@ -304,7 +304,7 @@ def test_what_is_known_has_a_bound_and_does_not_keep_what_is_refused() -> None:
     for number in range(2 * MOST_KNOWN + 10):
         pdu = pdus.SubmitSm(source_addr=f"{number}", destination_addr="5511987654321", validity_period=f"{number}")
         assert decode(encode(pdu)) == pdu
-    for scope in (pdus.DECODERS[4].__globals__, pdus.ENCODERS[pdus.SubmitSm].__globals__):  # type: ignore[attr-defined]
+    for scope in (pdus.DECODERS[pdus.SubmitSm.command_id].__globals__, pdus.ENCODERS[pdus.SubmitSm].__globals__):  # type: ignore[attr-defined]
         assert 0 < len(scope["heads"]) <= MOST_KNOWN
         assert 0 < len(scope["tails"]) <= MOST_KNOWN
     for _ in range(2):

@@ -11,13 +11,15 @@ from twisted.logger import Logger
 
 from gateway.messages.message import Mo, Receipt
 from gateway.messages.outcome import ANSWERED_LATE
-from gateway.server.ports import Clock
+from gateway.server.ports import Call, Clock
 from gateway.smpp.constants import CommandStatus
 
 Item = Receipt | Mo
 Done = Callable[[int | None], None]
 
 MAX_AVOIDED = 10_000
+FEW = 8  # sessions: where no more have only deliver_sm to write, these leave at once
+RIDE_S = 0.05  # where more have, a deliver_sm waits so long for something else that its session has to write
 _NOT_BOUND = int(CommandStatus.ESME_RINVBNDSTS)
 MOST_SHOWN = 20  # binds in one line of the log
 
@@ -63,7 +65,9 @@ class Bound:
         self._receivers: dict[str, list[Link]] = {}
         self._turns: dict[str, int] = {}  # round robin among equals
         self._avoided: dict[Item, Link] = {}  # what a link has left unanswered
-        self._dirty: dict[Link, None] = {}
+        self._dirty: dict[Link, None] = {}  # have something to write at the end of this turn
+        self._loaded: dict[Link, None] = {}  # have deliver_sm to write, which may ride along with something else
+        self._ride_ends: Call | None = None
         self._calls: list[Callable[[], None]] = []
         self._ending = False  # the end of this turn is on its way
 
@@ -91,6 +95,7 @@ class Bound:
         if link.account not in self._receivers:
             self.starved.discard(link.account)
         self._dirty.pop(link, None)
+        self._loaded.pop(link, None)
         self._avoided = {item: avoided for item, avoided in self._avoided.items() if avoided is not link}
 
     def freed(self, account: str) -> None:
@@ -148,11 +153,12 @@ class Bound:
         links = self._receivers.get(account)
         if not links:
             return 0
-        turn = self._turns[account] = (self._turns.get(account, 0) + 1) % len(links)  # equals take turns
-        links = links[turn:] + links[:turn]
+        if len(links) > 1:
+            turn = self._turns[account] = (self._turns.get(account, 0) + 1) % len(links)  # equals take turns
+            links = links[turn:] + links[:turn]
         heap = [(-link.room, at) for at, link in enumerate(links)]  # whoever has the most room comes first
         heapify(heap)
-        now, written = self._clock.seconds(), 0
+        now, written, loaded = self._clock.seconds(), 0, self._loaded
         while heap[0][0] < 0 and (pair := next(items, None)) is not None:
             item, done = pair
             if self._avoided and links[heap[0][1]] is self._avoided.get(item):
@@ -162,7 +168,7 @@ class Bound:
             room, at = heap[0]
             link = links[at]
             link.deliver(item, done, now)
-            self._dirty[link] = None
+            loaded[link] = None
             heapreplace(heap, (room + 1, at))
             written += 1
         if heap[0][0] >= 0:
@@ -219,10 +225,21 @@ class Bound:
 
     def flush(self) -> None:
         """Write what all sessions have to say, one write per connection."""
+        self._unload()
+        self._write()
+
+    def _unload(self) -> None:
+        self._dirty.update(self._loaded)
+        self._loaded.clear()
+
+    def _write(self) -> None:
         while self._dirty:
             dirty, self._dirty = self._dirty, {}
             for link in dirty:
                 link.flush()
+            if loaded := self._loaded:
+                for link in dirty:
+                    loaded.pop(link, None)
         if self.acks:
             acks, self.acks = self.acks, []
             self.on_acks(acks)
@@ -237,6 +254,22 @@ class Bound:
         self._ending = False
         if self._calls:
             self._end_soon()
+        if self._loaded:
+            self._board()
+        self._write()
+
+    def _board(self) -> None:
+        """What has only deliver_sm to write: now, or, where many sessions have, with the answer to their next submit.
+
+        A session that is one of many reads and writes one PDU at a time; together they take half as many calls of the
+        kernel, at either end."""
+        if len(self._loaded) <= FEW:
+            self._unload()
+        elif self._ride_ends is None:
+            self._ride_ends = self._clock.callLater(RIDE_S, self._ride_over)
+
+    def _ride_over(self) -> None:
+        self._ride_ends = None
         self.flush()
 
 

@@ -108,6 +108,7 @@ class SmscProtocol(Protocol):
         self._ref = 0  # of the last text that was sent in parts
         self._heard_at = now
         self._paused = self._full = self._closing = self._marked = False
+        self._riding = 0  # deliver_sm in the session's output, which leave with whatever comes behind them
         self._deaf = False  # the peer has closed its side
         self._delayed = False  # what is in the inbox waits for the account's rate: what else comes is read meanwhile
         self._watched = False  # the timer fires before anything that a calm session has to do
@@ -187,7 +188,7 @@ class SmscProtocol(Protocol):
             self._work(now)
         if freed and self.account in self._server.bound.starved:
             self._server.bound.freed(self.account)
-        self.flush()
+        self.flush(self._riding)
 
     # The bind
 
@@ -311,6 +312,7 @@ class SmscProtocol(Protocol):
             else:
                 pdu = deliver(item, version, self._dialect)
             self.session.request(pdu, now, (item, done))
+            self._riding += 1
         except (LocalProtocolError, UnicodeEncodeError):
             if not self.session.free:  # a text in parts has taken more of the window than one
                 self._clock.callLater(0, done, None)
@@ -341,13 +343,15 @@ class SmscProtocol(Protocol):
 
     # Writing, and not reading
 
-    def flush(self) -> None:
-        """After every read and everything said: write what there is, and look after the rest where it has changed."""
+    def flush(self, riding: int = 0) -> None:
+        """After every read and everything said: write what there is, and look after the rest where it has changed.
+        riding: so many PDUs alone are left to ride."""
         self._marked = False
         if self._closing:
             return
         session, outlet = self.session, self._outlet
-        if session.out:
+        if session.out and (not riding or len(session.out) > riding):
+            self._riding = 0
             outlet.write(session.output())
         if self._paused or session.pending > MAX_PENDING or outlet.slow:
             self._steer()

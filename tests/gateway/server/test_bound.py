@@ -8,8 +8,8 @@ import pytest
 
 from gateway.messages.message import Receipt
 from gateway.messages.outcome import ANSWERED_LATE
-from gateway.server.bound import Done, Item
-from gateway.smpp.pdu import DeliverSm, DeliverSmResp, GenericNack
+from gateway.server.bound import FEW, RIDE_S, Done, Item
+from gateway.smpp.pdu import DeliverSm, DeliverSmResp, EnquireLink, EnquireLinkResp, GenericNack, SubmitSmResp, Unbind
 from tests.gateway.server.house import START, Esme, House, account, logged, mo, receipt
 
 
@@ -275,3 +275,61 @@ def test_what_the_end_of_a_turn_asks_for_comes_after_what_it_writes() -> None:
     house.bound.at_end_of_turn(lambda: house.bound.at_end_of_turn(lambda: link.done.append("next")))
     house.clock.advance(0)
     assert link.done == ["1", "write", "next"]
+
+
+def crowd(house: House) -> list[Esme]:
+    """More sessions than few, with a receipt each in the same turn."""
+    esmes = [house.bind() for _ in range(FEW + 1)]
+    deliver(house, len(esmes))
+    house.clock.advance(0)
+    return esmes
+
+
+def kinds(esme: Esme) -> list[type]:
+    return [type(pdu) for pdu in esme.take()]
+
+
+def test_receipts_of_many_sessions_leave_with_the_answers_to_their_submits() -> None:
+    house = House(account(max_binds=100))
+    esmes = crowd(house)
+    esmes[0].submit()
+    house.intake.answer()
+    assert [kinds(esme) for esme in esmes] == [[DeliverSm, SubmitSmResp]] + [[]] * FEW
+
+
+def test_receipts_that_have_nothing_to_ride_with_leave_soon() -> None:
+    house = House(account(max_binds=100))
+    esmes = crowd(house)
+    house.clock.advance(RIDE_S / 2)
+    assert not any(esme.got for esme in esmes)
+    house.clock.advance(RIDE_S / 2)
+    assert [kinds(esme) for esme in esmes] == [[DeliverSm]] * len(esmes)
+    deliver(house, 1)
+    assert sum(len(esme.take()) for esme in esmes) == 1, "at once, for there are few again"
+
+
+def test_receipts_of_few_sessions_leave_at_once() -> None:
+    house = House()
+    esmes = [house.bind() for _ in range(FEW)]
+    deliver(house, FEW)
+    assert [kinds(esme) for esme in esmes] == [[DeliverSm]] * FEW
+
+
+def test_a_read_that_has_no_answer_yet_makes_no_receipt_leave_alone() -> None:
+    house = House(account(max_binds=100))
+    esme = crowd(house)[0]
+    esme.submit()
+    assert esme.got == []
+    esme.send(EnquireLink())
+    assert kinds(esme) == [DeliverSm, EnquireLinkResp]
+
+
+def test_what_rides_leaves_before_the_session_ends() -> None:
+    house = House(account(max_binds=100))
+    esme, lost, *_ = crowd(house)
+    esme.protocol.end()
+    assert kinds(esme) == [DeliverSm]
+    esme.send(DeliverSmResp(1))
+    assert kinds(esme) == [Unbind]
+    lost.lose()
+    house.clock.advance(RIDE_S)

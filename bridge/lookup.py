@@ -104,7 +104,8 @@ class Lookup:
             return Finding(presence, "cache", evidence.identity)
         question = self._questions.get(person)
         if question is None:
-            if not self._has_room(priority, began):
+            now = self._clock.seconds()  # later than when it began: what is known was read meanwhile
+            if not self._has_room(priority, now):
                 return Finding(UNKNOWN, "cache", evidence.identity)
             question = self._questions[person] = _Question(msisdn, began, [], priority)
         question.priority = min(question.priority, priority)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import partial
 
 import pytest
@@ -391,6 +392,24 @@ def test_who_was_not_asked_about_costs_none_of_the_budget() -> None:
         room.spawned.check()
         assert sum(map(len, room.asked)) == asked
         left = 20
+
+
+def test_who_is_read_up_on_while_the_budget_of_all_grants_another_is_asked_about_too() -> None:
+    store, slow, quick = FakeStore(), *people(2)
+    room, read, gate = Room(shares=store), store.read, Deferred[None]()
+
+    async def slowly(persons: Sequence[str]) -> list[bytes | None] | None:
+        if len(store.reads) == 0:
+            store.reads.append([])
+            await gate
+        return await read(persons)
+
+    store.read = slowly  # type: ignore[method-assign]
+    finding = room.find(slow)
+    room.clock.pump([0, 0, 0.01])
+    assert room.found(quick).presence is Presence.ACTIVE and not finding.called
+    gate.callback(None)
+    assert room.now(finding).presence is Presence.ACTIVE
 
 
 def test_what_the_nodes_have_left_of_their_budget_goes_to_the_urgent_too() -> None:

@@ -158,7 +158,7 @@ class Bound:
             links = links[turn:] + links[:turn]
         heap = [(-link.room, at) for at, link in enumerate(links)]  # whoever has the most room comes first
         heapify(heap)
-        now, written, loaded = self._clock.seconds(), 0, self._loaded
+        now, written, dirty, loaded = self._clock.seconds(), 0, self._dirty, self._loaded
         while heap[0][0] < 0 and (pair := next(items, None)) is not None:
             item, done = pair
             if self._avoided and links[heap[0][1]] is self._avoided.get(item):
@@ -168,7 +168,7 @@ class Bound:
             room, at = heap[0]
             link = links[at]
             link.deliver(item, done, now)
-            loaded[link] = None
+            (dirty if room == -1 else loaded)[link] = None  # a full window waits for nothing
             heapreplace(heap, (room + 1, at))
             written += 1
         if heap[0][0] >= 0:

@@ -315,6 +315,20 @@ def test_receipts_of_few_sessions_leave_at_once() -> None:
     assert [kinds(esme) for esme in esmes] == [[DeliverSm]] * FEW
 
 
+def test_a_session_whose_window_is_full_waits_for_nothing() -> None:
+    house = House(account(max_binds=100), account("slow", window=2))
+    slow, woken = house.bind(system_id="slow"), []
+    house.bound.on_receiver = woken.append
+    esmes = crowd(house)
+    for number in range(3):
+        house.deliver(receipt(f"{number}a"), lambda status: None, "slow")
+        assert kinds(slow) == []
+        house.deliver(receipt(f"{number}b"), lambda status: None, "slow")
+        assert kinds(slow) == [DeliverSm, DeliverSm]
+        slow.send(*(DeliverSmResp(2 * number + n) for n in (1, 2)))
+    assert "slow" in woken and not any(esme.got for esme in esmes)
+
+
 def test_a_read_that_has_no_answer_yet_makes_no_receipt_leave_alone() -> None:
     house = House(account(max_binds=100))
     esme = crowd(house)[0]

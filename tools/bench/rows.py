@@ -84,6 +84,8 @@ ROWS = (
         dearer("many", "few"), Goal(FLAT, "at most"), "%"),
     Row("accounts", "with 200 accounts, beyond that with one", ("account", "accounts"), dearer("accounts", "account"),
         Goal(FLAT, "at most"), "%"),
+    Row("crowd", "with 200 accounts, beyond that with as many sessions of one", ("crowd", "accounts"),
+        dearer("accounts", "crowd"), Goal(FLAT, "at most"), "%"),
     Row("routes", "with 500 routes, beyond that with one", ("plain", "routes"), dearer("routes", "plain"),
         Goal(FLAT, "at most"), "%"),
 )  # fmt: skip

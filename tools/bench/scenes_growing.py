@@ -45,6 +45,15 @@ def accounts(bench: Bench, count: int) -> Figures:
     return counted({"wrong": sum(read(one)["wrong"] for one in said)} | cost, stage)
 
 
+def crowd(bench: Bench) -> Figures:
+    """What the accounts of the busiest scene submit, from as many sessions of one account."""
+    count = bench.sizes.accounts
+    with bench.stage(made.plain) as stage:
+        load = ("--sessions", str(count), "--window", str(UNANSWERED // count))
+        figures = stage.saturate(bench.sizes.count, *load)
+    return counted(figures, stage)
+
+
 def routes(bench: Bench, count: int) -> Figures:
     """The usual load with so many routes, of which the last one matches."""
     with bench.stage(lambda place: made.with_routes(place, count)) as stage:
@@ -71,6 +80,7 @@ def growth(bench: Bench) -> Figures:
 SCENES = (
     Scene("few", lambda bench: waiting(bench, bench.sizes.few_waiting), most_rounds=3),
     Scene("many", lambda bench: waiting(bench, bench.sizes.many_waiting), most_rounds=3),
+    Scene("crowd", crowd),
     Scene("account", lambda bench: accounts(bench, 1)),
     Scene("accounts", lambda bench: accounts(bench, bench.sizes.accounts)),
     Scene("routes", lambda bench: routes(bench, bench.sizes.routes)),

@@ -108,7 +108,7 @@ class SmscProtocol(Protocol):
         self._ref = 0  # of the last text that was sent in parts
         self._heard_at = now
         self._paused = self._full = self._closing = self._marked = False
-        self._riding = 0  # deliver_sm in the session's output, which leave with whatever comes behind them
+        self._riding = 0  # deliver_sm in the session's output, which may wait for something to leave with; see Bound
         self._deaf = False  # the peer has closed its side
         self._delayed = False  # what is in the inbox waits for the account's rate: what else comes is read meanwhile
         self._watched = False  # the timer fires before anything that a calm session has to do
@@ -345,7 +345,7 @@ class SmscProtocol(Protocol):
 
     def flush(self, riding: int = 0) -> None:
         """After every read and everything said: write what there is, and look after the rest where it has changed.
-        riding: so many PDUs alone are left to ride."""
+        riding: so many PDUs stay while there is nothing else for them to leave with."""
         self._marked = False
         if self._closing:
             return

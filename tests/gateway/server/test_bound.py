@@ -277,10 +277,10 @@ def test_what_the_end_of_a_turn_asks_for_comes_after_what_it_writes() -> None:
     assert link.done == ["1", "write", "next"]
 
 
-def crowd(house: House) -> list[Esme]:
+def crowd(house: House, done: list[int | None] | None = None) -> list[Esme]:
     """More sessions than few, with a receipt each in the same turn."""
     esmes = [house.bind() for _ in range(FEW + 1)]
-    deliver(house, len(esmes))
+    deliver(house, len(esmes), done=done)
     house.clock.advance(0)
     return esmes
 
@@ -317,7 +317,7 @@ def test_receipts_of_few_sessions_leave_at_once() -> None:
 
 def test_a_session_whose_window_is_full_waits_for_nothing() -> None:
     house = House(account(max_binds=100), account("slow", window=2))
-    slow, woken = house.bind(system_id="slow"), []
+    slow, woken = house.bind(system_id="slow"), list[str]()
     house.bound.on_receiver = woken.append
     esmes = crowd(house)
     for number in range(3):
@@ -339,11 +339,13 @@ def test_a_read_that_has_no_answer_yet_makes_no_receipt_leave_alone() -> None:
 
 
 def test_what_rides_leaves_before_the_session_ends() -> None:
-    house = House(account(max_binds=100))
-    esme, lost, *_ = crowd(house)
+    house, done = House(account(max_binds=100)), list[int | None]()
+    esme, lost, *_ = crowd(house, done)
     esme.protocol.end()
     assert kinds(esme) == [DeliverSm]
     esme.send(DeliverSmResp(1))
     assert kinds(esme) == [Unbind]
     lost.lose()
+    assert done == [0, None], "it goes to another session"
     house.clock.advance(RIDE_S)
+    assert kinds(lost) == []

@@ -224,7 +224,7 @@ class Bound:
         self._clock.callLater(0, self._end_of_turn)
 
     def flush(self) -> None:
-        """Write what all sessions have to say, one write per connection."""
+        """Write what all sessions have to say, what rides included, one write per connection."""
         self._unload()
         self._write()
 
